@@ -1,0 +1,1 @@
+"""Retrieval metrics, pure: arrays in, records out."""

@@ -1,0 +1,62 @@
+"""What an extractor is, and the presets the kit knows by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from imgsearch_kit.records import ExtractorSpec, Pixels, Vectors
+
+
+class Extractor(Protocol):
+    """Turns pixels into unit vectors; the same picture gives the same vector (within 1e-5) in any batch."""
+
+    @property
+    def spec(self) -> ExtractorSpec:
+        """Everything that decides the numbers."""
+
+    def extract(self, pixels: Pixels) -> Vectors:
+        """The unit vectors of ``(n, side, side, 3)`` uint8 pixels: ``(n, dim)`` float32, rows in the pixels' order.
+
+        :raises BadQuery: when the pixels have another shape or dtype, or a vector is zero or not finite.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A named way to make vectors: which network, read at which layer, pooled how, fed with which pixels."""
+
+    network: str
+    layer: str
+    pooling: str
+    dim: int
+    side: int = 224
+    resampling: str = "bilinear"
+
+
+DEFAULT_PRESET = "vgg16-rmac"
+
+PRESETS = {
+    "vgg16-rmac": Preset("vgg16-conv", "block5_conv3", "rmac", 512),
+    "vgg16-fc1": Preset("vgg16", "fc1", "none", 4096, resampling="bicubic"),  # the system this grows out of
+    "vgg16-spoc": Preset("vgg16-conv", "block5_conv3", "spoc", 512),
+    "vgg16-mac": Preset("vgg16-conv", "block5_conv3", "mac", 512),
+    "vgg16-gem": Preset("vgg16-conv", "block5_conv3", "gem", 512),
+}
+
+
+def probe_pixels(side: int) -> Pixels:
+    """Two generated pictures, ``(2, side, side, 3)`` uint8: a colour gradient with a disc, and a grid of waves.
+
+    Their vectors are kept with an index and computed again before the first query, so that a changed network,
+    preprocessing or library is noticed.
+    """
+    y, x = np.mgrid[0:side, 0:side].astype(np.float64) / side
+    disc = (x - 0.4) ** 2 + (y - 0.55) ** 2 < 0.06
+    gradient = np.stack([x, y, 1 - x], axis=-1)
+    gradient[disc] = (0.9, 0.2, 0.1)
+    wave = 0.5 + 0.5 * np.sin(24 * x + 9 * y) * np.cos(17 * y)
+    grid = np.stack([wave, wave**2, 1 - wave], axis=-1)
+    return np.round(np.stack([gradient, grid]) * 255).astype(np.uint8)

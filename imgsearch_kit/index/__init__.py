@@ -1,0 +1,1 @@
+"""Vectors to neighbours: the contract in base.py, one file per backend."""

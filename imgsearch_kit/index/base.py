@@ -1,0 +1,169 @@
+"""The contract of an index (vectors in, neighbours out), and the argument checks every backend shares."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.records import Approx, Failure, ImageRecord, IndexPassport, Neighbours, Refused, Vectors
+
+NORM_TOLERANCE = 1e-3
+
+
+class VectorIndex(ABC):
+    """Records with unit vectors, searchable by cosine. Many readers, one writer; a context manager.
+
+    Every backend keeps to these words, and one test suite holds them to it.
+    """
+
+    address: str
+
+    @property
+    @abstractmethod
+    def passport(self) -> IndexPassport:
+        """What the index says of itself, with its count and generation as of now."""
+
+    @abstractmethod
+    def amend(self, *, roots: dict[str, str] | None = None, uuid: str | None = None) -> None:
+        """Writes the given passport fields; the others keep their values."""
+
+    @abstractmethod
+    def add(self, records: Sequence[ImageRecord], vectors: Vectors, *, replaces: Sequence[str] = ()) -> list[Refused]:
+        """Writes records with their vectors, replacing those of the same id; returns the refused ones with reasons.
+
+        Durable when it returns, searchable after ``flush()``. ``vectors`` is ``(len(records), dim)`` float32 with rows
+        of unit norm; neither argument is modified. The ids in ``replaces`` are deleted in the same commit (a renamed
+        file moves, it is never there twice or not at all).
+
+        :raises BadQuery: before anything is written, when lengths, dtype or dimension disagree, an id is empty or given
+            twice, or a row is not finite or not of unit norm.
+        :raises IndexUnwritable: when the index is read-only, full, or held by another writer.
+        """
+
+    @abstractmethod
+    def search(
+        self,
+        vectors: Vectors,
+        k: int,
+        *,
+        approx: Approx | None = None,
+        labels: Sequence[str] | None = None,
+        exclude: Sequence[Sequence[str]] | None = None,
+    ) -> Neighbours:
+        """The ``k`` nearest records of each query, ``(m, k)`` arrays in order of (-cosine, id).
+
+        ``vectors`` is ``(m, dim)`` float32 with rows of unit norm. ``labels`` keeps only records with one of these
+        labels, ``exclude`` leaves out one list of ids per query. Exact unless ``approx`` is given; exact gives
+        ``min(k, available)`` hits per row, short rows end in "" and NaN.
+
+        :raises BadQuery: when the shape, dtype, dimension or norm is wrong, ``k`` is not positive, or ``exclude`` has
+            another length than ``vectors``.
+        """
+
+    @abstractmethod
+    def records(self, ids: Sequence[str] | None = None) -> list[ImageRecord]:
+        """All records, or those of ``ids``, in id order; unknown ids are left out."""
+
+    @abstractmethod
+    def vectors(self, ids: Sequence[str] | None = None) -> Vectors:
+        """The ``(n, dim)`` float32 vectors of all records, or of ``ids``, in id order; unknown ids are left out."""
+
+    @abstractmethod
+    def delete(self, ids: Sequence[str]) -> int:
+        """Removes records and vectors; returns how many there were. Unknown ids are passed over."""
+
+    @abstractmethod
+    def failures(self) -> list[Failure]:
+        """The files that could not be indexed, in path order."""
+
+    @abstractmethod
+    def set_failures(self, failures: Sequence[Failure]) -> None:
+        """Replaces the list of files that could not be indexed."""
+
+    @abstractmethod
+    def flush(self) -> None:
+        """Makes everything added so far searchable."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """The number of records."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Lets go of files and connections; closing twice is harmless."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def check_vectors(vectors: Vectors, dim: int, names: Sequence[str] | None = None) -> Vectors:
+    """The vectors as C-contiguous float32, once they are known to be ``(n, dim)``, finite and of unit norm.
+
+    ``names`` (one per row) are used in messages; queries have none.
+
+    :raises BadQuery: with the offending values otherwise.
+    """
+    if not isinstance(vectors, np.ndarray) or vectors.dtype != np.float32:
+        found = getattr(vectors, "dtype", type(vectors).__name__)
+        raise BadQuery(f"Vectors must be a float32 array; these are {found}. Convert them with .astype('float32').")
+    if vectors.ndim != 2 or vectors.shape[1] != dim:
+        raise BadQuery(
+            f"Vectors must have shape (n, {dim}), the index's dimension; these have {vectors.shape}. "
+            "Use the extractor the index was made with."
+        )
+    if names is not None and len(names) != len(vectors):
+        raise BadQuery(f"There are {len(names)} records but {len(vectors)} vectors. Give one vector per record.")
+    norms = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
+    wrong = np.flatnonzero(~(np.abs(norms - 1) <= NORM_TOLERANCE))  # a NaN compares false, so it is caught too
+    if len(wrong):
+        row = int(wrong[0])
+        name = f"row {row}" if names is None else repr(names[row])
+        raise BadQuery(
+            f"{len(wrong)} of {len(vectors)} vectors are not finite with unit norm; the first is {name}, "
+            f"with norm {norms[row]:.6g}. Divide each row by its L2 norm, and leave zero rows out."
+        )
+    return np.ascontiguousarray(vectors)
+
+
+def check_add(records: Sequence[ImageRecord], vectors: Vectors, dim: int) -> Vectors:
+    """The vectors to store, once ids and rows are known to be sound.
+
+    :raises BadQuery: when an id is empty or given twice, or ``check_vectors`` refuses.
+    """
+    ids = [record.id for record in records]
+    if "" in ids:
+        raise BadQuery(f"Record {ids.index('')} of {len(ids)} has an empty id. Give every record an id of its own.")
+    if len(set(ids)) != len(ids):
+        twice = next(i for i in ids if ids.count(i) > 1)
+        raise BadQuery(f"The id {twice!r} is given {ids.count(twice)} times in one add. Give each id once.")
+    return check_vectors(vectors, dim, ids)
+
+
+def check_search(
+    vectors: Vectors, dim: int, k: int, exclude: Sequence[Sequence[str]] | None, approx: Approx | None = None
+) -> Vectors:
+    """The query vectors, once they, ``k``, ``exclude`` and ``approx`` are known to be sound.
+
+    :raises BadQuery: with the offending values otherwise.
+    """
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+        raise BadQuery(f"k must be a whole number of at least 1; it is {k!r}.")
+    checked = check_vectors(vectors, dim)
+    if exclude is not None and len(exclude) != len(vectors):
+        raise BadQuery(f"exclude has {len(exclude)} lists for {len(vectors)} queries. Give one list per query.")
+    for name in ("candidates", "probes") if approx else ():
+        value = getattr(approx, name)
+        least = 1 if name == "candidates" else 0
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+            raise BadQuery(f"{name} must be a whole number of at least {least}; it is {value!r}.")
+    return checked

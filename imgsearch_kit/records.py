@@ -1,0 +1,193 @@
+"""The vocabulary every module shares: pictures, vectors' provenance, neighbours. Shapes are written once, here.
+
+Pixels are ``(n, side, side, 3)`` uint8 RGB. Vectors are ``(n, dim)`` float32, C-contiguous, rows of unit L2 norm.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Pixels = npt.NDArray[np.uint8]
+Vectors = npt.NDArray[np.float32]
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """One indexed picture.
+
+    ``id`` is the POSIX path below the indexed root (with the prefix, if one was given), ``label`` the name of the
+    folder it lies in (None at the root) or what a labels file says. ``sha256`` is of the file's bytes, in hex.
+    ``width`` and ``height`` are pixels as displayed, ``mtime`` seconds since 1970, ``size`` bytes.
+    """
+
+    id: str
+    label: str | None = None
+    sha256: str = ""
+    width: int = 0
+    height: int = 0
+    mtime: float = 0.0
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A file or folder that could not be read: its path as an id, the reason in words, and its state when it failed."""
+
+    path: str
+    reason: str
+    size: int = 0
+    mtime: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A record that an index did not take, with the index's reason."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractorSpec:
+    """Everything that decides an extractor's numbers; two vectors are comparable only when their specs are equal.
+
+    ``side`` is the input side in pixels, ``weights_digest`` the sha256 of the tensors used, as float32 in Keras layer
+    order, and ``engine`` what multiplies them ("tensorflow", "numpy", ...).
+    """
+
+    name: str
+    dim: int
+    layer: str = ""
+    pooling: str = ""
+    side: int = 224
+    resampling: str = "bilinear"
+    preprocessing: str = ""
+    weights_digest: str = ""
+    engine: str = ""
+
+    def differences(self, other: ExtractorSpec) -> list[str]:
+        """The fields in which two specs differ, each as ``name: mine != theirs``, in field order."""
+        pairs = ((f.name, getattr(self, f.name), getattr(other, f.name)) for f in dataclasses.fields(self))
+        return [f"{name}: {mine} != {theirs}" for name, mine, theirs in pairs if mine != theirs]
+
+
+@dataclass(frozen=True)
+class IndexPassport:
+    """What an index says of itself: who made its vectors, from which folders, and how far it has grown.
+
+    ``roots`` maps each prefix ("" for none) to the folder its ids lie below. ``probes`` is ``(2, dim)``: the vectors of
+    the two generated probe pictures when the index was made, empty when vectors came from elsewhere. ``generation``
+    grows with every committed change, ``count`` is the number of records. ``spec`` is None when unknown.
+    """
+
+    uuid: str
+    spec: ExtractorSpec | None
+    dim: int
+    generation: int = 0
+    count: int = 0
+    created: str = ""
+    roots: Mapping[str, str] = field(default_factory=dict)
+    libraries: Mapping[str, str] = field(default_factory=dict)
+    probes: Vectors = field(default_factory=lambda: np.zeros((0, 0), np.float32), compare=False)
+    method: str = "exact"
+    format: int = FORMAT_VERSION
+
+    @property
+    def root(self) -> str | None:
+        """The folder of the ids that have no prefix."""
+        return self.roots.get("")
+
+    def to_json(self, *, probes: bool = True) -> dict[str, Any]:
+        """The passport as plain JSON values; ``probes=False`` leaves the probe vectors out, for people."""
+        spec = dataclasses.asdict(self.spec) if self.spec else None
+        plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        plain |= {"spec": spec, "root": self.root, "roots": dict(self.roots), "libraries": dict(self.libraries)}
+        plain["probes"] = self.probes.tolist()
+        if not probes:
+            del plain["probes"]
+        return plain
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> IndexPassport:
+        """The passport that ``to_json`` wrote; keys of later formats are ignored."""
+        known = {f.name for f in dataclasses.fields(cls)}
+        values = {name: value for name, value in plain.items() if name in known}
+        if values.get("spec"):
+            spec_fields = {f.name for f in dataclasses.fields(ExtractorSpec)}
+            values["spec"] = ExtractorSpec(**{k: v for k, v in values["spec"].items() if k in spec_fields})
+        probes = np.asarray(values.get("probes", []), np.float32)
+        values["probes"] = probes.reshape(-1, values["dim"]) if probes.size else np.zeros((0, 0), np.float32)
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class Approx:
+    """A wish for an index's own approximate method; None leaves a parameter at the method's default.
+
+    ``candidates`` is how many vectors (per segment, on a server) are scored exactly, ``probes`` how many further
+    buckets L2-LSH looks into.
+    """
+
+    candidates: int | None = None
+    probes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """The answer of an index to ``m`` queries: ``(m, k)`` arrays in order of (-score, id).
+
+    ``ids`` holds strings, "" where a row is short; ``scores`` float32 cosines in [-1, 1], NaN where a row is short.
+    ``method`` says what really answered, ``note`` why it is not what was asked for ("" if it is).
+    """
+
+    ids: npt.NDArray[np.str_]
+    scores: npt.NDArray[np.float32]
+    method: str = "exact"
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One neighbour: ``rank`` from 1, ``score`` its cosine in [-1, 1]."""
+
+    rank: int
+    id: str
+    label: str | None
+    score: float
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """The hits of one search in rank order, and apart from them the query picture's own records.
+
+    ``own`` are ids of the same picture (same id, same sha256, or cosine above 0.9999). ``ms`` holds the time taken in
+    milliseconds under "extract" and "search". ``query`` describes the query: its "id" or "path", and "sha256".
+    """
+
+    query: Mapping[str, Any]
+    hits: tuple[Hit, ...]
+    own: tuple[str, ...] = ()
+    method: str = "exact"
+    note: str = ""
+    ms: Mapping[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of ``imgsearch search --json``."""
+        hits = [{"rank": h.rank, "id": h.id, "label": h.label, "score": h.score} for h in self.hits]
+        return {
+            "query": dict(self.query),
+            "method": self.method,
+            "note": self.note,
+            "hits": hits,
+            "own": list(self.own),
+            "ms": dict(self.ms),
+        }
