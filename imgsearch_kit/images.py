@@ -1,0 +1,404 @@
+"""Files to pixels: find, decode, thumbnail. The only place that touches untrusted bytes."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+import os
+import re
+import stat
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+from PIL import Image, UnidentifiedImageError
+
+from imgsearch_kit.errors import BadQuery, KitError, UnreadableImage
+from imgsearch_kit.records import Failure, Pixels
+
+MAX_PIXELS = 178_000_000
+THUMBNAIL = 256
+PREVIEW = 1024
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+SUFFIXES = re.compile(r"\.(jpe?g|jpe|jfif|png|webp|gif|bmp|dib|tiff?|avif|hei[cf])", re.IGNORECASE)
+
+_FIRST_BYTES = (
+    (rb"\xff\xd8\xff", "JPEG"),
+    (rb"\x89PNG", "PNG"),
+    (rb"RIFF....WEBP", "WEBP"),
+    (rb"GIF8", "GIF"),
+    (rb"BM", "BMP"),
+    (rb"II\*\0|MM\0\*", "TIFF"),
+    (rb"....ftypavi[fs]", "AVIF"),
+    (rb"....ftyp(hei|hev|mif1|msf1)", "HEIC"),
+)
+_NOT_PICTURES = (
+    (rb"%PDF", "a PDF document"),
+    (rb"%!PS|\xc5\xd0\xd3\xc6", "an EPS or PostScript drawing"),
+    (rb"8BPS", "a Photoshop document"),
+    (rb"PK\x03\x04", "a ZIP archive or office document"),
+    (rb"(?i:\s*(<\?xml[^>]*>)?\s*(<!--.*?-->\s*)?(<!DOCTYPE svg[^>]*>\s*)?<svg)", "an SVG drawing"),
+    (rb"(?i:\s*(<!doctype html|<html))", "a web page"),
+    (rb"\xff\xfe|\xfe\xff|[^\x00-\x08\x0e-\x1a\x1c-\x1f]+\Z", "text"),
+)
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def cache_folder() -> Path:
+    """The kit's cache folder, which may not exist yet: ``$IMGSEARCH_CACHE`` if set, else the user's cache folder."""
+    return Path(os.environ.get("IMGSEARCH_CACHE") or platformdirs.user_cache_dir("imgsearch-kit"))
+
+
+# --- finding ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FoundImage:
+    """A file that looks like a picture: ``id`` is its POSIX path below the root, ``label`` its folder's name.
+
+    ``label`` is None at the root. ``size`` is in bytes, ``mtime`` in seconds since 1970.
+    """
+
+    path: Path
+    id: str
+    label: str | None
+    size: int
+    mtime: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The pictures below a folder in id order, and what could not be looked into, in path order."""
+
+    images: list[FoundImage]
+    unreadable: list[Failure]
+
+
+def find_images(root: Path) -> Found:
+    """All files below ``root`` whose extension is a picture's; hidden files and folders are left out.
+
+    Linked folders are followed, each real folder once, and a folder's own place goes before a link to it. Unreadable
+    folders, broken links and names that are not UTF-8 are reported.
+
+    :raises BadQuery: when ``root`` is missing or not a folder.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise BadQuery(f"{root} is {'not a folder' if root.exists() else 'missing'}; name a folder of pictures")
+    images: list[FoundImage] = []
+    unreadable: list[Failure] = []
+    folders, links = deque([root]), deque[Path]()
+    seen: set[str] = set()
+    while folders or links:
+        folder = folders.popleft() if folders else links.popleft()
+        real = os.path.realpath(folder)
+        if real in seen:
+            continue
+        seen.add(real)
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            unreadable.append(Failure(_id(folder, root), f"The folder cannot be read: {error.strerror}"))
+            continue
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            found = _look_at(entry, root)
+            if isinstance(found, FoundImage):
+                images.append(found)
+            elif isinstance(found, Failure):
+                unreadable.append(found)
+            elif found is not None:
+                (links if entry.is_symlink() else folders).append(found)
+    return Found(sorted(images, key=lambda image: image.id), sorted(unreadable, key=lambda failure: failure.path))
+
+
+def _look_at(entry: os.DirEntry[str], root: Path) -> FoundImage | Failure | Path | None:
+    """What a folder's entry is: a picture, a failure, a folder to walk, or nothing of interest."""
+    path = Path(entry.path)
+    picture = SUFFIXES.fullmatch(path.suffix)
+    try:
+        status = entry.stat()
+    except OSError as error:
+        # A broken link without an extension may have been a folder.
+        reason = "The link leads nowhere" if entry.is_symlink() else f"The file cannot be read: {error.strerror}"
+        return Failure(_id(path, root), reason) if picture or not path.suffix else None
+    if stat.S_ISDIR(status.st_mode):
+        return path
+    if not picture or not stat.S_ISREG(status.st_mode):
+        return None
+    image_id = path.relative_to(root).as_posix()
+    if image_id != _id(path, root):
+        return Failure(_id(path, root), "The name is not UTF-8; rename it", status.st_size, status.st_mtime)
+    label = path.parent.name if path.parent != root else None
+    return FoundImage(path, image_id, label, status.st_size, status.st_mtime)
+
+
+def _id(path: Path, root: Path) -> str:
+    """A path below the root as an id that can always be printed and stored."""
+    return path.relative_to(root).as_posix().encode("utf-8", "backslashreplace").decode()
+
+
+# --- decoding --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A decoded picture: ``pixels`` is ``(side, side, 3)`` uint8 RGB, the whole picture squashed to the square.
+
+    ``width`` and ``height`` are the file's pixels as displayed, ``sha256`` (hex) and ``size`` are of its bytes.
+    """
+
+    pixels: Pixels
+    width: int
+    height: int
+    sha256: str
+    size: int
+
+
+def load(source: Path | bytes, side: int, resampling: str = "bilinear", *, max_pixels: int = MAX_PIXELS) -> Loaded:
+    """A picture's pixels, size and hash, all from one read of a file (or from its bytes).
+
+    The first frame, turned upright by its EXIF orientation, in RGB, resized with antialiasing. Transparency is composed
+    on white. 16-bit values are scaled, 32-bit integers within 0 .. 65,535 likewise; floats within 0 .. 1 are scaled
+    from there; values outside those ranges from their own finite minimum and maximum. Colour profiles are not applied.
+    A large JPEG is decoded at a reduced scale of at least twice the side.
+
+    :raises UnreadableImage: when the file cannot be read, is no picture of an accepted format, is damaged or cut short,
+        or has more than ``max_pixels`` pixels.
+    :raises BadQuery: when ``side`` is below 1 or ``resampling`` is not a filter's name.
+    """
+    filters = {kernel.name.lower(): kernel for kernel in Image.Resampling}
+    if resampling not in filters:
+        raise BadQuery(f"There is no resampling filter {resampling!r}; the filters are {', '.join(filters)}")
+    if side < 1:
+        raise BadQuery(f"The side is {side} pixels; it must be at least 1")
+    data = _read(source)
+    picture, (width, height) = _decode(data, 2 * side, max_pixels)
+    pixels = np.array(picture.resize((side, side), filters[resampling]))
+    return Loaded(pixels, width, height, hashlib.sha256(data).hexdigest(), len(data))
+
+
+def load_pixels(
+    source: Path | bytes, side: int, resampling: str = "bilinear", *, max_pixels: int = MAX_PIXELS
+) -> Pixels:
+    """The pixels of ``load``: ``(side, side, 3)`` uint8 RGB."""
+    return load(source, side, resampling, max_pixels=max_pixels).pixels
+
+
+def load_many(
+    paths: Iterable[Path],
+    side: int,
+    resampling: str = "bilinear",
+    *,
+    threads: int = 2,
+    ahead: int = 64,
+    max_pixels: int = MAX_PIXELS,
+) -> Iterator[tuple[Path, Loaded | UnreadableImage]]:
+    """Each path with its loaded picture or the reason why there is none, in the order of the paths.
+
+    Threads decode up to ``ahead`` pictures while the consumer works; they end when the iterator is closed.
+    """
+
+    def attempt(path: Path) -> Loaded | UnreadableImage:
+        try:
+            return load(path, side, resampling, max_pixels=max_pixels)
+        except UnreadableImage as error:
+            return error
+
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+    window: deque[tuple[Path, Future[Loaded | UnreadableImage]]] = deque()
+    try:
+        for path in paths:
+            window.append((path, pool.submit(attempt, path)))
+            if len(window) >= ahead:
+                first, future = window.popleft()
+                yield first, future.result()
+        while window:
+            first, future = window.popleft()
+            yield first, future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _read(source: Path | bytes) -> bytes:
+    if isinstance(source, bytes):
+        return source
+    try:
+        if not stat.S_ISREG(source.stat().st_mode):  # a named pipe would never end
+            raise UnreadableImage("It is a folder or device, not a file")
+        return source.read_bytes()
+    except OSError as error:
+        raise UnreadableImage(f"The file cannot be read: {error.strerror}") from error
+
+
+def _decode(data: bytes, draft: int, max_pixels: int) -> tuple[Image.Image, tuple[int, int]]:
+    """The upright RGB picture, a JPEG perhaps reduced to no less than ``draft`` a side, and its size as displayed."""
+    try:
+        with _OWN_LIMIT, Image.open(io.BytesIO(data), formats=_formats()) as image:
+            width, height = image.size
+            if width * height > max_pixels:
+                raise UnreadableImage(_too_large(width, height, max_pixels))
+            image.draft("RGB", (draft, draft))
+            image.load()
+            turn = _orientation(image)
+            picture = _to_rgb(image)
+    except UnreadableImage:
+        raise
+    except Exception as error:  # Pillow's readers let nearly any exception out on damaged files
+        raise UnreadableImage(_explain(data, error)) from error
+    if turn in _UPRIGHT:
+        picture = picture.transpose(_UPRIGHT[turn])
+    return picture, (height, width) if turn >= 5 else (width, height)
+
+
+class _OwnLimit:
+    """Lifts Pillow's limit, which is one for the whole process, while any thread decodes under a limit of its own."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.inside = 0
+        self.outer: int | None = None
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if self.inside == 0:
+                self.outer, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            self.inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            self.inside -= 1
+            if self.inside == 0:
+                Image.MAX_IMAGE_PIXELS = self.outer
+
+
+_OWN_LIMIT = _OwnLimit()
+
+
+def _too_large(width: int, height: int, max_pixels: int) -> str:
+    return (
+        f"It has {width} x {height} = {width * height / 1e6:,.1f} million pixels, more than the limit of "
+        f"{max_pixels / 1e6:,.1f} million; raise max_pixels if you trust the file"
+    )
+
+
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    """The accepted formats; HEIC among them when pillow-heif is installed."""
+    try:
+        import pillow_heif
+    except ImportError:
+        return FORMATS
+    pillow_heif.register_heif_opener()
+    return (*FORMATS, "HEIF")
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(0x0112, 1))
+    except Exception:  # damaged metadata does not spoil the picture
+        return 1
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """The picture in RGB: wide grey values scaled, transparency on white."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return _scaled(image).convert("RGB")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    clear = image.convert("RGBA")
+    picture = Image.new("RGB", image.size, "white")
+    picture.paste(clear, mask=clear.getchannel("A"))
+    return picture
+
+
+def _scaled(image: Image.Image) -> Image.Image:
+    """An 8-bit grey picture from 12-, 16- or 32-bit or float values; NaN becomes black."""
+    values = np.asarray(image)
+    low, high = 0.0, 1.0 if image.mode == "F" else 65535.0
+    tags = getattr(image, "tag_v2", {})
+    if tags.get(0x0102) == (12,):
+        high = 4095.0
+    finite = values[np.isfinite(values)]
+    if finite.size and (finite.min() < low or finite.max() > high):
+        low, high = float(finite.min()), float(finite.max())
+    with np.errstate(over="ignore", invalid="ignore"):
+        grey = (values.astype(np.float64) - low) * (255 / ((high - low) or 1))
+    return Image.fromarray(np.rint(np.nan_to_num(grey, nan=0).clip(0, 255)).astype(np.uint8))
+
+
+def _explain(data: bytes, error: Exception) -> str:
+    """Why bytes are no picture, for a person."""
+    if not data:
+        return "The file is empty (0 bytes); copy or download it again"
+    form = next((name for pattern, name in _FIRST_BYTES if re.match(pattern, data[:16], re.DOTALL)), None)
+    if form == "HEIC" and "HEIF" not in _formats():
+        return "HEIC pictures need one more package. Type: python -m pip install pillow-heif"
+    if form is None:
+        for pattern, name in _NOT_PICTURES:
+            if re.match(pattern, data[:1024], re.DOTALL):
+                return f"It is {name}, not a picture; the accepted formats are {', '.join(_formats())}"
+        return f"It is not a picture of an accepted format ({', '.join(_formats())})"
+    if isinstance(error, MemoryError):
+        return f"There is not enough memory to decode this {form} picture"
+    if isinstance(error, UnidentifiedImageError) or not str(error):
+        return f"The {form} file is damaged or cut short; copy or download it again"
+    cut = "cut short" if "truncated" in str(error) else "damaged"
+    return f"The {form} file is {cut} ({error}); copy or download it again"
+
+
+# --- thumbnails ------------------------------------------------------------------------------------------------------
+
+
+def thumbnail(source: Path | bytes, sha256: str, size: int = THUMBNAIL, *, folder: Path | None = None) -> Path:
+    """The path of a WEBP whose longer side is at most ``size`` pixels: upright, on white, without any metadata.
+
+    It is made once and kept in ``folder`` (``thumbnails`` in the cache folder) under the picture's hash; a picture is
+    never enlarged. Several threads or processes may ask for the same one.
+
+    :raises UnreadableImage: when there is no thumbnail yet and the source cannot be decoded, or is another picture now.
+    :raises BadQuery: when ``sha256`` is not 64 hexadecimal digits or ``size`` is not within 1 .. 16,383 (WEBP's limit).
+    :raises KitError: when the folder cannot be written.
+    """
+    if not re.fullmatch("[0-9a-f]{64}", sha256):
+        raise BadQuery(f"{sha256!r} is not a sha256; it must be 64 hexadecimal digits")
+    if not 1 <= size <= 16_383:
+        raise BadQuery(f"The size is {size} pixels; it must be within 1 .. 16383")
+    folder = folder or cache_folder() / "thumbnails"
+    path = folder / f"{sha256}-{size}.webp"
+    if path.exists():
+        return path
+    data = _read(source)
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise UnreadableImage("The file has changed since it was indexed; index its folder again")
+    picture, _ = _decode(data, 2 * size, MAX_PIXELS)
+    picture.thumbnail((size, size), Image.Resampling.LANCZOS)
+    picture.info.clear()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Written aside and renamed, so that nobody ever sees half a file.
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".") as aside:
+            picture.save(Path(aside) / path.name, "WEBP", quality=85)
+            (Path(aside) / path.name).replace(path)
+    except OSError as error:
+        raise KitError(
+            f"{folder} cannot be written: {error.strerror or error}; set IMGSEARCH_CACHE to a folder that can"
+        ) from error
+    return path
