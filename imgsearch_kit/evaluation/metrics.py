@@ -1,0 +1,214 @@
+"""Retrieval measures of every query, from the ranks at which the relevant pictures stand.
+
+A picture is relevant when it has the query's label; relevance is yes or no. ``R`` is the number of relevant pictures
+in the gallery, whether found or not. Conventions where k is larger than what is there are those of ``trec_eval``:
+
+- ``P@k`` divides by k always, so a class with R < k (or a gallery smaller than k) cannot reach 1.
+- ``nDCG@k`` divides by the gain of the best ranking of the whole gallery cut at k (the first min(k, R) places all
+  relevant), not by the best order of what happened to be found.
+- ``recall@k``, ``R-precision``, ``mAP`` and ``MAP@R`` divide by R.
+- A query without relevant pictures has no value (NaN); ``trec_eval`` leaves it out as well.
+- Only the order of ties differs: here by id ascending, in ``trec_eval`` descending. They are counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_array, vstack
+
+from imgsearch_kit.records import Vectors
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Scorer = Callable[[slice], npt.NDArray[np.float32]]  # query rows -> their (b, n) scores against the gallery
+
+CELLS = 1 << 21  # of one block of queries against the gallery: some 100 MB with everything derived from it
+GALLERY_CHUNK = 1024
+
+
+@dataclass(frozen=True)
+class Ties:
+    """Neighbouring places of equal score: how many, how many with one relevant and one not, in how many queries.
+
+    Only ``deciding`` ties can change a value when ids are ordered in another way.
+    """
+
+    pairs: int = 0
+    deciding: int = 0
+    queries: int = 0
+
+
+@dataclass(frozen=True)
+class QueryScores:
+    """What each of ``m`` queries scored.
+
+    ``values`` maps each measure's name to ``(m,)`` float64, NaN where ``relevant`` is 0. ``relevant`` and ``available``
+    are ``(m,)`` ints: R, and how many pictures were ranked. ``top`` is ``(m, max(ks))``: gallery rows of the first
+    places in rank order, -1 where fewer were ranked; ``top_scores`` their scores, NaN there.
+    """
+
+    values: dict[str, Floats]
+    relevant: Ints
+    available: Ints
+    top: Ints
+    top_scores: npt.NDArray[np.float32]
+    ties: Ties
+
+
+def measures(rows: Ints, ranks: Ints, relevant: Ints, ks: Sequence[int]) -> dict[str, Floats]:
+    """Every measure of ``m`` queries, name to ``(m,)`` float64, from the ranks of their relevant pictures.
+
+    ``rows`` and ``ranks`` have one entry per relevant picture that was ranked: its query in [0, m) and its place from
+    1, sorted by query and then rank. ``relevant`` is ``(m,)``: R of each query. Values lie in [0, 1], but for
+    "first-hit rank", which is at least 1 (infinite when nothing relevant was ranked).
+
+    P@k, R-precision and average precision (under "mAP", the name of its mean) as in Buckley and Voorhees, "Retrieval
+    System Evaluation" (2005); nDCG: Järvelin and Kekäläinen (2002) with discount 1 / log2(rank + 1); MAP@R: Musgrave,
+    Belongie and Lim, "A Metric Learning Reality Check" (2020), section 3.2.
+    """
+    m = len(relevant)
+    R = np.where(relevant > 0, relevant, np.nan)
+    nth = np.arange(1, len(rows) + 1) - np.searchsorted(rows, rows)  # 1 for a query's first hit, 2 for its second
+    precision = nth / ranks  # at the places of the hits
+    gain = 1 / np.log2(ranks + 1.0)
+
+    def total(weights: Floats, chosen: npt.NDArray[np.bool_]) -> Floats:
+        return np.bincount(rows[chosen], weights[chosen], minlength=m).astype(np.float64)
+
+    def found(chosen: npt.NDArray[np.bool_]) -> Floats:
+        return np.bincount(rows[chosen], minlength=m).astype(np.float64)
+
+    within_r = ranks <= relevant[rows]
+    first = np.full(m, np.inf)
+    first[rows[nth == 1]] = ranks[nth == 1]
+    values = {f"P@{k}": np.where(relevant > 0, found(ranks <= k) / k, np.nan) for k in ks}
+    values |= {"R-precision": found(within_r) / R, "MAP@R": total(precision, within_r) / R}
+    values |= {f"nDCG@{k}": total(gain, ranks <= k) / _ideal_gain(R, k) for k in ks}
+    values |= {f"recall@{k}": found(ranks <= k) / R for k in ks}
+    everywhere = np.ones(len(rows), bool)
+    return values | {"mAP": total(precision, everywhere) / R, "first-hit rank": np.where(relevant > 0, first, np.nan)}
+
+
+def chance(relevant: Ints, available: Ints, ks: Sequence[int]) -> dict[str, Floats]:
+    """What each measure is worth on average when the ranking is a shuffle, name to ``(m,)`` float64, NaN where R is 0.
+
+    ``relevant`` and ``available`` are ``(m,)``: R and the number N of ranked pictures of each query. Exact: every place
+    is relevant with probability R / N, and given a hit each place before it with (R - 1) / (N - 1).
+    """
+    N = np.asarray(available, np.float64)
+    R = np.where(relevant > 0, relevant, np.nan)
+    share, other = R / N, (R - 1) / np.maximum(N - 1, 1)
+    harmonic = np.concatenate([[0], np.cumsum(1 / np.arange(1, available.max(initial=0) + 1.0))])
+
+    def precision_sum(places: Ints) -> Floats:  # of the precision at hits, over the first places, per relevant picture
+        return (harmonic[places] + other * (places - harmonic[places])) / N
+
+    cut = {k: np.minimum(k, available) for k in ks}
+    values = {f"P@{k}": share * cut[k] / k for k in ks}
+    values |= {"R-precision": share, "MAP@R": precision_sum(np.asarray(relevant))}
+    values |= {f"nDCG@{k}": share * _ideal_gain(cut[k].astype(np.float64), k) / _ideal_gain(R, k) for k in ks}
+    values |= {f"recall@{k}": cut[k] / N + 0 * R for k in ks}
+    return values | {"mAP": precision_sum(np.asarray(available)), "first-hit rank": (N + 1) / (R + 1)}
+
+
+def _ideal_gain(R: Floats, k: int) -> Floats:
+    """The discounted gain of min(R, k) hits in the first places; NaN where R is."""
+    gains = np.concatenate([[np.nan], np.cumsum(1 / np.log2(np.arange(2, k + 2)))])
+    return gains[np.nan_to_num(np.minimum(R, k)).astype(np.int64)]
+
+
+def cosines(queries: Vectors, gallery: Vectors) -> Scorer:
+    """Scores a slice of query rows against the whole gallery: ``(b, n)`` float32 cosines.
+
+    Summed in float64 and rounded to float32 once, so they depend neither on the block nor on the machine's BLAS (but
+    for a sum within 1e-15 of the border between two float32 values), and equal vectors get equal scores.
+    """
+
+    def score(rows: slice) -> npt.NDArray[np.float32]:
+        block = queries[rows].astype(np.float64)
+        scores = np.empty((len(block), len(gallery)), np.float32)
+        for start in range(0, len(gallery), GALLERY_CHUNK):
+            chunk = gallery[start : start + GALLERY_CHUNK].astype(np.float64)
+            scores[:, start : start + GALLERY_CHUNK] = block @ chunk.T
+        return scores
+
+    return score
+
+
+def blocks(m: int, n: int, cells: int = CELLS) -> Iterator[slice]:
+    """Slices of ``m`` queries, in order, such that a block against ``n`` gallery rows has about ``cells`` cells."""
+    step = max(1, cells // max(n, 1))
+    return (slice(start, min(start + step, m)) for start in range(0, m, step))
+
+
+def rank(scores: npt.NDArray[np.float32], junk: csr_array) -> tuple[Ints, npt.NDArray[np.float32]]:
+    """Gallery rows in order of (-score, row) and their scores, both ``(b, n)``; junk comes last, at minus infinity.
+
+    ``scores`` is ``(b, n)`` and is overwritten where ``junk``, a sparse ``(b, n)``, has an entry. Gallery rows stand in
+    id order, so ties break by id.
+    """
+    scores[junk.nonzero()] = -np.inf
+    order = np.argsort(-scores, axis=1, kind="stable")
+    return order, np.take_along_axis(scores, order, axis=1)
+
+
+def same_picture(queries: Ints, gallery: Ints) -> csr_array:
+    """The junk of each query as a sparse boolean ``(m, n)``: the gallery rows with the query's number.
+
+    ``queries`` is ``(m,)`` and ``gallery`` ``(n,)``: numbers of pictures, from 0; -1 is a query that the gallery does
+    not have.
+    """
+    count = int(max(queries.max(initial=0), gallery.max(initial=0))) + 1
+    ours = np.flatnonzero(queries >= 0)
+    left = csr_array((np.ones(len(ours), bool), (ours, queries[ours])), shape=(len(queries), count))
+    right = csr_array((np.ones(len(gallery), bool), (gallery, np.arange(len(gallery)))), shape=(count, len(gallery)))
+    return csr_array(left @ right)
+
+
+def near_duplicates(queries: Vectors, gallery: Vectors, bound: float) -> csr_array:
+    """The gallery rows whose cosine with a query is at least ``bound``, as a sparse boolean ``(m, n)``."""
+    score = cosines(queries, gallery)
+    return csr_array(vstack([csr_array(score(rows) >= bound) for rows in blocks(len(queries), len(gallery))]))
+
+
+def score_queries(
+    score: Scorer,
+    query_labels: Ints,
+    gallery_labels: Ints,
+    junk: csr_array,
+    ks: Sequence[int],
+    *,
+    cells: int = CELLS,
+    done: Callable[[int], object] = bool,
+) -> QueryScores:
+    """Ranks the gallery for every query and measures the rankings, a block of queries at a time.
+
+    ``query_labels`` is ``(m,)`` and ``gallery_labels`` ``(n,)``, numbers of classes; gallery rows stand in id order.
+    ``junk``, sparse ``(m, n)``, marks what is taken out of each query's ranking: the query itself and its duplicates.
+    ``done`` is called with the number of queries of each finished block.
+    """
+    m, n = len(query_labels), len(gallery_labels)
+    found_rows, found_ranks, tops = [], [], []
+    relevant, available = np.zeros(m, np.int64), np.zeros(m, np.int64)
+    ties = np.zeros(3, np.int64)
+    for rows in blocks(m, n, cells):
+        order, scores = rank(score(rows), junk[rows])
+        ranked = np.isfinite(scores)
+        hits = (gallery_labels[order] == query_labels[rows, None]) & ranked
+        row, place = hits.nonzero()
+        found_rows.append(row + rows.start)
+        found_ranks.append(place + 1)
+        relevant[rows], available[rows] = hits.sum(axis=1), ranked.sum(axis=1)
+        first = ranked[:, : max(ks)], order[:, : max(ks)], scores[:, : max(ks)]
+        tops.append((np.where(first[0], first[1], -1), np.where(first[0], first[2], np.nan)))
+        tied = (scores[:, 1:] == scores[:, :-1]) & ranked[:, 1:]
+        deciding = tied & (hits[:, 1:] != hits[:, :-1])
+        ties += [tied.sum(), deciding.sum(), deciding.any(axis=1).sum()]
+        done(len(order))
+    values = measures(np.concatenate(found_rows), np.concatenate(found_ranks), relevant, ks)
+    top, top_scores = (np.concatenate(part) for part in zip(*tops, strict=True))
+    return QueryScores(values, relevant, available, top, top_scores, Ties(*ties.tolist()))
