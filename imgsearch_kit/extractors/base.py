@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.records import ExtractorSpec, Pixels, Vectors
 
 
@@ -60,3 +61,29 @@ def probe_pixels(side: int) -> Pixels:
     wave = 0.5 + 0.5 * np.sin(24 * x + 9 * y) * np.cos(17 * y)
     grid = np.stack([wave, wave**2, 1 - wave], axis=-1)
     return np.round(np.stack([gradient, grid]) * 255).astype(np.uint8)
+
+
+class UnusableRows(BadQuery):
+    """Pictures whose vectors are zero or not finite; ``rows`` are their places in the batch that was given."""
+
+    def __init__(self, name: str, rows: list[int], norm: float):
+        self.rows = rows
+        super().__init__(
+            f"{name} makes no usable vector of row {rows[0]}: its norm is {norm:g} ({len(rows)} such rows). "
+            "Leave the picture out, or check the weights."
+        )
+
+
+def check_pixels(pixels: Pixels, side: int) -> None:
+    """Nothing, once the pixels are known to be ``(n, side, side, 3)`` uint8.
+
+    :raises BadQuery: with both shapes or both dtypes otherwise.
+    """
+    dtype = getattr(pixels, "dtype", type(pixels).__name__)
+    if not isinstance(pixels, np.ndarray) or dtype != np.uint8:
+        raise BadQuery(f"Pixels must be a uint8 array of values 0 to 255; these are {dtype}. Load them with load_many.")
+    if pixels.ndim != 4 or pixels.shape[1:] != (side, side, 3):
+        raise BadQuery(
+            f"Pixels must have shape (n, {side}, {side}, 3); these have {pixels.shape}. "
+            "Load the pictures at the extractor's input side."
+        )

@@ -1,0 +1,47 @@
+"""TensorFlow, brought in only when something is extracted, and quietly."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from types import ModuleType
+
+ENGINE = "tensorflow"
+
+
+@functools.cache
+def tensorflow() -> ModuleType:
+    """TensorFlow, imported without its start-up messages."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _without_log_lines():
+        import tensorflow as tf
+
+        tf.zeros(1)  # the devices are found, and spoken of, at the first operation
+    return tf
+
+
+_LOG_LINE = re.compile(rb"WARNING: All log messages before absl|[IW]\d{4} \d\d:\d\d:")
+
+
+@contextlib.contextmanager
+def _without_log_lines() -> Iterator[None]:
+    """Drops the C++ library's log lines from standard error (it prints some whatever the level), and no others."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as caught:
+        os.dup2(caught.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+            caught.seek(0)
+            for line in caught:
+                if not _LOG_LINE.match(line):
+                    os.write(2, line)

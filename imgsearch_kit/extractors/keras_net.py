@@ -1,0 +1,99 @@
+"""Any network of ``keras.applications`` as an extractor: global average pooling of its last map."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from imgsearch_kit.errors import BadQuery, WeightsNotFound
+from imgsearch_kit.extractors import weight_files
+from imgsearch_kit.extractors.engine import ENGINE, tensorflow
+from imgsearch_kit.extractors.traced import JointExtractor
+from imgsearch_kit.records import ExtractorSpec
+
+PREFIX = "keras:"
+# The input sides Keras's own networks were trained at, where it is not 224.
+SIDES = {
+    "InceptionV3": 299,
+    "InceptionResNetV2": 299,
+    "Xception": 299,
+    "NASNetLarge": 331,
+    "EfficientNetB1": 240,
+    "EfficientNetB2": 260,
+    "EfficientNetB3": 300,
+    "EfficientNetB4": 380,
+    "EfficientNetB5": 456,
+    "EfficientNetB6": 528,
+    "EfficientNetB7": 600,
+    "EfficientNetV2B1": 240,
+    "EfficientNetV2B2": 260,
+    "EfficientNetV2B3": 300,
+    "EfficientNetV2S": 384,
+    "EfficientNetV2M": 480,
+    "EfficientNetV2L": 480,
+}
+
+
+def load_application(name: str, given: Path | None, say: Callable[[str], None]) -> JointExtractor:
+    """The extractor ``keras:NAME``, with the network's own ``preprocess_input`` and input side.
+
+    ``given`` is a Keras weights file of the network without its top; without it Keras uses its cache or downloads.
+
+    :raises BadQuery: when ``keras.applications`` has no network of that name; the message lists them.
+    :raises WeightsNotFound: when the weights are not here or do not fit.
+    """
+    tf = tensorflow()
+    build = _application(name.removeprefix(PREFIX))
+    module = sys.modules[build.__module__]
+    side = SIDES.get(build.__name__, 224)
+    model = _with_weights(build, side, given)
+    layers = [layer for layer in model.layers if layer.weights]
+    digest = weight_files.digest({layer.name: tuple(w.numpy() for w in layer.weights) for layer in layers})
+    say(f"Weights of {name} from {given or 'Keras'} (sha256 of the tensors {digest[:12]}).")
+    spec = ExtractorSpec(
+        name=name,
+        dim=model.output_shape[-1],
+        layer=model.layers[-2].name,
+        pooling="spoc",
+        side=side,
+        preprocessing=f"keras-{module.__name__.rpartition('.')[2]}",
+        weights_digest=digest,
+        engine=ENGINE,
+    )
+    return JointExtractor(
+        [spec], lambda pixels: [model(module.preprocess_input(tf.cast(pixels, tf.float32)), training=False)]
+    )
+
+
+def _application(name: str) -> Any:
+    import keras
+
+    names = [n for n in dir(keras.applications) if n[0].isupper() and callable(getattr(keras.applications, n))]
+    if name not in names:
+        close = difflib.get_close_matches(name, names, n=1)
+        hint = f"Did you mean {PREFIX}{close[0]}? " if close else ""
+        raise BadQuery(f"keras.applications has no network named {name!r}. {hint}Choose from {', '.join(names)}.")
+    return getattr(keras.applications, name)
+
+
+def _with_weights(build: Any, side: int, given: Path | None) -> Any:
+    name = f"{PREFIX}{build.__name__}"
+    shape = {"include_top": False, "input_shape": (side, side, 3), "pooling": "avg"}
+    if given and not given.is_file():
+        raise WeightsNotFound(f"There is no weights file at {given}. Check the path.")
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # Keras prints the progress of a download
+            model = build(weights=None if given else "imagenet", **shape)
+            if given:
+                model.load_weights(given)
+    except Exception as error:  # Keras raises a bare Exception when a download fails, and many kinds for a file
+        reason = weight_files.sanitised(str(error) or type(error).__name__).splitlines()[0]
+        where = f"{given} does not hold the weights of" if given else "Keras could not download the weights of"
+        raise WeightsNotFound(
+            f"{where} {name} without its top ({reason}). Give such a file, as Keras saves it: --weights PATH"
+        ) from error
+    return model

@@ -1,0 +1,67 @@
+"""A name to an extractor that is ready to run."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.extractors.base import PRESETS, Extractor, Preset
+from imgsearch_kit.extractors.engine import ENGINE
+from imgsearch_kit.extractors.traced import JointExtractor, SingleExtractor
+from imgsearch_kit.records import ExtractorSpec
+
+
+def load_extractor(name: str, weights: Path | None = None, *, say: Callable[[str], None] | None = None) -> Extractor:
+    """The extractor of that name: a preset, or ``keras:NAME`` for a network of ``keras.applications``.
+
+    ``weights`` is a file to take the weights from; without it they come from the caches or Keras's download. ``say``
+    gets one sentence on where they came from; by default it goes to the log.
+
+    :raises BadQuery: when there is no extractor of that name; the message lists them.
+    :raises WeightsNotFound: when the weights are not here or not what they should be.
+    """
+    return SingleExtractor(load_extractors([name], weights, say=say))
+
+
+def load_extractors(
+    names: Sequence[str], weights: Path | None = None, *, say: Callable[[str], None] | None = None
+) -> JointExtractor:
+    """Several presets that read one network at one input side, taken in one pass over the pictures.
+
+    :raises BadQuery: when a name is unknown, or the presets differ in network, input side or resampling.
+    :raises WeightsNotFound: when the weights are not here or not what they should be.
+    """
+    say = say or logging.getLogger("imgsearch_kit").info
+    if len(names) == 1 and names[0].startswith("keras:"):
+        from imgsearch_kit.extractors.keras_net import load_application
+
+        return load_application(names[0], weights, say)
+    presets = {name: _preset(name) for name in names}
+    inputs = {(preset.network, preset.side, preset.resampling) for preset in presets.values()}
+    if len(inputs) != 1:
+        raise BadQuery(f"{', '.join(names)} cannot be taken in one pass: they need {sorted(inputs)}. Load each alone.")
+    from imgsearch_kit.extractors import vgg16
+    from imgsearch_kit.extractors.weights import load
+
+    tensors, digest = load(next(iter(inputs))[0], weights, say)
+    specs = [
+        ExtractorSpec(
+            name, p.dim, p.layer, p.pooling, p.side, p.resampling, vgg16.PREPROCESSING, digest, ENGINE
+        )
+        for name, p in presets.items()
+    ]  # fmt: skip
+    return JointExtractor(specs, vgg16.forward(tensors, list(presets.values())))
+
+
+def _preset(name: str) -> Preset:
+    if name in PRESETS:
+        return PRESETS[name]
+    close = difflib.get_close_matches(name, PRESETS, n=1)
+    hint = f"Did you mean {close[0]}? " if close else ""
+    raise BadQuery(
+        f"There is no extractor named {name!r}. {hint}"
+        f"Choose from {', '.join(PRESETS)}, or keras:NAME for a network of keras.applications."
+    )

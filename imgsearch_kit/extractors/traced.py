@@ -1,0 +1,75 @@
+"""Batches of pixels through one traced TensorFlow function: padding, normalising and the checks around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from imgsearch_kit.extractors.base import UnusableRows, check_pixels
+from imgsearch_kit.extractors.engine import tensorflow
+from imgsearch_kit.records import ExtractorSpec, Pixels, Vectors
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+BATCH = 16  # as fast as 32 on a CPU, with half the memory
+
+
+class JointExtractor:
+    """Several extractors that read one network at one input side, all taken in one pass. Safe to share by threads."""
+
+    def __init__(self, specs: Sequence[ExtractorSpec], forward: Callable[[tf.Tensor], Sequence[tf.Tensor]]):
+        """``forward`` maps uint8 pixels to one ``(n, dim)`` tensor a spec; they are normalised here."""
+        self.specs = {spec.name: spec for spec in specs}
+        self.side = specs[0].side
+        # One trace per batch shape, and there are few: powers of two up to BATCH.
+        self._forward = tensorflow().function(forward, autograph=False)
+
+    def extract(self, pixels: Pixels) -> dict[str, Vectors]:
+        """The unit vectors of ``(n, side, side, 3)`` uint8 pixels by extractor name, each ``(n, dim)`` float32.
+
+        :raises BadQuery: when the pixels have another shape or dtype, or a vector is zero or not finite.
+        """
+        check_pixels(pixels, self.side)
+        raw = {name: np.zeros((len(pixels), spec.dim), np.float32) for name, spec in self.specs.items()}
+        for start in range(0, len(pixels), BATCH):
+            batch = pixels[start : start + BATCH]
+            for vectors, tensor in zip(raw.values(), self._forward(_padded(batch)), strict=True):
+                vectors[start : start + len(batch)] = tensor.numpy()[: len(batch)]
+        return {name: _unit(name, vectors) for name, vectors in raw.items()}
+
+
+class SingleExtractor:
+    """One extractor out of a joint one, as the protocol wants it."""
+
+    def __init__(self, joint: JointExtractor):
+        self._joint = joint
+        (self._spec,) = joint.specs.values()
+
+    @property
+    def spec(self) -> ExtractorSpec:
+        """Everything that decides the numbers."""
+        return self._spec
+
+    def extract(self, pixels: Pixels) -> Vectors:
+        """The unit vectors of ``(n, side, side, 3)`` uint8 pixels: ``(n, dim)`` float32, rows in the pixels' order.
+
+        :raises BadQuery: when the pixels have another shape or dtype, or a vector is zero or not finite.
+        """
+        return self._joint.extract(pixels)[self._spec.name]
+
+
+def _padded(batch: Pixels) -> tf.Tensor:
+    """The batch with its last picture repeated up to the next power of two: few shapes, and one query stays one."""
+    size = 1 << (len(batch) - 1).bit_length()
+    return tensorflow().constant(np.pad(batch, ((0, size - len(batch)), (0, 0), (0, 0), (0, 0)), mode="edge"))
+
+
+def _unit(name: str, vectors: Vectors) -> Vectors:
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    wrong = np.flatnonzero(~((norms > 0) & np.isfinite(norms)))
+    if len(wrong):
+        raise UnusableRows(name, [int(row) for row in wrong], float(norms[wrong[0], 0]))
+    return vectors / norms

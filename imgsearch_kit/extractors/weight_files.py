@@ -1,0 +1,161 @@
+"""Weight files to tensors: the Keras, NumPy and ONNX forms of one network, checked layer by layer."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from imgsearch_kit.errors import BadQuery, MissingExtra, WeightsNotFound
+
+Tensors = dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]  # layer -> kernel, bias
+Shapes = Mapping[str, tuple[int, ...]]  # layer -> shape of the kernel, in Keras's order and layout (HWIO, in x out)
+FORMS = (".h5", ".keras", ".npz", ".onnx")
+
+
+def read(path: Path, shapes: Shapes) -> Tensors:
+    """The kernels and biases of the layers in ``shapes``, in that order, as C-contiguous float32.
+
+    The suffix tells the form: Keras ``.h5`` (whole model or weights only, old or new), ``.weights.h5``, ``.keras``,
+    ``.npz`` with arrays ``LAYER/kernel`` and ``LAYER/bias``, ``.onnx`` (layers in graph order, whatever their names).
+
+    :raises WeightsNotFound: when the file is absent, damaged, or a layer is missing or has another shape.
+    :raises BadQuery: when the suffix is none of these.
+    :raises MissingExtra: for an ``.onnx`` file without the onnx package.
+    """
+    readers = {".h5": _read_h5, ".keras": _read_keras, ".npz": _read_npz, ".onnx": _read_onnx}
+    if path.suffix not in readers:
+        raise BadQuery(f"Weights cannot be read from {path.name!r}. Give a file that ends in {', '.join(FORMS)}.")
+    if not path.is_file():
+        raise WeightsNotFound(f"There is no weights file at {path}. Check the path.")
+    try:
+        found = readers[path.suffix](path, shapes)
+        tensors = {layer: tuple(np.asarray(tensor) for tensor in found.get(layer, ())) for layer in shapes}
+    except (OSError, EOFError, KeyError, ValueError, IndexError, RuntimeError, zipfile.BadZipFile) as error:
+        raise WeightsNotFound(
+            f"{path} cannot be read as weights; it may be cut short or of another kind ({_first_line(error)}). "
+            "Delete it and fetch it again."
+        ) from error
+    return {layer: _checked(path, layer, shapes[layer], tensors[layer]) for layer in shapes}
+
+
+def digest(tensors: Tensors) -> str:
+    """The sha256 of the tensors, in hex: kernel and bias of each layer in order, as little-endian float32."""
+    sha = hashlib.sha256()
+    for pair in tensors.values():
+        for tensor in pair:
+            sha.update(np.ascontiguousarray(tensor, "<f4").data)
+    return sha.hexdigest()
+
+
+def write_npz(path: Path, tensors: Tensors, source: str) -> None:
+    """Writes the tensors, and where they came from, as an ``.npz`` that ``read`` takes; whole or not at all."""
+    arrays: dict[str, Any] = {"source": np.array(source)}
+    for layer, (kernel, bias) in tensors.items():
+        arrays |= {f"{layer}/kernel": kernel, f"{layer}/bias": bias}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.stem}.partial.npz")
+    np.savez(partial, **arrays)
+    partial.replace(path)
+
+
+def _checked(path: Path, layer: str, shape: tuple[int, ...], found: tuple[Any, ...]) -> Any:
+    wanted = (shape, shape[-1:])
+    shapes = tuple(tensor.shape for tensor in found)
+    if shapes != wanted:
+        holds = " and ".join(map(str, shapes)) or "nothing"
+        raise WeightsNotFound(
+            f"{path} does not hold this network: layer {layer} should have a kernel and a bias of shapes "
+            f"{wanted[0]} and {wanted[1]}, the file has {holds}. Give the weights of Keras's VGG16."
+        )
+    tensors = tuple(np.ascontiguousarray(tensor, np.float32) for tensor in found)
+    if not all(np.isfinite(tensor).all() for tensor in tensors):
+        raise WeightsNotFound(f"{path} is damaged: layer {layer} has values that are not finite. Fetch it again.")
+    return tensors
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0][:160]
+
+
+def _read_npz(path: Path, shapes: Shapes) -> dict[str, list[Any]]:
+    with np.load(path, allow_pickle=False) as file:
+        names = {layer: (f"{layer}/kernel", f"{layer}/bias") for layer in shapes}
+        return {layer: [file[name] for name in pair if name in file] for layer, pair in names.items()}
+
+
+def _read_h5(path: Path, shapes: Shapes) -> dict[str, list[Any]]:
+    import h5py
+
+    with h5py.File(path) as file:
+        return _h5_layers(file, shapes)
+
+
+def _read_keras(path: Path, shapes: Shapes) -> dict[str, list[Any]]:
+    import h5py
+
+    with zipfile.ZipFile(path) as archive, archive.open("model.weights.h5") as member, h5py.File(member) as file:
+        return _h5_layers(file, shapes)
+
+
+def _h5_layers(file: Any, shapes: Shapes) -> dict[str, list[Any]]:
+    """Both of Keras's layouts: groups that list their ``weight_names``, and ``vars`` groups numbered from 0."""
+    layers: dict[str, list[Any]] = {}
+    # Before Keras 3.8 a vars group did not tell its layer's name, only its class and how many of it came before.
+    convolutions = [layer for layer, shape in shapes.items() if len(shape) == 4]
+    dense = [layer for layer, shape in shapes.items() if len(shape) == 2]
+    unnamed = _numbered("conv2d", convolutions) | _numbered("dense", dense)
+
+    def visit(name: str, item: Any) -> None:
+        group = name.split("/")
+        if "weight_names" in item.attrs:
+            layer, keys = group[-1], [_text(key) for key in item.attrs["weight_names"]]
+        elif group[-1] == "vars" and len(group) > 1:
+            layer, keys = _text(item.attrs.get("name", unnamed.get(group[-2], ""))), sorted(item, key=int)
+        else:
+            return
+        if layer in shapes and keys:
+            layers[layer] = [np.asarray(item[key]) for key in keys]
+
+    file.visititems(visit)
+    return layers
+
+
+def _numbered(kind: str, layers: list[str]) -> dict[str, str]:
+    return {kind if i == 0 else f"{kind}_{i}": layer for i, layer in enumerate(layers)}
+
+
+def _text(name: Any) -> str:
+    return name.decode() if isinstance(name, bytes) else str(name)
+
+
+def _read_onnx(path: Path, shapes: Shapes) -> dict[str, list[Any]]:
+    try:
+        import onnx
+    except ImportError as error:
+        raise MissingExtra("onnx", "samples") from error
+    try:
+        graph = onnx.load(path).graph
+    except Exception as error:  # protobuf's DecodeError is no ValueError
+        raise ValueError(_first_line(error)) from error
+    arrays = {tensor.name: tensor for tensor in graph.initializer}
+    found: dict[str, list[Any]] = {}
+    convolutions = (layer for layer, shape in shapes.items() if len(shape) == 4)
+    for node in graph.node:
+        if node.op_type == "Conv" and (layer := next(convolutions, "")):
+            kernel, bias = (onnx.numpy_helper.to_array(arrays[name]) for name in node.input[1:3])
+            found[layer] = [kernel.transpose(2, 3, 1, 0), bias]  # OIHW to HWIO
+    if "fc1" in shapes:
+        raise ValueError("of an ONNX file only the convolution layers can be used")
+    return found
+
+
+def sanitised(text: str) -> str:
+    """The text without addresses, which may carry names of hosts and passwords."""
+    return re.sub(r"\S*://\S+", "(address)", text)

