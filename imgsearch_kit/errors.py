@@ -21,6 +21,10 @@ class IndexMismatch(KitError):
     """An index and what is asked of it do not belong together (extractor, probes, folder)."""
 
 
+class IndexDamaged(KitError):
+    """What lies at the address of an index cannot be read as one, or contradicts itself."""
+
+
 class IndexUnwritable(KitError):
     """An index cannot be written now: read-only, disk full, blocked, or held by another writer."""
 

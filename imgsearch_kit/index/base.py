@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
@@ -144,15 +145,20 @@ def check_add(records: Sequence[ImageRecord], vectors: Vectors, dim: int) -> Vec
     if "" in ids:
         raise BadQuery(f"Record {ids.index('')} of {len(ids)} has an empty id. Give every record an id of its own.")
     if len(set(ids)) != len(ids):
-        twice = next(i for i in ids if ids.count(i) > 1)
-        raise BadQuery(f"The id {twice!r} is given {ids.count(twice)} times in one add. Give each id once.")
+        twice, times = Counter(ids).most_common(1)[0]
+        raise BadQuery(f"The id {twice!r} is given {times} times in one add. Give each id once.")
     return check_vectors(vectors, dim, ids)
 
 
 def check_search(
-    vectors: Vectors, dim: int, k: int, exclude: Sequence[Sequence[str]] | None, approx: Approx | None = None
+    vectors: Vectors,
+    dim: int,
+    k: int,
+    exclude: Sequence[Sequence[str]] | None,
+    approx: Approx | None = None,
+    labels: Sequence[str] | None = None,
 ) -> Vectors:
-    """The query vectors, once they, ``k``, ``exclude`` and ``approx`` are known to be sound.
+    """The query vectors, once they and the other arguments are known to be sound.
 
     :raises BadQuery: with the offending values otherwise.
     """
@@ -161,6 +167,9 @@ def check_search(
     checked = check_vectors(vectors, dim)
     if exclude is not None and len(exclude) != len(vectors):
         raise BadQuery(f"exclude has {len(exclude)} lists for {len(vectors)} queries. Give one list per query.")
+    for name, given in [("labels", labels), *(("Each element of exclude", each) for each in exclude or ())]:
+        if isinstance(given, str):  # a string is a sequence of strings too: its letters
+            raise BadQuery(f"{name} must be a list of strings; it is the string {given!r}. Write [{given!r}].")
     for name in ("candidates", "probes") if approx else ():
         value = getattr(approx, name)
         least = 1 if name == "candidates" else 0

@@ -1,0 +1,242 @@
+"""An index as one .npz archive of plain arrays: how vectors made elsewhere come in, and how an index goes out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import uuid
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, IndexUnwritable
+from imgsearch_kit.index import sqlite
+from imgsearch_kit.index.base import NORM_TOLERANCE, check_add
+from imgsearch_kit.index.local import LocalIndex
+from imgsearch_kit.records import FORMAT_VERSION, Failure, ImageRecord, IndexPassport, Vectors
+
+STRINGS = {"labels": "label", "sha256": "sha256"}  # array name -> field of ImageRecord
+NUMBERS = {"widths": "width", "heights": "height", "mtimes": "mtime", "sizes": "size"}
+
+
+def write_archive(
+    path: Path,
+    records: Sequence[ImageRecord],
+    vectors: Vectors,
+    passport: IndexPassport,
+    failures: Sequence[Failure] = (),
+) -> None:
+    """Writes an index as arrays that ``numpy.load`` reads without pickle; the file is there whole or not at all.
+
+    ``ids``, ``labels`` ("" for none) and ``sha256`` are strings, ``vectors`` is ``(n, dim)`` float32; rows keep the
+    records' order. ``widths``, ``heights``, ``mtimes``, ``sizes``, ``passport`` and ``failures`` (JSON) go with them.
+
+    :raises IndexUnwritable: when the file cannot be written; what lay at ``path`` is then untouched.
+    """
+    arrays: dict[str, Any] = {"ids": np.array([record.id for record in records], dtype=np.str_), "vectors": vectors}
+    for name, field in STRINGS.items():
+        arrays[name] = np.array([getattr(record, field) or "" for record in records], dtype=np.str_)
+    for name, field in NUMBERS.items():
+        kind = np.float64 if field == "mtime" else np.int64
+        arrays[name] = np.array([getattr(record, field) for record in records], dtype=kind)
+    arrays["passport"] = np.array(json.dumps(passport.to_json()))
+    arrays["failures"] = np.array(json.dumps([[f.path, f.reason, f.size, f.mtime] for f in failures]))
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("wb") as file:
+                np.savez(file, **arrays)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise IndexUnwritable(
+            f"The archive {path} could not be written: {error.strerror or error}. What was there before is untouched. "
+            "Free some disk space, make the folder writable, or give another address."
+        ) from error
+
+
+class ArchiveIndex(LocalIndex):
+    """An index read whole from an .npz archive into memory, and written whole by ``flush`` and ``close`` when changed.
+
+    So ``add`` is durable after ``flush``, unlike on the other backends. An archive made elsewhere needs only the
+    arrays ``ids`` and ``vectors``: any float dtype is cast to float32, rows that are not of unit norm are divided by
+    their norm, and the passport has no extractor (``spec`` None) and a uuid made from the content. Changes that
+    another process makes to the file later are not seen.
+    """
+
+    _file: Path
+    _written: int  # the generation that the file holds
+    _state: tuple[int, int, int] | None  # of the file, when it was last read or written
+
+    @classmethod
+    def create(cls, path: Path, passport: IndexPassport) -> Self:
+        """A new, empty index, and its archive.
+
+        :raises IndexMismatch: when there is a file already.
+        :raises IndexUnwritable: when it cannot be written.
+        """
+        if path.exists():
+            raise IndexMismatch(f"There is a file at npz:{path} already. Open it, delete it, or give another address.")
+        index = cls._holding(path, passport, [], np.zeros((0, passport.dim), np.float32), [])
+        try:
+            index._claim()
+            index._write()
+        except BaseException:
+            index.close()
+            raise
+        return index
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """The index in the archive ``path``.
+
+        :raises IndexNotFound: when there is no such file.
+        :raises IndexDamaged: when it cannot be read as an archive of plain arrays.
+        :raises IndexMismatch: when the arrays ``ids`` and ``vectors`` are not in it.
+        :raises BadQuery: when arrays disagree in length, an id is empty or given twice, or a row is zero or not finite.
+        :raises VersionMismatch: when a newer kit wrote it.
+        """
+        state = _state(path)
+        if state is None:
+            raise sqlite.not_found(f"npz:{path}")
+        arrays = _load(path)
+        records, vectors = _rows(path, arrays)
+        failures = [Failure(*each) for each in json.loads(str(arrays.get("failures", "[]")))]
+        index = cls._holding(path, _passport(path, arrays, vectors), records, vectors, failures)
+        index._state = state
+        return index
+
+    @classmethod
+    def _holding(
+        cls,
+        path: Path,
+        passport: IndexPassport,
+        records: Sequence[ImageRecord],
+        vectors: Vectors,
+        failures: Sequence[Failure],
+    ) -> Self:
+        database = sqlite.connect(None)
+        sqlite.lay_out(database, passport)
+        sqlite.insert(database, list(zip(records, vectors, strict=True)))
+        sqlite.insert_failures(database, failures)
+        index = cls(database, passport.dim, path)
+        index.address = f"npz:{path}"
+        index._file = path
+        index._written = passport.generation
+        index._state = None
+        return index
+
+    def flush(self) -> None:
+        """Writes the archive, if the index has changed since it was last written."""
+        with self._lock:
+            if self.passport.generation != self._written:
+                self._write()
+
+    def close(self) -> None:
+        """Writes the archive if need be, and lets go of the right to write to it."""
+        try:
+            if self._database is not None:
+                self.flush()
+        finally:
+            super().close()
+
+    def _write(self) -> None:
+        passport = self.passport
+        write_archive(self._file, self.records(), self.vectors(), passport, self.failures())
+        self._written, self._state = passport.generation, _state(self._file)
+
+    def _claim(self) -> None:
+        super()._claim()
+        if _state(self._file) != self._state:
+            raise IndexUnwritable(
+                f"The archive {self._file} was changed by another process after it was opened. Open it again."
+            )
+
+
+def _state(path: Path) -> tuple[int, int, int] | None:
+    """What tells one version of a file from another; None when there is no file."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _load(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """The archive's arrays of known names."""
+    known = {"ids", "vectors", "passport", "failures", *STRINGS, *NUMBERS}
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files if name in known}
+    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        raise IndexDamaged(
+            f"{path} cannot be read as an .npz archive of plain arrays: {error}. Save it with "
+            "numpy.savez(path, ids=numpy.array(ids, dtype=str), vectors=vectors)."
+        ) from error
+
+
+def _rows(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[list[ImageRecord], Vectors]:
+    """The records and unit vectors of an archive, once its arrays are known to be sound and to agree."""
+    if not {"ids", "vectors"} <= set(arrays):
+        raise IndexMismatch(
+            f"The archive {path} has the arrays {sorted(arrays) or 'of no known name'}; an index needs ids and vectors."
+        )
+    ids, vectors = arrays["ids"], arrays["vectors"]
+    if ids.ndim != 1 or ids.dtype.kind != "U":
+        raise BadQuery(
+            f"ids in {path} are {ids.dtype} of shape {ids.shape}; they must be one row of strings (dtype str)."
+        )
+    if vectors.ndim != 2 or vectors.dtype.kind != "f":
+        raise BadQuery(f"vectors in {path} are {vectors.dtype} of shape {vectors.shape}; they must be (n, dim) floats.")
+    columns = {name: arrays[name] for name in ("vectors", *STRINGS, *NUMBERS) if name in arrays}
+    for name, column in columns.items():
+        if len(column) != len(ids):
+            raise BadQuery(f"{name} in {path} has {len(column)} rows, ids has {len(ids)}. Give one per id.")
+    fields = [field for name, field in (STRINGS | NUMBERS).items() if name in columns]
+    values = [columns[name].tolist() for name in (STRINGS | NUMBERS) if name in columns]
+    records = [
+        ImageRecord(**dict(zip(("id", *fields), row, strict=True))) for row in zip(ids.tolist(), *values, strict=True)
+    ]
+    records = [replace(record, label=record.label or None) for record in records]
+    return records, check_add(records, _unit(vectors, ids, path), vectors.shape[1])
+
+
+def _unit(vectors: npt.NDArray[np.floating[Any]], ids: npt.NDArray[np.str_], path: Path) -> Vectors:
+    """The rows as float32 of unit norm; those that have it within the kit's tolerance keep every bit."""
+    unit = np.ascontiguousarray(vectors, dtype=np.float32)
+    norms = np.linalg.norm(unit.astype(np.float64), axis=1)
+    wrong = np.flatnonzero(~((norms > 0) & np.isfinite(norms)))
+    if len(wrong):
+        raise BadQuery(
+            f"{len(wrong)} of {len(unit)} vectors in {path} are zero or not finite; the first is that of "
+            f"{str(ids[wrong[0]])!r}. Leave these pictures out, or compute their vectors again."
+        )
+    off = np.abs(norms - 1) > NORM_TOLERANCE
+    unit[off] = unit[off] / norms[off, None]
+    return unit
+
+
+def _passport(path: Path, arrays: Mapping[str, npt.NDArray[Any]], vectors: Vectors) -> IndexPassport:
+    if "passport" not in arrays:
+        content = hashlib.sha256(arrays["ids"].tobytes() + vectors.tobytes())
+        return IndexPassport(str(uuid.UUID(bytes=content.digest()[:16])), None, vectors.shape[1])
+    plain = json.loads(str(arrays["passport"]))
+    if plain["format"] > FORMAT_VERSION:
+        raise sqlite.newer_format(f"npz:{path}", plain["format"])
+    if plain["dim"] != vectors.shape[1]:
+        raise IndexMismatch(
+            f"The passport in {path} says {plain['dim']} dimensions, the vectors have {vectors.shape[1]}. "
+            "Write the archive again from its index."
+        )
+    return replace(IndexPassport.from_json(plain), method="exact")  # what it was on the index it came from is lost

@@ -1,0 +1,294 @@
+"""An index in one SQLite file (or in memory), searched exactly over a copy of its vectors in memory."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexUnwritable
+from imgsearch_kit.index import sqlite
+from imgsearch_kit.index.base import VectorIndex, check_add, check_search
+from imgsearch_kit.index.exact import Snapshot
+from imgsearch_kit.records import Approx, Failure, ImageRecord, IndexPassport, Neighbours, Refused, Vectors
+
+NO_APPROX = "This index has no approximate method; the answers are exact."
+
+
+class LocalIndex(VectorIndex):
+    """An index in one SQLite file in WAL mode; vectors are little-endian float32 blobs.
+
+    Threads may share one object. Any number of processes may read; a second writer is refused. A commit is on disk
+    when ``add`` returns, and a process killed at any moment leaves whole commits only. Search runs over a copy of all
+    vectors in memory, which is loaded again when the index has changed.
+    """
+
+    def __init__(self, database: sqlite3.Connection, dim: int, path: Path | None = None, *, frozen: bool = False):
+        self.address = f"local:{path}" if path else "memory:"
+        self._dim = dim
+        self._path = path
+        self._frozen = frozen
+        self._database: sqlite3.Connection | None = database
+        self._lock = threading.RLock()  # one statement or transaction at a time on the one connection
+        self._writer: FileLock | None = None
+        self._snapshot: Snapshot | None = None
+
+    @classmethod
+    def in_memory(cls, passport: IndexPassport) -> Self:
+        """A new, empty index that lives as long as this object."""
+        database = sqlite.connect(None)
+        sqlite.lay_out(database, passport)
+        return cls(database, passport.dim)
+
+    @classmethod
+    def create(cls, path: Path, passport: IndexPassport) -> Self:
+        """A new, empty index in the file ``path``; its folder is made if need be.
+
+        :raises IndexMismatch: when something is there already.
+        :raises IndexUnwritable: when the file cannot be made.
+        """
+        _refuse_folder(path)
+        _make_folder(path.parent)
+        with sqlite.in_words(f"local:{path}"):
+            index = cls(sqlite.connect(path, "mode=rwc"), passport.dim, path)
+            try:
+                if sqlite.is_empty(index._db):  # asked before a pragma changes somebody else's file
+                    index._db.execute("PRAGMA page_size = 16384")
+                    index._db.execute("PRAGMA journal_mode = WAL")
+                with index._writing(grow=False) as db:
+                    if not sqlite.is_empty(db):
+                        sqlite.check_kind(db, index.address)
+                        raise IndexMismatch(
+                            f"There is an index at {index.address} already, with {len(index)} records. "
+                            "Open it, delete the file, or give another address."
+                        )
+                    sqlite.lay_out(db, passport)
+            except BaseException:
+                index.close()
+                raise
+        return index
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """The index in the file ``path``; makes no file, and reads where it may not write.
+
+        :raises IndexNotFound: when there is no such file, or it is empty or may not be read.
+        :raises IndexMismatch: when it is another program's SQLite file.
+        :raises IndexDamaged: when it is no SQLite file, or a damaged one.
+        :raises VersionMismatch: when a newer kit wrote it.
+        """
+        _refuse_folder(path)
+        address = f"local:{path}"
+        with sqlite.in_words(address):
+            database, frozen = sqlite.connect_existing(path)
+            try:
+                if sqlite.is_empty(database):
+                    raise sqlite.not_found(address)
+                sqlite.check_kind(database, address)
+                (plain,) = database.execute("SELECT json FROM passport").fetchone()
+            except BaseException:
+                database.close()
+                raise
+        return cls(database, json.loads(plain)["dim"], path, frozen=frozen)
+
+    @property
+    def passport(self) -> IndexPassport:
+        """What the index says of itself, read from the file each time."""
+        with self._reading() as db:
+            query = "SELECT json, generation, (SELECT count(*) FROM records) FROM passport"
+            plain, generation, count = db.execute(query).fetchone()
+        return dataclasses.replace(IndexPassport.from_json(json.loads(plain)), generation=generation, count=count)
+
+    def __len__(self) -> int:
+        with self._reading() as db:
+            return db.execute("SELECT count(*) FROM records").fetchone()[0]
+
+    def records(self, ids: Sequence[str] | None = None) -> list[ImageRecord]:
+        """All records, or those of ``ids``, in id order, read from the file."""
+        where, given = ("", ()) if ids is None else (f"WHERE {sqlite.GIVEN}", (sqlite.as_json(ids),))
+        with self._reading() as db:
+            rows = db.execute(f"SELECT {', '.join(sqlite.RECORD)} FROM records {where} ORDER BY id", given).fetchall()
+        return [ImageRecord(*row) for row in rows]
+
+    def vectors(self, ids: Sequence[str] | None = None) -> Vectors:
+        """A copy of all vectors, or those of ``ids`` read from the file, in id order."""
+        if ids is None:
+            return self._now().matrix.copy()
+        with self._reading() as db:
+            query = f"SELECT vector FROM records JOIN vectors USING (key) WHERE {sqlite.GIVEN} ORDER BY id"
+            blobs = [blob for (blob,) in db.execute(query, (sqlite.as_json(ids),))]
+        return np.frombuffer(b"".join(blobs), "<f4").reshape(-1, self._dim).astype(np.float32)
+
+    def failures(self) -> list[Failure]:
+        """The files that could not be indexed, in path order."""
+        with self._reading() as db:
+            return [Failure(*row) for row in db.execute("SELECT path, reason, size, mtime FROM failures ORDER BY path")]
+
+    def search(
+        self,
+        vectors: Vectors,
+        k: int,
+        *,
+        approx: Approx | None = None,
+        labels: Sequence[str] | None = None,
+        exclude: Sequence[Sequence[str]] | None = None,
+    ) -> Neighbours:
+        """The ``k`` nearest records of each query, always exactly; asked for ``approx``, the note says so."""
+        queries = check_search(vectors, self._dim, k, exclude, approx, labels)
+        found = self._now().search(queries, k, labels, exclude)
+        return dataclasses.replace(found, note=NO_APPROX) if approx else found
+
+    def _now(self) -> Snapshot:
+        """The content as of now, loaded again only when the index has changed since the last call."""
+        with self._reading() as db:
+            db.execute("BEGIN")  # one consistent state, while another process writes
+            try:
+                (generation,) = db.execute("SELECT generation FROM passport").fetchone()
+                if self._snapshot is None or self._snapshot.generation != generation:
+                    self._snapshot = None  # two matrices at once might not fit
+                    self._snapshot = self._load(db, generation)
+                return self._snapshot
+            finally:
+                db.execute("ROLLBACK")
+
+    def _load(self, db: sqlite3.Connection, generation: int) -> Snapshot:
+        rows = db.execute("SELECT key, id, label FROM records ORDER BY id").fetchall()
+        place = {key: row for row, (key, _, _) in enumerate(rows)}
+        matrix = np.empty((len(rows), self._dim), np.float32)
+        for key, blob in db.execute("SELECT key, vector FROM vectors"):
+            matrix[place[key]] = np.frombuffer(blob, "<f4")
+        matrix.flags.writeable = False
+        ids = np.array([id_ for _, id_, _ in rows], dtype=object)
+        return Snapshot(generation, ids, [label for _, _, label in rows], matrix)
+
+    def add(self, records: Sequence[ImageRecord], vectors: Vectors, *, replaces: Sequence[str] = ()) -> list[Refused]:
+        """Writes records with their vectors in one commit; refused are names that no text can hold."""
+        checked = check_add(records, vectors, self._dim)
+        refused, kept = [], []
+        for record, vector in zip(records, checked, strict=True):
+            if _is_text(record.id) and _is_text(record.label or ""):
+                kept.append((record, vector))
+            else:
+                refused.append(Refused(record.id, "Its name is not valid Unicode text. Rename the file."))
+        if kept or replaces:
+            with self._writing() as db:
+                sqlite.delete(db, [*replaces, *(record.id for record, _ in kept)])
+                sqlite.insert(db, kept)
+        return refused
+
+    def delete(self, ids: Sequence[str]) -> int:
+        """Removes records and vectors in one commit, if there are any; returns how many there were."""
+        if not self.records(ids):
+            return 0
+        with self._writing() as db:
+            return sqlite.delete(db, ids)
+
+    def set_failures(self, failures: Sequence[Failure]) -> None:
+        """Replaces the list of files that could not be indexed, if it differs."""
+        latest = {failure.path: failure for failure in failures}
+        if self.failures() != sorted(latest.values(), key=lambda failure: failure.path):
+            with self._writing() as db:
+                db.execute("DELETE FROM failures")
+                sqlite.insert_failures(db, latest.values())
+
+    def amend(self, *, roots: dict[str, str] | None = None, uuid: str | None = None) -> None:
+        """Writes the given passport fields, if they differ from what is there."""
+        old = self.passport
+        new = dataclasses.replace(old, roots=old.roots if roots is None else roots, uuid=uuid or old.uuid)
+        if new != old:
+            with self._writing() as db:
+                db.execute("UPDATE passport SET json = ?", (sqlite.passport_json(new),))
+
+    def flush(self) -> None:
+        """Nothing is left to do: what ``add`` committed is searchable already."""
+
+    def close(self) -> None:
+        """Lets go of the file, and of the right to write to it."""
+        with self._lock, sqlite.in_words(self.address):
+            if self._database is not None:
+                self._database.close()
+                self._database = self._snapshot = None
+            if self._writer is not None:
+                Path(self._writer.lock_file).unlink(missing_ok=True)  # while it is held: who waits for it looks again
+                self._writer.release()
+                self._writer = None
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        if self._database is None:
+            raise BadQuery(f"The index at {self.address} has been closed. Open it again.")
+        return self._database
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, sqlite.in_words(self.address):
+            if self._frozen:  # such a connection takes every page it has read for unchanged
+                self._db.close()
+                self._database = sqlite.connect(self._path, sqlite.FROZEN)
+            yield self._db
+
+    @contextmanager
+    def _writing(self, *, grow: bool = True) -> Iterator[sqlite3.Connection]:
+        """One transaction, with the step of the generation in it; all of it is kept, or nothing."""
+        with self._lock, sqlite.in_words(self.address):
+            db = self._db
+            self._claim()
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                if grow:
+                    db.execute("UPDATE passport SET generation = generation + 1")
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:  # on some errors, such as a full disk, SQLite has rolled back by itself
+                    db.execute("ROLLBACK")
+                raise
+
+    def _claim(self) -> None:
+        """Makes this object the file's one writer, until it is closed or its process ends."""
+        if self._path is None or self._writer is not None:
+            return
+        lock = FileLock(f"{self._path}.lock", timeout=1, thread_local=False)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise IndexUnwritable(
+                f"Another process is writing to the index at {self.address}. "
+                "Wait until it is done, or stop it; reading is possible meanwhile."
+            ) from error
+        except OSError as error:
+            raise IndexUnwritable(
+                f"The index at {self.address} is read-only here: {error.strerror} ({error.filename}). "
+                "Make its folder and file writable, or copy the index to another place."
+            ) from error
+        self._writer = lock
+
+
+def _refuse_folder(path: Path) -> None:
+    if path.is_dir():
+        raise BadQuery(f"{path} is a folder. Name a file in it, such as local:{path / 'imgsearch.db'}")
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise IndexUnwritable(
+            f"The folder {folder} cannot be made: {error.strerror} ({error.filename}). Give another address."
+        ) from error
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # bytes of a file name that are not UTF-8 arrive as lone surrogates
+        return False
+    return True

@@ -1,0 +1,178 @@
+"""The SQLite side of a local index: its tables, its connection, and its errors in the kit's words."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, IndexNotFound, IndexUnwritable, VersionMismatch
+from imgsearch_kit.records import FORMAT_VERSION, Failure, ImageRecord, IndexPassport, Vectors
+
+APPLICATION_ID = int.from_bytes(b"imgs", "big")  # in the file's header; tells an index from other SQLite files
+SCHEMA = f"""
+CREATE TABLE passport (json TEXT NOT NULL, generation INTEGER NOT NULL);
+CREATE TABLE records (
+    key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, label TEXT, sha256 TEXT NOT NULL,
+    width INTEGER NOT NULL, height INTEGER NOT NULL, mtime REAL NOT NULL, size INTEGER NOT NULL);
+CREATE TABLE vectors (key INTEGER PRIMARY KEY REFERENCES records ON DELETE CASCADE, vector BLOB NOT NULL);
+CREATE TABLE failures (
+    path TEXT PRIMARY KEY, reason TEXT NOT NULL, size INTEGER NOT NULL, mtime REAL NOT NULL);
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {FORMAT_VERSION};
+"""
+RECORD = [field.name for field in dataclasses.fields(ImageRecord)]  # the columns of records, after its key
+GIVEN = "id IN (SELECT value FROM json_each(?))"  # one parameter, however many ids
+FROZEN = "mode=ro&immutable=1"  # reads a file in a folder that takes no WAL beside it
+
+
+def connect(path: Path | None, options: str = "") -> sqlite3.Connection:
+    """A connection that has read the file's first page, so that a file which cannot be read fails here."""
+    name = f"{path.resolve().as_uri()}?{options}" if path else ":memory:"
+    db = sqlite3.connect(name, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
+    try:
+        db.execute("PRAGMA synchronous = FULL")  # a commit is on disk when it returns
+        db.execute("PRAGMA foreign_keys = ON")
+        is_empty(db)
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
+
+
+def connect_existing(path: Path) -> tuple[sqlite3.Connection, bool]:
+    """A connection to a file that is there, and whether it had to be opened as one that never changes.
+
+    :raises IndexNotFound: when there is no file.
+    """
+    try:
+        return connect(path, "mode=rw"), False
+    except sqlite3.OperationalError as error:
+        if not path.exists():
+            raise not_found(f"local:{path}") from error
+        wal = path.with_name(path.name + "-wal")
+        if wal.exists() and wal.stat().st_size:  # holds commits that a frozen connection would not see
+            raise
+        return connect(path, FROZEN), True
+
+
+def is_empty(db: sqlite3.Connection) -> bool:
+    """Whether nothing was ever committed, as when the process that made the file was killed right then."""
+    return db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+
+
+def check_kind(db: sqlite3.Connection, address: str) -> None:
+    """Makes sure that a file that is not empty is an index.
+
+    :raises IndexMismatch: when another program made it.
+    :raises VersionMismatch: when a newer kit made it.
+    """
+    if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        raise IndexMismatch(
+            f"The SQLite file at {address} belongs to another program; its tables are {', '.join(tables)}. "
+            "Give the address of an index, or of a new file."
+        )
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version != FORMAT_VERSION:
+        raise newer_format(address, version)
+
+
+def lay_out(db: sqlite3.Connection, passport: IndexPassport) -> None:
+    """Makes the tables of an index, with its passport in them."""
+    for statement in SCHEMA.split(";"):  # executescript would commit before the passport is in
+        db.execute(statement)
+    db.execute("INSERT INTO passport VALUES (?, ?)", (passport_json(passport), passport.generation))
+
+
+def passport_json(passport: IndexPassport) -> str:
+    """The passport as it is stored: without what the tables count themselves."""
+    plain: dict[str, Any] = passport.to_json()
+    del plain["count"], plain["generation"]
+    return json.dumps(plain)
+
+
+def insert(db: sqlite3.Connection, pairs: Sequence[tuple[ImageRecord, Vectors]]) -> None:
+    """Writes records of new ids with their vectors."""
+    (last,) = db.execute("SELECT coalesce(max(key), 0) FROM records").fetchone()
+    rows = ((last + i, *attrgetter(*RECORD)(record)) for i, (record, _) in enumerate(pairs, 1))
+    db.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    blobs = ((last + i, vector.astype("<f4", copy=False).tobytes()) for i, (_, vector) in enumerate(pairs, 1))
+    db.executemany("INSERT INTO vectors VALUES (?, ?)", blobs)
+
+
+def insert_failures(db: sqlite3.Connection, failures: Iterable[Failure]) -> None:
+    """Writes failures of new paths."""
+    rows = ((failure.path, failure.reason, failure.size, failure.mtime) for failure in failures)
+    db.executemany("INSERT INTO failures VALUES (?, ?, ?, ?)", rows)
+
+
+def delete(db: sqlite3.Connection, ids: Sequence[str]) -> int:
+    """Removes records with their vectors; returns how many there were."""
+    return db.execute(f"DELETE FROM records WHERE {GIVEN}", (as_json(ids),)).rowcount
+
+
+def as_json(ids: Sequence[str]) -> str:
+    """The parameter of ``GIVEN``."""
+    if isinstance(ids, str):
+        raise BadQuery(f"ids must be a list of strings; it is the string {ids!r}. Write [{ids!r}].")
+    return json.dumps(list(ids))
+
+
+def not_found(address: str) -> IndexNotFound:
+    """The error for an address where nothing lies."""
+    return IndexNotFound(f"There is no index at {address}. Make one: imgsearch index FOLDER --index {address}")
+
+
+def newer_format(address: str, version: int) -> VersionMismatch:
+    """The error for an index of a format this kit does not know."""
+    return VersionMismatch(
+        f"The index at {address} has format {version}; this kit reads format {FORMAT_VERSION}. "
+        "Install the newer kit (python -m pip install -U imgsearch-kit), or index the pictures again."
+    )
+
+
+@contextmanager
+def in_words(address: str) -> Iterator[None]:
+    """Turns SQLite's errors into the kit's.
+
+    :raises IndexUnwritable: when the file is read-only, the disk full, or another process blocks.
+    :raises IndexNotFound: when the file cannot be opened.
+    :raises IndexDamaged: when it is not an SQLite file, or its pages contradict each other.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the kind, the rest its detail
+        raise _explain(address, code, error) from error
+
+
+def _explain(address: str, code: int, error: sqlite3.Error) -> Exception:
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        return IndexUnwritable(
+            f"The index at {address} could not be written: {error}. Nothing of the last change was kept, "
+            "everything before it was. Free some disk space and try again."
+        )
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+        return IndexUnwritable(
+            f"The index at {address} is read-only here: {error}. "
+            "Make its folder and file writable, or copy the index to another place."
+        )
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return IndexUnwritable(
+            f"The index at {address} stayed blocked by another process: {error}. Stop that process and try again."
+        )
+    if code == sqlite3.SQLITE_CANTOPEN:
+        return IndexNotFound(
+            f"The index at {address} cannot be opened: {error}. Check that you may read the file, and write to its "
+            "folder if a file ending in -wal lies beside it."
+        )
+    return IndexDamaged(
+        f"The file at {address} is not an index, or is damaged: {error}. "
+        "Take it from a copy, or delete it and index the pictures again."
+    )
