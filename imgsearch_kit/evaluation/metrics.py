@@ -13,6 +13,7 @@ in the gallery, whether found or not. Conventions where k is larger than what is
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -48,7 +49,8 @@ class QueryScores:
 
     ``values`` maps each measure's name to ``(m,)`` float64, NaN where ``relevant`` is 0. ``relevant`` and ``available``
     are ``(m,)`` ints: R, and how many pictures were ranked. ``top`` is ``(m, max(ks))``: gallery rows of the first
-    places in rank order, -1 where fewer were ranked; ``top_scores`` their scores, NaN there.
+    places in rank order, -1 where fewer were ranked; ``top_scores`` their scores, NaN there. ``tied`` and ``deciding``
+    are ``(m,)`` counts of ties.
     """
 
     values: dict[str, Floats]
@@ -56,7 +58,19 @@ class QueryScores:
     available: Ints
     top: Ints
     top_scores: npt.NDArray[np.float32]
-    ties: Ties
+    tied: Ints
+    deciding: Ints
+
+    @property
+    def ties(self) -> Ties:
+        """The ties of all queries together."""
+        return Ties(int(self.tied.sum()), int(self.deciding.sum()), int(np.count_nonzero(self.deciding)))
+
+    def take(self, rows: Ints) -> QueryScores:
+        """The scores of some queries only."""
+        values = {name: column[rows] for name, column in self.values.items()}
+        arrays = (getattr(self, f.name)[rows] for f in dataclasses.fields(self)[1:])
+        return QueryScores(values, *arrays)
 
 
 def measures(rows: Ints, ranks: Ints, relevant: Ints, ks: Sequence[int]) -> dict[str, Floats]:
@@ -194,7 +208,7 @@ def score_queries(
     m, n = len(query_labels), len(gallery_labels)
     found_rows, found_ranks, tops = [], [], []
     relevant, available = np.zeros(m, np.int64), np.zeros(m, np.int64)
-    ties = np.zeros(3, np.int64)
+    tied, deciding = np.zeros(m, np.int64), np.zeros(m, np.int64)
     for rows in blocks(m, n, cells):
         order, scores = rank(score(rows), junk[rows])
         ranked = np.isfinite(scores)
@@ -205,10 +219,9 @@ def score_queries(
         relevant[rows], available[rows] = hits.sum(axis=1), ranked.sum(axis=1)
         first = ranked[:, : max(ks)], order[:, : max(ks)], scores[:, : max(ks)]
         tops.append((np.where(first[0], first[1], -1), np.where(first[0], first[2], np.nan)))
-        tied = (scores[:, 1:] == scores[:, :-1]) & ranked[:, 1:]
-        deciding = tied & (hits[:, 1:] != hits[:, :-1])
-        ties += [tied.sum(), deciding.sum(), deciding.any(axis=1).sum()]
+        equal = (scores[:, 1:] == scores[:, :-1]) & ranked[:, 1:]
+        tied[rows], deciding[rows] = equal.sum(axis=1), (equal & (hits[:, 1:] != hits[:, :-1])).sum(axis=1)
         done(len(order))
     values = measures(np.concatenate(found_rows), np.concatenate(found_ranks), relevant, ks)
     top, top_scores = (np.concatenate(part) for part in zip(*tops, strict=True))
-    return QueryScores(values, relevant, available, top, top_scores, Ties(*ties.tolist()))
+    return QueryScores(values, relevant, available, top, top_scores, tied, deciding)

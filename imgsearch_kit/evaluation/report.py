@@ -1,0 +1,215 @@
+"""An evaluation as people and programs read it: means with intervals and chance, over all queries and per class."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.evaluation import bootstrap
+from imgsearch_kit.evaluation.metrics import Floats, Ints, QueryScores, chance
+
+DIGITS = 6  # of per-query values in a file, and so of a comparison with it
+METHOD = "percentile bootstrap; micro: queries within class, macro: classes"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores of ``m`` queries, each with something to find, against ``n`` gallery pictures.
+
+    ``queries`` and ``gallery`` are ids in order, ``labels`` the sorted names of all classes; ``query_classes`` ``(m,)``
+    and ``gallery_classes`` ``(n,)`` are rows of ``labels``. ``about`` is what else the document says: what was left
+    out, the settings, the passport.
+    """
+
+    queries: Sequence[str]
+    gallery: Sequence[str]
+    labels: Sequence[str]
+    query_classes: Ints
+    gallery_classes: Ints
+    scores: QueryScores
+    ks: tuple[int, ...]
+    about: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+
+    @property
+    def measures(self) -> list[str]:
+        """The names of the ``M`` measures, in the order of every table's columns."""
+        return list(self.scores.values)
+
+    @cached_property
+    def values(self) -> Floats:
+        """The value of each query and measure, ``(m, M)`` float64."""
+        return np.stack(list(self.scores.values.values()), axis=1)
+
+    @cached_property
+    def chance(self) -> Floats:
+        """What a shuffle of the gallery scores on each query, ``(m, M)`` float64."""
+        expected = chance(self.scores.relevant, self.scores.available, self.ks)
+        return np.stack([expected[name] for name in self.measures], axis=1)
+
+    @cached_property
+    def scored_classes(self) -> Ints:
+        """The rows of ``labels`` that have queries, ``(C,)``, ascending."""
+        return np.unique(self.query_classes)
+
+    @cached_property
+    def strata(self) -> Ints:
+        """Each query's row of ``scored_classes``, ``(m,)``."""
+        return np.searchsorted(self.scored_classes, self.query_classes)
+
+    @cached_property
+    def intervals(self) -> bootstrap.Intervals:
+        """The means with their 95 % bounds; ``per_class`` is in the order of ``scored_classes``."""
+        return bootstrap.intervals(self.values, self.strata, seed=self.seed)
+
+    @cached_property
+    def class_chance(self) -> Floats:
+        """The mean of ``chance`` in each class, ``(C, M)``, in the order of ``scored_classes``."""
+        return np.stack([self.chance[self.strata == row].mean(axis=0) for row in range(len(self.scored_classes))])
+
+    def to_json(self, *, per_query: bool = False) -> dict[str, Any]:
+        """The document of ``imgsearch evaluate --json``; ``per_query`` adds what a later ``against`` needs.
+
+        A bound that is unknown (of a single query or class) is None.
+        """
+        sizes = np.bincount(self.strata).tolist()
+        per_class = {
+            self.labels[c]: {"queries": sizes[row], **self._table(self.intervals.per_class[row])}
+            | {"chance": self._row(self.class_chance[row])}
+            for row, c in enumerate(self.scored_classes)
+        }
+        settings = {key: value for key, value in self.about.items() if key != "passport"}
+        document = {
+            "queries": len(self.queries),
+            "classes": len(self.scored_classes),
+            "gallery": len(self.gallery),
+            **settings,
+            "k": list(self.ks),
+            "ties": dataclasses.asdict(self.scores.ties),
+            "intervals": {"level": bootstrap.LEVEL, "method": METHOD, "resamples": bootstrap.RESAMPLES},
+            "micro": self._table(self.intervals.micro),
+            "macro": self._table(self.intervals.macro),
+            "chance": {
+                "micro": self._row(self.chance.mean(axis=0)),
+                "macro": self._row(self.class_chance.mean(axis=0)),
+            },
+            "per_class": per_class,
+            "passport": self.about.get("passport"),
+        }
+        if per_query:
+            values = {name: np.round(column, DIGITS).tolist() for name, column in self.scores.values.items()}
+            document["per_query"] = {"ids": list(self.queries), "values": values}
+        return document
+
+    def _row(self, values: Floats) -> dict[str, float]:
+        return dict(zip(self.measures, values.tolist(), strict=True))
+
+    def _table(self, table: Floats) -> dict[str, dict[str, float | None]]:
+        return {name: estimate(row) for name, row in zip(self.measures, table, strict=True)}
+
+    def lines(self, *, measure: str | None = None, shown: int = 5) -> list[str]:
+        """The evaluation as lines of text: the means with bounds and chance, then the worst and best classes.
+
+        Classes are ordered by ``measure`` (P@k of the middle k unless given), ``shown`` from either end.
+        """
+        about = [f"{self.about[key]:,} {words}" for key, words in LEFT_OUT.items() if self.about.get(key)]
+        out = [
+            f"{len(self.queries):,} queries of {len(self.scored_classes):,} classes "
+            f"against {len(self.gallery):,} pictures" + (f"; left out: {', '.join(about)}" if about else ""),
+            "",
+            f"{'':14}  {'micro':23}  {'macro':23}  {'chance':>8}",
+        ]
+        chances = self.chance.mean(axis=0)
+        for i, name in enumerate(self.measures):
+            micro, macro = (bounded(table[i]) for table in (self.intervals.micro, self.intervals.macro))
+            out.append(f"{name:14}  {micro:23}  {macro:23}  {chances[i]:8.4f}")
+        if self.scores.ties.deciding:
+            ties = self.scores.ties
+            out += ["", f"In {ties.queries:,} queries a tie, broken by id, stands between a right and a wrong picture."]
+        measure = measure or f"P@{self.ks[len(self.ks) // 2]}"
+        column = self.measures.index(measure)
+        order = np.argsort(self.intervals.per_class[:, column, 0], kind="stable").tolist()
+        worst, best = order[:shown], order[shown:][-shown:]
+        for title, rows in (("Worst", worst), ("Best", best)):
+            out += ["", f"{title} classes by {measure}"] if rows else []
+            for row in rows:
+                size, expected = int((self.strata == row).sum()), self.class_chance[row, column]
+                figures = bounded(self.intervals.per_class[row, column])
+                label = self.labels[self.scored_classes[row]]
+                out.append(f"  {label:28}  {figures:23}  chance {expected:.4f}  {size:6,} queries")
+        return out
+
+    def against(self, earlier: Mapping[str, Any]) -> dict[str, Any]:
+        """What has changed since an earlier evaluation, paired by query: differences with 95 % bounds and p-values.
+
+        ``earlier`` is a document with per-query values. Queries and measures of both are compared; "queries" says how
+        many those are, and how many stand in one only.
+
+        :raises BadQuery: when ``earlier`` holds no per-query values, or they share no query or no measure.
+        """
+        theirs = earlier.get("per_query")
+        if not theirs:
+            raise BadQuery("The earlier evaluation has no per-query values. Write it with: imgsearch evaluate -o FILE")
+        rows = {name: row for row, name in enumerate(theirs["ids"])}
+        common = [row for row, name in enumerate(self.queries) if name in rows]
+        names = [name for name in self.measures if name in theirs["values"]]
+        if not common or not names:
+            raise BadQuery(
+                f"The two evaluations share {len(common)} queries and {len(names)} measures. "
+                "Compare evaluations of the same pictures with the same k."
+            )
+        there = [rows[self.queries[row]] for row in common]
+        ours = np.stack([np.round(self.scores.values[name][common], DIGITS) for name in names], axis=1)
+        other = np.stack([np.asarray(theirs["values"][name])[there] for name in names], axis=1)
+        strata = np.unique(self.strata[common], return_inverse=True)[1]
+        found = bootstrap.compare(ours, other, strata, seed=self.seed)
+        counts = {"common": len(common), "here": len(self.queries) - len(common), "there": len(rows) - len(common)}
+        means = {"micro": (found.micro, found.micro_p), "macro": (found.macro, found.macro_p)}
+        keys = ("difference", "low", "high")
+        return {"queries": counts} | {
+            mean: {name: estimate(table[i], keys) | {"p": float(p[i])} for i, name in enumerate(names)}
+            for mean, (table, p) in means.items()
+        }
+
+
+LEFT_OUT = {
+    "skipped_lone": "alone in their class",
+    "unlabelled": "without a label",
+    "excluded": "of an excluded label",
+    "outside_split": "not in the split",
+}
+
+
+def estimate(row: Floats, keys: Sequence[str] = ("value", "low", "high")) -> dict[str, float | None]:
+    """A mean and its bounds by name; NaN, which JSON does not know, as None."""
+    return {key: None if np.isnan(number) else float(number) for key, number in zip(keys, row, strict=True)}
+
+
+def bounded(row: Floats) -> str:
+    """A mean and its bounds as text: ``0.9076  [0.9021, 0.9128]``."""
+    value, low, high = row
+    return f"{value:7.4f}" + ("" if np.isnan(low) else f" [{low:.4f}, {high:.4f}]")
+
+
+def comparison_lines(comparison: Mapping[str, Any]) -> list[str]:
+    """What ``Evaluation.against`` found, as lines of text."""
+    queries = comparison["queries"]
+    alone = f" ({queries['here']:,} only here, {queries['there']:,} only there)"
+    out = [
+        f"Difference over {queries['common']:,} queries in common"
+        + (alone if queries["here"] + queries["there"] else "")
+    ]
+    out.append(f"{'':14}  {'micro':26}  {'p':>7}  {'macro':26}  {'p':>7}")
+    for name, micro in comparison["micro"].items():
+        cells = []
+        for row in (micro, comparison["macro"][name]):
+            bounds = "" if row["low"] is None else f" [{row['low']:+.4f}, {row['high']:+.4f}]"
+            cells.append(f"{row['difference']:+8.4f}{bounds:18}  {row['p']:7.4f}")
+        out.append(f"{name:14}  {'  '.join(cells)}")
+    return out
