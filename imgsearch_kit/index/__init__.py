@@ -90,6 +90,15 @@ def new_passport(
     )
 
 
+def local_path(address: str) -> Path | None:
+    """The file that holds a local index, None for an address of another kind.
+
+    :raises BadQuery: when the address has none of the known forms.
+    """
+    kind, path = _parse(address)
+    return path if kind == "local" else None
+
+
 def _parse(address: str) -> tuple[str, Path]:
     """The kind of index an address names ("local", "npz" or "memory"), and its path."""
     if address == "memory:":

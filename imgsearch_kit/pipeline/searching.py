@@ -1,0 +1,168 @@
+"""A picture, or the id of one, to its neighbours with their records."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from imgsearch_kit.errors import BadQuery, UnreadableImage
+from imgsearch_kit.extractors import Extractor
+from imgsearch_kit.images import PREVIEW, THUMBNAIL, load, thumbnail
+from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.pipeline.opening import check_extractor, check_probes, load_for, picture_path
+from imgsearch_kit.records import Approx, Hit, ImageRecord, IndexPassport, Results, Vectors
+
+OWN_COSINE = 0.9999
+
+
+class Searcher:
+    """Joins an index, the extractor that made it and its pictures; threads may share one.
+
+    The extractor is loaded when a picture is first searched for, or by ``ready``; a search by id needs none. ``root``
+    is where the pictures lie when they have moved, ``force`` goes on when the probe pictures come out differently.
+    """
+
+    def __init__(
+        self,
+        index: VectorIndex,
+        extractor: Extractor | None = None,
+        *,
+        name: str | None = None,
+        weights: Path | None = None,
+        root: Path | None = None,
+        force: bool = False,
+    ):
+        if extractor is not None:
+            check_extractor(index.passport, extractor.spec)
+        self.index, self.root = index, root
+        self._extractor, self._name, self._weights, self._force = extractor, name, weights, force
+        self._checked = False
+        self._labels: tuple[int, list[str]] | None = None  # of a generation
+        self._lock = threading.Lock()
+
+    @property
+    def passport(self) -> IndexPassport:
+        """The index's passport, as of now."""
+        return self.index.passport
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels of the index, sorted."""
+        generation = self.passport.generation
+        if self._labels is None or self._labels[0] != generation:
+            labels = {record.label for record in self.index.records() if record.label is not None}
+            self._labels = generation, sorted(labels)
+        return self._labels[1]
+
+    def ready(self) -> Extractor:
+        """The extractor, loaded, and checked once against the index's probe pictures.
+
+        :raises IndexMismatch: when it is not the one that made the index, or computes something else than it did then.
+        """
+        with self._lock:
+            if self._extractor is None:
+                self._extractor = load_for(self.passport, self._name, self._weights)
+            if not self._checked:
+                check_probes(self.passport, self._extractor, force=self._force)
+                self._checked = True
+            return self._extractor
+
+    def search(
+        self,
+        image: Path | bytes | None = None,
+        *,
+        id: str | None = None,  # noqa: A002 (the field's name)
+        k: int = 10,
+        labels: Sequence[str] | None = None,
+        min_score: float | None = None,
+        approx: Approx | None = None,
+    ) -> Results:
+        """The ``k`` nearest records of a picture (a path or its bytes) or of an indexed id, best first.
+
+        The query's own records (same id, same sha256, or cosine above 0.9999) are named in ``own`` and never among
+        the hits. ``labels`` keeps hits of these labels, ``min_score`` those of at least this cosine.
+
+        :raises BadQuery: when both or neither of ``image`` and ``id`` are given, the id is unknown, or a label is.
+        :raises UnreadableImage: when the picture cannot be decoded.
+        """
+        if (image is None) == (id is None):
+            raise BadQuery("Give either a picture or the id of an indexed one.")
+        if k < 1:
+            raise BadQuery(f"k must be a whole number of at least 1; it is {k!r}.")
+        if labels and (unknown := sorted(set(labels) - set(self.labels))):
+            raise BadQuery(f"No indexed picture has the label {unknown[0]!r}. `imgsearch info` lists the labels.")
+        started = time.perf_counter()
+        query, vector = self._of_id(id) if id is not None else self._of_picture(image)  # type: ignore[arg-type]
+        extracted = time.perf_counter()
+        own, hits, method, note = self._apart(query, vector, k, labels, approx)
+        hits = [hit for hit in hits if min_score is None or hit.score >= min_score][:k]
+        ms = {"extract": (extracted - started) * 1e3, "search": (time.perf_counter() - extracted) * 1e3}
+        return Results(query, tuple(hits), tuple(own), method, note, {name: round(t, 3) for name, t in ms.items()})
+
+    def _of_id(self, id_: str) -> tuple[dict[str, Any], Vectors]:
+        record = self.record(id_)
+        return {"id": id_, "label": record.label, "sha256": record.sha256}, self.index.vectors([id_])
+
+    def _of_picture(self, image: Path | bytes) -> tuple[dict[str, Any], Vectors]:
+        extractor = self.ready()
+        loaded = load(image, extractor.spec.side, extractor.spec.resampling)
+        name = image.name if isinstance(image, Path) else None
+        size = {"width": loaded.width, "height": loaded.height}
+        return {"file": name, "sha256": loaded.sha256, **size}, extractor.extract(loaded.pixels[None])
+
+    def _apart(
+        self, query: dict[str, Any], vector: Vectors, k: int, labels: Sequence[str] | None, approx: Approx | None
+    ) -> tuple[list[str], list[Hit], str, str]:
+        """The query's own ids, and at least ``k`` other hits where there are as many."""
+        own: list[str] = []
+        while True:
+            spare = 8  # room for the query's own records; with more of them, they are excluded and it asks again
+            found = self.index.search(vector, k + spare, approx=approx, labels=labels, exclude=[own])
+            ids = [id_ for id_ in found.ids[0].tolist() if id_]
+            records = {record.id: record for record in self.index.records(ids)}
+            hits: list[Hit] = []
+            mine: list[str] = []
+            for id_, score in zip(ids, found.scores[0].tolist(), strict=False):
+                record = records[id_]
+                same = id_ == query.get("id") or record.sha256 == query["sha256"] != "" or score > OWN_COSINE
+                if same:
+                    mine.append(id_)
+                else:
+                    hits.append(Hit(len(hits) + 1, id_, record.label, score, record.sha256))
+            own += mine
+            if len(hits) >= k or not mine or len(ids) < k + spare:
+                return own, hits, found.method, found.note
+
+    def record(self, id: str) -> ImageRecord:  # noqa: A002 (the field's name)
+        """The record of an id.
+
+        :raises BadQuery: when the index has none.
+        """
+        records = self.index.records([id])
+        if not records:
+            raise BadQuery(f"The index has no picture with the id {id!r}. Ids are paths below the indexed folder.")
+        return records[0]
+
+    def thumbnail(self, id: str) -> Path:  # noqa: A002
+        """A WEBP file of an indexed picture, at most 256 pixels a side, without metadata.
+
+        :raises UnreadableImage: when the original is not where the passport (or ``root``) says, or cannot be decoded.
+        """
+        return self._picture(id, THUMBNAIL)
+
+    def preview(self, id: str) -> Path:  # noqa: A002
+        """The same at 1,024 pixels."""
+        return self._picture(id, PREVIEW)
+
+    def _picture(self, id_: str, size: int) -> Path:
+        record, path = self.record(id_), picture_path(self.passport, id_, self.root)
+        if not path.is_file():
+            raise UnreadableImage(
+                f"The picture {id_!r} is not where it was when it was indexed. Index its folder again, "
+                "or say with --root FOLDER where the pictures are now."
+            )
+        return thumbnail(path, record.sha256 or hashlib.sha256(path.read_bytes()).hexdigest(), size)
