@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
+import logging
 import os
 import re
 import stat
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,12 +31,15 @@ PREVIEW = 1024
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 SUFFIXES = re.compile(r"\.(jpe?g|jpe|jfif|png|webp|gif|bmp|dib|tiff?|avif|hei[cf])", re.IGNORECASE)
 
+# Pillow's readers log what they dislike in a file; without a handler that would go to the terminal.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+
 _FIRST_BYTES = (
     (rb"\xff\xd8\xff", "JPEG"),
     (rb"\x89PNG", "PNG"),
     (rb"RIFF....WEBP", "WEBP"),
     (rb"GIF8", "GIF"),
-    (rb"BM", "BMP"),
+    (rb"BM....\0\0\0\0", "BMP"),
     (rb"II\*\0|MM\0\*", "TIFF"),
     (rb"....ftypavi[fs]", "AVIF"),
     (rb"....ftyp(hei|hev|mif1|msf1)", "HEIC"),
@@ -96,11 +100,9 @@ def find_images(root: Path) -> Found:
     Linked folders are followed, each real folder once, and a folder's own place goes before a link to it. Unreadable
     folders, broken links and names that are not UTF-8 are reported.
 
-    :raises BadQuery: when ``root`` is missing or not a folder.
+    :raises BadQuery: when ``root`` is missing, not a folder, or cannot be read.
     """
     root = Path(root)
-    if not root.is_dir():
-        raise BadQuery(f"{root} is {'not a folder' if root.exists() else 'missing'}; name a folder of pictures")
     images: list[FoundImage] = []
     unreadable: list[Failure] = []
     folders, links = deque([root]), deque[Path]()
@@ -114,6 +116,8 @@ def find_images(root: Path) -> Found:
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError as error:
+            if folder == root:
+                raise BadQuery(f"{root} cannot be read: {error.strerror}; name a folder of pictures") from error
             unreadable.append(Failure(_id(folder, root), f"The folder cannot be read: {error.strerror}"))
             continue
         for entry in entries:
@@ -210,7 +214,7 @@ def load_many(
     threads: int = 2,
     ahead: int = 64,
     max_pixels: int = MAX_PIXELS,
-) -> Iterator[tuple[Path, Loaded | UnreadableImage]]:
+) -> Generator[tuple[Path, Loaded | UnreadableImage]]:
     """Each path with its loaded picture or the reason why there is none, in the order of the paths.
 
     Threads decode up to ``ahead`` pictures while the consumer works; they end when the iterator is closed.
@@ -295,7 +299,7 @@ _OWN_LIMIT = _OwnLimit()
 def _too_large(width: int, height: int, max_pixels: int) -> str:
     return (
         f"It has {width} x {height} = {width * height / 1e6:,.1f} million pixels, more than the limit of "
-        f"{max_pixels / 1e6:,.1f} million; raise max_pixels if you trust the file"
+        f"{max_pixels / 1e6:,.1f} million; raise max_pixels (--max-megapixels) if you trust the file"
     )
 
 
@@ -332,16 +336,20 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 def _scaled(image: Image.Image) -> Image.Image:
     """An 8-bit grey picture from 12-, 16- or 32-bit or float values; NaN becomes black."""
     values = np.asarray(image)
-    low, high = 0.0, 1.0 if image.mode == "F" else 65535.0
-    tags = getattr(image, "tag_v2", {})
-    if tags.get(0x0102) == (12,):
-        high = 4095.0
+    tags = getattr(image, "tag_v2", {})  # a TIFF's
+    low, high = 0.0, 1.0 if image.mode == "F" else 4095.0 if tags.get(0x0102) == (12,) else 65535.0
     finite = values[np.isfinite(values)]
     if finite.size and (finite.min() < low or finite.max() > high):
         low, high = float(finite.min()), float(finite.max())
-    with np.errstate(over="ignore", invalid="ignore"):
-        grey = (values.astype(np.float64) - low) * (255 / ((high - low) or 1))
-    return Image.fromarray(np.rint(np.nan_to_num(grey, nan=0).clip(0, 255)).astype(np.uint8))
+    grey = values.astype(np.float64)
+    grey -= low
+    grey *= 255 / ((high - low) or 1)
+    np.nan_to_num(grey, copy=False, nan=0)
+    if tags.get(0x0106) == 0:  # zero is white
+        grey = 255 - grey
+    if "transparency" in image.info:
+        grey[values == image.info["transparency"]] = 255
+    return Image.fromarray(np.rint(grey.clip(0, 255)).astype(np.uint8))
 
 
 def _explain(data: bytes, error: Exception) -> str:
@@ -367,7 +375,14 @@ def _explain(data: bytes, error: Exception) -> str:
 # --- thumbnails ------------------------------------------------------------------------------------------------------
 
 
-def thumbnail(source: Path | bytes, sha256: str, size: int = THUMBNAIL, *, folder: Path | None = None) -> Path:
+def thumbnail(
+    source: Path | bytes,
+    sha256: str,
+    size: int = THUMBNAIL,
+    *,
+    folder: Path | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> Path:
     """The path of a WEBP whose longer side is at most ``size`` pixels: upright, on white, without any metadata.
 
     It is made once and kept in ``folder`` (``thumbnails`` in the cache folder) under the picture's hash; a picture is
@@ -388,7 +403,7 @@ def thumbnail(source: Path | bytes, sha256: str, size: int = THUMBNAIL, *, folde
     data = _read(source)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise UnreadableImage("The file has changed since it was indexed; index its folder again")
-    picture, _ = _decode(data, 2 * size, MAX_PIXELS)
+    picture, _ = _decode(data, 2 * size, max_pixels)
     picture.thumbnail((size, size), Image.Resampling.LANCZOS)
     picture.info.clear()
     try:
