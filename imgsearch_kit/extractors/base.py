@@ -63,17 +63,6 @@ def probe_pixels(side: int) -> Pixels:
     return np.round(np.stack([gradient, grid]) * 255).astype(np.uint8)
 
 
-class UnusableRows(BadQuery):
-    """Pictures whose vectors are zero or not finite; ``rows`` are their places in the batch that was given."""
-
-    def __init__(self, name: str, rows: list[int], norm: float):
-        self.rows = rows
-        super().__init__(
-            f"{name} makes no usable vector of row {rows[0]}: its norm is {norm:g} ({len(rows)} such rows). "
-            "Leave the picture out, or check the weights."
-        )
-
-
 def check_pixels(pixels: Pixels, side: int) -> None:
     """Nothing, once the pixels are known to be ``(n, side, side, 3)`` uint8.
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgsearch_kit.extractors.base import UnusableRows, check_pixels
+from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.extractors.base import check_pixels
 from imgsearch_kit.extractors.engine import tensorflow
 from imgsearch_kit.records import ExtractorSpec, Pixels, Vectors
 
@@ -71,5 +72,9 @@ def _unit(name: str, vectors: Vectors) -> Vectors:
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     wrong = np.flatnonzero(~((norms > 0) & np.isfinite(norms)))
     if len(wrong):
-        raise UnusableRows(name, [int(row) for row in wrong], float(norms[wrong[0], 0]))
+        row = int(wrong[0])
+        raise BadQuery(
+            f"{name} makes no usable vector of row {row} of {len(vectors)}: its norm is {norms[row, 0]:g}. "
+            "Leave the picture out, or check the weights."
+        )
     return vectors / norms

