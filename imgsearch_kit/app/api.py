@@ -1,0 +1,64 @@
+"""The ``/search`` endpoint, and the answer it shares with the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from imgsearch_kit.errors import BadQuery, KitError, UnreadableImage
+from imgsearch_kit.pipeline.searching import Searcher
+from imgsearch_kit.records import Results
+
+DEFAULT_K, MAX_K = 10, 50
+
+
+def answer(
+    searcher: Searcher,
+    picture: str | None = None,
+    id: str | None = None,  # noqa: A002 (the field's name)
+    k: int = DEFAULT_K,
+    labels: Sequence[str] | None = None,
+    min_score: float | None = None,
+) -> Results:
+    """The results of an uploaded file or of an indexed id: what both the page and ``/search`` answer with.
+
+    :raises BadQuery: when ``k`` is outside 1 to 50, or the searcher refuses.
+    :raises UnreadableImage: when the file cannot be decoded.
+    """
+    if not isinstance(k, int) or not 1 <= k <= MAX_K:
+        raise BadQuery(f"k must be a whole number between 1 and {MAX_K}; it is {k!r}.")
+    image = Path(picture) if picture and not id else None
+    try:
+        return searcher.search(image, id=id or None, k=k, labels=labels or None, min_score=min_score)
+    except UnreadableImage as error:
+        raise UnreadableImage(f"{image.name if image else id}: {error}") from error
+
+
+def add_endpoint(searcher: Searcher) -> None:
+    """Adds ``/search``, which answers the document of ``imgsearch search --json``."""
+
+    def search(
+        image: str | None,
+        k: int = DEFAULT_K,
+        labels: list[str] | None = None,
+        min_score: float | None = None,
+        id: str | None = None,  # noqa: A002 (the argument's name in Searcher.search)
+    ) -> dict[str, Any]:
+        """The nearest indexed pictures of an uploaded one, or of an indexed id, as `imgsearch search --json` prints."""
+        try:
+            return answer(searcher, image, id, k, labels, min_score).to_json()
+        except KitError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    inputs = [
+        gr.File(label="image", visible=False),
+        gr.Number(DEFAULT_K, precision=0, minimum=1, maximum=MAX_K, label="k", visible=False),
+        gr.Dropdown([], value=None, multiselect=True, allow_custom_value=True, label="labels", visible=False),
+        gr.Number(None, minimum=-1, maximum=1, label="min_score", visible=False),
+        gr.Textbox(None, label="id", visible=False),
+    ]
+    document = gr.JSON(label="results", visible=False)
+    gr.Button(visible=False).click(search, inputs, document, api_name="search", concurrency_id="search")

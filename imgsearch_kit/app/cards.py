@@ -1,0 +1,121 @@
+"""Results, details and examples as HTML: the searcher's answers in, strings out."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+
+from imgsearch_kit.errors import KitError
+from imgsearch_kit.records import Hit, ImageRecord, Results
+
+DRAWING_THREADS = 4  # a thumbnail made for the first time is decoded, and decoding frees the interpreter
+
+
+def data_uri(picture: Callable[[str], Path], id_: str) -> str:
+    """The WEBP file that ``picture`` gives for an id as a data URI, "" when it cannot be made.
+
+    Pictures travel inside the answer, so no folder of the machine is served and no path is told.
+    """
+    try:
+        content = picture(id_).read_bytes()
+    except (KitError, OSError):
+        return ""
+    return "data:image/webp;base64," + base64.b64encode(content).decode()
+
+
+def data_uris(picture: Callable[[str], Path], ids: Iterable[str]) -> dict[str, str]:
+    """The same for several ids, made side by side."""
+    wanted = list(dict.fromkeys(ids))
+    with ThreadPoolExecutor(DRAWING_THREADS) as pool:
+        return dict(zip(wanted, pool.map(lambda id_: data_uri(picture, id_), wanted), strict=True))
+
+
+def status(text: str, kind: str = "done") -> str:
+    """One line on how the search went; ``kind`` is "done", "busy" or "error"."""
+    role = "alert" if kind == "error" else "status"
+    return f'<p class="status {kind}" role="{role}">{escape(text)}</p>'
+
+
+def empty(headline: str, text: str) -> str:
+    """What stands in place of hits when there are none."""
+    return f'<div class="empty"><h3>{escape(headline)}</h3><p>{escape(text)}</p></div>'
+
+
+def hits(results: Results, thumbnails: Mapping[str, str]) -> str:
+    """The hits of a search as a list of buttons, in rank order."""
+    return '<ol class="hits">' + "".join(_hit(hit, thumbnails[hit.id]) for hit in results.hits) + "</ol>"
+
+
+def _hit(hit: Hit, thumbnail: str) -> str:
+    label = hit.label or "no class"
+    return (
+        f'<li><button type="button" class="card" data-id="{escape(hit.id)}" title="{escape(hit.id)}">'
+        f"{_picture(thumbnail, hit.id)}"
+        f'<span class="line"><span class="rank" aria-label="rank {hit.rank}">{hit.rank}</span>'
+        f'<span class="label">{escape(label)}</span>'
+        f'<span class="score" aria-label="cosine {hit.score:.3f}">{hit.score:.3f}</span></span>'
+        f'<span class="bar" aria-hidden="true"><i style="width:{max(hit.score, 0):.1%}"></i></span>'
+        "</button></li>"
+    )
+
+
+def own(ids: Sequence[str], thumbnails: Mapping[str, str]) -> str:
+    """The query picture's own records, apart from the hits; "" when it is not in the index."""
+    if not ids:
+        return ""
+    verb = "is" if len(ids) == 1 else f"is {len(ids)} times"
+    return f'<div class="own"><p>This picture {verb} in the index:</p>{strip(ids, thumbnails)}</div>'
+
+
+def strip(ids: Sequence[str], thumbnails: Mapping[str, str], *, names: bool = True) -> str:
+    """A row of small pictures to click, with their ids beside them if ``names``."""
+    buttons = (
+        f'<button type="button" class="small" data-id="{escape(id_)}" title="{escape(id_)}">'
+        f"{_picture(thumbnails.get(id_, ''), id_)}{f'<span>{escape(id_)}</span>' if names else ''}</button>"
+        for id_ in ids
+    )
+    return '<div class="strip">' + "".join(buttons) + "</div>"
+
+
+def _picture(uri: str, name: str) -> str:
+    if not uri:
+        return '<span class="gone">The file is gone</span>'
+    return f'<img src="{uri}" alt="{escape(name)}" decoding="async">'
+
+
+def details(record: ImageRecord, hit: Hit | None, preview: str) -> str:
+    """A dialog with everything known about one picture, and the button that searches with it."""
+    facts = {
+        "Class": record.label or "none",
+        **({"Rank": str(hit.rank), "Cosine": f"{hit.score:.4f}"} if hit else {}),
+        "Size": f"{record.width} × {record.height} pixels" if record.width else "unknown",
+        "File": _file(record),
+        "SHA-256": f"{record.sha256[:16]}…" if record.sha256 else "unknown",
+    }
+    rows = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
+    return (
+        f'<dialog class="details" aria-label="Details of {escape(record.id)}">'
+        '<button type="button" class="close" data-close aria-label="Close">×</button>'
+        f'<div class="preview">{_picture(preview, record.id)}</div>'
+        f'<div class="facts"><h3>{escape(record.id)}</h3><dl>{rows}</dl>'
+        f'<button type="button" class="again" data-again="{escape(record.id)}">Search with this one</button>'
+        "</div></dialog>"
+    )
+
+
+def _file(record: ImageRecord) -> str:
+    if not record.size:
+        return "unknown"
+    changed = datetime.fromtimestamp(record.mtime, UTC).date().isoformat() if record.mtime else "at an unknown time"
+    return f"{_bytes(record.size)}, changed {changed}"
+
+
+def _bytes(size: int) -> str:
+    for unit, divisor in (("MB", 1e6), ("kB", 1e3)):
+        if size >= divisor:
+            return f"{size / divisor:,.1f} {unit}"
+    return f"{size} bytes"

@@ -1,0 +1,186 @@
+"""The search tab: a picture in, its neighbours out."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+from gradio.processing_utils import save_file_to_cache
+
+from imgsearch_kit.app import cards
+from imgsearch_kit.app.api import DEFAULT_K, MAX_K, answer
+from imgsearch_kit.errors import KitError
+from imgsearch_kit.pipeline.searching import Searcher
+from imgsearch_kit.records import Results
+
+EXAMPLES = 8
+
+IDLE = cards.empty("No picture yet", "Drop, paste or upload a picture, or click one of the examples.")
+NOTHING_INDEXED = cards.empty("Nothing is indexed yet", "Type `imgsearch index FOLDER` in a terminal, then reload.")
+BUSY = cards.status("Searching …", "busy")
+CRASHED = cards.status("The search failed for a reason the page does not know; the server's log has it.", "error")
+
+ON_CLICK = """element.addEventListener('click', (event) => {
+  const button = event.target.closest('[data-id]');
+  if (button) trigger('select', {id: button.dataset.id});
+});"""
+
+ON_DIALOG = """const dialog = () => element.querySelector('dialog');
+watch('value', () => {
+  if (!dialog()) return;
+  dialog().addEventListener('close', () => { props.value = ''; });  // the same picture may be opened again
+  dialog().showModal();
+});
+element.addEventListener('click', (event) => {
+  const again = event.target.closest('[data-again]');
+  if (again) trigger('select', {id: again.dataset.again});
+  if (again || event.target === dialog() || event.target.closest('[data-close]')) dialog().close();
+});"""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What one visitor looks at: the file drawn as the query, its id if it is an indexed picture, and the answer."""
+
+    picture: str | None = None
+    id: str | None = None
+    results: Results | None = None
+
+
+class SearchTab:
+    """The handlers of the page's events over one searcher; each returns values for the tab's outputs, in their order.
+
+    The outputs are the query picture, the status line, the own records, the hits, and what is ``Shown``.
+    """
+
+    def __init__(self, searcher: Searcher, cache: str):
+        self.searcher, self.cache = searcher, cache
+
+    def loaded(self) -> tuple[Any, ...]:
+        """The class filter, the examples and the first words, from the index as it is now."""
+        labels, ids = self.searcher.labels, self.examples()
+        examples = cards.strip(ids, cards.data_uris(self.searcher.thumbnail, ids), names=False)
+        return (
+            gr.update(choices=labels, visible=bool(labels)),
+            f'<p class="examples-title">Or try one of these</p>{examples}' if ids else "",
+            IDLE if ids else NOTHING_INDEXED,
+        )
+
+    def examples(self) -> list[str]:
+        """The first picture of each of a few classes, spread over their alphabet."""
+        first: dict[str | None, str] = {}
+        for record in self.searcher.index.records():
+            first.setdefault(record.label, record.id)
+        ids = sorted(first.values())
+        return ids[:: max(1, len(ids) // EXAMPLES)][:EXAMPLES]
+
+    def picture(self, upload: dict[str, Any] | None, k: int, labels: list[str], shown: Shown) -> tuple[Any, ...]:
+        """A picture was dropped, pasted or uploaded, or taken away."""
+        if upload is None:
+            return None, "", "", IDLE, Shown()
+        return self._answer(Shown(upload["path"]), k, labels, shown)
+
+    def again(self, k: int, labels: list[str], shown: Shown, event: gr.EventData) -> tuple[Any, ...]:
+        """An indexed picture becomes the query: its stored vector is used, and its preview is drawn."""
+        id_ = str(event.id)
+        try:
+            # a copy among the uploads: only those are served
+            picture = save_file_to_cache(self.searcher.preview(id_), self.cache)
+        except KitError:
+            picture = None  # the original is gone, its vector is not; an unknown id is refused by the search
+        return self._answer(Shown(picture, id_), k, labels, shown)
+
+    def options(self, k: int, labels: list[str], shown: Shown) -> tuple[Any, ...]:
+        """The number of hits or the classes changed."""
+        if shown.results is None:
+            return gr.skip(), "", "", gr.skip(), shown
+        return self._answer(shown, k, labels, shown)
+
+    def _answer(self, wanted: Shown, k: int, labels: list[str], shown: Shown) -> tuple[Any, ...]:
+        """The results of what is wanted; after an error, the words for it beside what was shown before."""
+        try:
+            results = answer(self.searcher, wanted.picture, wanted.id, k, labels)
+        except KitError as error:
+            kept = " Below are still the results of the picture before." if shown.results else ""
+            return shown.picture, cards.status(f"{error}{kept}", "error"), gr.skip(), gr.skip(), shown
+        own = results.own[:EXAMPLES]
+        thumbnails = cards.data_uris(self.searcher.thumbnail, [*own, *(hit.id for hit in results.hits)])
+        found = cards.hits(results, thumbnails) if results.hits else self._nothing(labels)
+        drawn = gr.skip() if wanted.picture == shown.picture else wanted.picture
+        shown = dataclasses.replace(wanted, results=results)
+        return drawn, self._line(results), cards.own(own, thumbnails), found, shown
+
+    def _nothing(self, labels: list[str]) -> str:
+        if not len(self.searcher.index):
+            return NOTHING_INDEXED
+        return cards.empty("No neighbours", "No other picture of these classes is indexed." if labels else "")
+
+    @staticmethod
+    def _line(results: Results) -> str:
+        count = len(results.hits)
+        extract, search = (results.ms.get(name, 0.0) for name in ("extract", "search"))
+        words = f"{count} neighbour{'' if count == 1 else 's'} · extraction {extract:.0f} ms · search {search:.1f} ms"
+        return cards.status(" · ".join(filter(None, [words, results.method, results.note])))
+
+    def details(self, shown: Shown, event: gr.EventData) -> str:
+        """The dialog about a picture that was clicked."""
+        try:
+            record = self.searcher.record(str(event.id))
+        except KitError:
+            return ""  # deleted since it was drawn
+        hits = shown.results.hits if shown.results else ()
+        hit = next((hit for hit in hits if hit.id == record.id), None)
+        return cards.details(record, hit, cards.data_uri(self.searcher.preview, record.id))
+
+
+def search_tab(searcher: Searcher, page: gr.Blocks) -> None:
+    """Draws the tab into the open page and wires its events."""
+    plain: dict[str, Any] = {"apply_default_css": False}
+    shown = gr.State(Shown())
+    with gr.Row(elem_id="columns"):
+        with gr.Column(scale=1, min_width=280, elem_id="ask"):
+            query = gr.Image(
+                label="Your picture",
+                show_label=False,
+                placeholder="# Drop a picture here\nor click to choose one",
+                type="filepath",
+                sources=["upload", "webcam", "clipboard"],
+                elem_id="query",
+                height=280,
+                buttons=["fullscreen"],
+                alt_text="The picture searched for",
+            )
+            k = gr.Slider(1, MAX_K, DEFAULT_K, step=1, label="Neighbours", elem_id="k")
+            labels = gr.Dropdown(
+                [],
+                label="Only these classes",
+                multiselect=True,
+                num_choices_shown=1000,
+                elem_id="classes",
+                visible=False,
+            )
+            examples = gr.HTML(js_on_load=ON_CLICK, elem_id="examples", **plain)
+        with gr.Column(scale=3, min_width=320, elem_id="answers"):
+            status = gr.HTML(elem_id="status", **plain)
+            own = gr.HTML(js_on_load=ON_CLICK, elem_id="own", **plain)
+            hits = gr.HTML(IDLE, js_on_load=ON_CLICK, elem_id="hits", **plain)
+            details = gr.HTML(js_on_load=ON_DIALOG, elem_id="details", **plain)
+
+    tab = SearchTab(searcher, query.GRADIO_CACHE)
+    outputs = [query, status, own, hits, shown]
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    page.load(tab.loaded, outputs=[labels, examples, hits], **quiet)
+
+    def wire(triggers: list[Any], handler: Any, inputs: list[Any], **options: Any) -> None:
+        gr.on(triggers, None, outputs=status, js=f"() => {BUSY!r}", **quiet)
+        options |= {"trigger_mode": "always_last", "concurrency_id": "search", **quiet}
+        gr.on(triggers, handler, inputs, outputs, **options).failure(lambda: CRASHED, outputs=status, **quiet)
+
+    # Without preprocessing, because the loader judges what was uploaded in words, and gr.Image says only "Error".
+    # Gradio still checks that the file is an upload.
+    wire([query.input], tab.picture, [query, k, labels, shown], preprocess=False)
+    wire([k.change, labels.change], tab.options, [k, labels, shown])
+    wire([examples.select, details.select], tab.again, [k, labels, shown])
+    gr.on([hits.select, own.select], tab.details, [shown], details, **quiet)
