@@ -66,8 +66,9 @@ class Calibration:
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Calibration:
         """The calibration that ``to_json`` wrote; further keys are ignored."""
-        names = {f.name for f in dataclasses.fields(cls)} & set(plain)
-        return cls(**{n: np.asarray(plain[n]) if isinstance(plain[n], list) else plain[n] for n in names})
+        values: dict[str, Any] = {f.name: plain[f.name] for f in dataclasses.fields(cls) if f.name in plain}
+        arrays = {name: np.asarray(value) for name, value in values.items() if isinstance(value, list)}
+        return cls(**(values | arrays))
 
     def lines(self) -> list[str]:
         """The calibration as lines for a terminal."""
@@ -94,10 +95,10 @@ def calibrate(
     """What cosines mean, from the hits of pictures whose class is known (leave-one-out).
 
     ``cosines`` ``(m, k)`` are those of each query's first ``k`` hits in rank order, NaN where there are fewer; ``same``
-    ``(m, k)`` says which share the query's class. These pairs, and not all ``m * m`` of them, are what a person is shown
-    and so what the probability is about; among all pairs nearly every one is of two classes. Pictures alone in their
-    class belong here: that none of their hits is right is part of the truth. ``weights`` ``(m,)``, 1 each if None,
-    count queries (1 / class size makes every class count alike).
+    ``(m, k)`` says which share the query's class. These pairs, and not all ``m * m``, are what a person is shown and so
+    what the probability is about; among all pairs nearly every one is of two classes. Pictures alone in their class
+    belong here: that none of their hits is right is part of the truth. ``weights`` ``(m,)``, 1 each if None, count
+    queries (1 / class size makes every class count alike).
 
     The probability is the isotonic regression of ``same`` on the cosine (Zadrozny and Elkan 2002), with one right pair
     added at the lowest and one wrong pair at the highest cosine so that it is never 0 or 1. Bounds are percentiles of
@@ -118,12 +119,12 @@ def calibrate(
     x = cosines[query, place].astype(np.float64)
     order = np.argsort(x, kind="stable")
     x, y, query = x[order], same[query, place][order].astype(np.float64), query[order]
-    weight = np.ones(m) if weights is None else np.asarray(weights, np.float64) / np.mean(weights)
+    weight: Floats = np.ones(m) if weights is None else weights / weights.mean()
     grid = np.unique(np.quantile(x, np.linspace(0, 1, GRID)))
     probability = _isotonic(x, y, weight[query], grid)
     rng = np.random.default_rng(seed)
-    drawn = (rng.multinomial(m, np.full(m, 1 / m)) * weight for _ in range(resamples))
-    curves = np.stack([_isotonic(x, y, times[query], grid) for times in drawn])
+    times_drawn = rng.multinomial(m, np.full(m, 1 / m), size=resamples)
+    curves = np.stack([_isotonic(x, y, (times * weight)[query], grid) for times in times_drawn])
     low, high = np.quantile(curves, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     nearest = np.sort(cosines[:, 0][~np.isnan(cosines[:, 0])].astype(np.float64))
     rank = int(unlike * (len(nearest) + 1))

@@ -1,0 +1,263 @@
+"""Whether a labelled collection is sound: duplicates, hubs and orphans, suspected labels, and what each does to P@k."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import coo_array, csr_array
+from scipy.sparse.csgraph import connected_components
+from scipy.stats import skew
+
+from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.evaluation.metrics import Ints, measures, near_duplicates, same_picture
+from imgsearch_kit.evaluation.neighbours import Nearest, leave_one_out
+from imgsearch_kit.records import Vectors
+
+NEAR = 0.98
+AGREEMENT = 0.8
+SHOWN = 10  # of each list, in text
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A picture whose neighbours are of another class: ``share`` of its ``k`` nearest have the label ``proposed``."""
+
+    id: str
+    label: str
+    proposed: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Effect:
+    """P@k of one way to treat a finding: ``precision`` is the mean over ``queries`` pictures, None without any."""
+
+    name: str
+    what: str
+    queries: int
+    precision: float | None
+
+
+@dataclass(frozen=True)
+class Health:
+    """What was found in ``n`` pictures, all lists of ids.
+
+    ``duplicates`` are groups of equal files, ``near_duplicates`` groups linked by cosines of at least ``near`` that are
+    not one such group alone; the largest first. ``occurrence`` ``(n,)`` counts in how many other pictures' ``k``
+    nearest each picture of ``ids`` is; ``hubs`` pairs id and that count, most first; ``orphans`` are in none.
+    ``skewness`` is that of the counts. ``suspects`` come in order of (-share, id).
+    """
+
+    ids: Sequence[str]
+    k: int
+    near: float
+    duplicates: list[list[str]]
+    near_duplicates: list[list[str]]
+    occurrence: Ints
+    skewness: float
+    hubs: list[tuple[str, int]]
+    orphans: list[str]
+    suspects: list[Suspect]
+    effects: list[Effect]
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of ``imgsearch health --json``."""
+        return {
+            "pictures": len(self.ids),
+            "k": self.k,
+            "near": self.near,
+            "duplicates": self.duplicates,
+            "near_duplicates": self.near_duplicates,
+            "skewness": self.skewness,
+            "hubs": [{"id": name, "occurrence": count} for name, count in self.hubs],
+            "orphans": self.orphans,
+            "suspects": [
+                {"id": s.id, "label": s.label, "proposed": s.proposed, "share": s.share} for s in self.suspects
+            ],
+            "effects": [
+                {"name": e.name, "what": e.what, "queries": e.queries, f"P@{self.k}": e.precision} for e in self.effects
+            ],
+        }
+
+    def lines(self) -> list[str]:
+        """The findings as lines for a terminal, the first of each list."""
+        extra = sum(len(group) - 1 for group in self.duplicates)
+        near = sum(len(group) - 1 for group in self.near_duplicates)
+        found = [
+            (f"{extra} duplicates in {len(self.duplicates)} groups of equal files", map(" = ".join, self.duplicates)),
+            (
+                f"{near} near-duplicates in {len(self.near_duplicates)} groups (cosine at least {self.near:g})",
+                map(" ~ ".join, self.near_duplicates),
+            ),
+            (
+                f"{len(self.hubs)} hubs, far more often among the {self.k} nearest than others "
+                f"(skewness {self.skewness:.2f})",
+                (f"{name}: among the nearest of {count} pictures" for name, count in self.hubs),
+            ),
+            (f"{len(self.orphans)} orphans, in no picture's {self.k} nearest", self.orphans),
+            (
+                f"{len(self.suspects)} suspected labels",
+                (f"{s.id}: {s.label}, but {s.share:.0%} of its neighbours are {s.proposed}" for s in self.suspects),
+            ),
+        ]
+        lines = [f"{len(self.ids)} pictures"]
+        for title, items in found:
+            items = list(items)
+            lines += [title, *(f"  {item}" for item in items[:SHOWN])]
+            lines += [f"  ... and {len(items) - SHOWN} more (--json lists all)"] if len(items) > SHOWN else []
+        width = max((len(effect.name) for effect in self.effects), default=0)
+        lines += [f"P@{self.k}"] if self.effects else []
+        for e in self.effects:
+            value = "  -   " if e.precision is None else f"{e.precision:.4f}"
+            lines.append(f"  {e.name:<{width}}  {value}  over {e.queries} queries: {e.what}")
+        return lines
+
+
+def examine(
+    ids: Sequence[str],
+    vectors: Vectors,
+    labels: Sequence[str | None],
+    sha256s: Sequence[str],
+    *,
+    k: int = 10,
+    near: float = NEAR,
+    agreement: float = AGREEMENT,
+) -> Health:
+    """The findings in ``n`` pictures: ``vectors`` is ``(n, dim)``, everything in id order; "" is an unknown hash.
+
+    - Duplicates have equal hashes. Near-duplicates are the connected components of "cosine at least ``near``", so two
+      pictures of a group may be less alike than that, linked through others.
+    - Occurrence, after Radovanović, Nanopoulos and Ivanović, "Hubs in Space" (2010): a hub is more than two standard
+      deviations above the mean (which is k); an orphan (their antihub) occurs nowhere. Only the picture itself is left
+      out of its neighbours.
+    - A label is suspected when at least ``agreement`` of the ``k`` nearest have one other label; near-duplicates have
+      no vote, and neither have pictures without a label.
+    - P@k is the mean over all labelled pictures whose class has another member, as ``effects`` says in words.
+
+    All cosines are computed three times, in blocks; beside ``vectors`` a few hundred MB are held, whatever ``n`` is.
+
+    :raises BadQuery: when there is no picture, the lists differ in length, or ``k`` or a bound is out of range.
+    """
+    n = len(ids)
+    if not n:
+        raise BadQuery("There are no pictures to examine. Index some first: imgsearch index FOLDER")
+    if not n == len(vectors) == len(labels) == len(sha256s):
+        lengths = f"{n} ids, {len(vectors)} vectors, {len(labels)} labels and {len(sha256s)} hashes"
+        raise BadQuery(f"There are {lengths}. Give one of each per picture.")
+    if k < 1 or not 0 < near <= 1 or not 0.5 < agreement <= 1:
+        raise BadQuery(
+            f"k is {k}, near {near} and agreement {agreement}; they must be at least 1, in (0, 1] and in (0.5, 1]."
+        )
+    names, classes = _numbered(labels)
+    files = _files(sha256s)
+    own = same_picture(np.arange(n), np.arange(n))
+    same_file = same_picture(files, files)
+    close = near_duplicates(vectors, vectors, near) + same_file
+    groups = connected_components(close, directed=False)[1]
+    same_group = same_picture(groups, groups)
+    alone, without_files, without_groups = leave_one_out(vectors, k, [own, same_file, same_group])
+
+    occurrence = np.bincount(alone.rows[alone.rows >= 0], minlength=n)
+    hub_rows = np.flatnonzero(occurrence > occurrence.mean() + 2 * occurrence.std())
+    hub_rows = hub_rows[np.argsort(-occurrence[hub_rows], kind="stable")]
+    orphan = occurrence == 0
+    own_or_hub = csr_array(own + _columns(hub_rows, n))
+    (without_hubs,) = leave_one_out(vectors, k, [own_or_hub])
+    voted, share = _vote(without_groups, classes, k)
+    suspect = (classes >= 0) & (voted >= 0) & (voted != classes) & (share >= agreement)
+    relabelled = np.where(suspect, voted, classes)
+
+    exact = _grouped(files, ids)
+    linked = f"nor are pictures linked by cosines of at least {near:g}"
+    flattering = "suspected labels replaced as their neighbours vote, which flatters: the same neighbours then answer"
+    effects = [
+        _effect("as it is", "every picture asks all others", alone, classes, own),
+        _effect("duplicates grouped", "equal files do not answer each other", without_files, classes, same_file),
+        _effect("near-duplicates grouped", linked, without_groups, classes, same_group),
+        _effect("hubs left out", "hubs ask, but do not answer", without_hubs, classes, own_or_hub),
+        _effect("orphans alone", "only orphans ask", alone, classes, own, orphan),
+        _effect("orphans left out", "orphans do not ask", alone, classes, own, ~orphan),
+        _effect("labels as voted", flattering, alone, relabelled, own),
+    ]
+    suspects = [
+        Suspect(ids[i], names[classes[i]], names[voted[i]], float(share[i])) for i in np.flatnonzero(suspect).tolist()
+    ]
+    return Health(
+        ids=ids,
+        k=k,
+        near=near,
+        duplicates=exact,
+        near_duplicates=[group for group in _grouped(groups, ids) if group not in exact],
+        occurrence=occurrence,
+        skewness=float(skew(occurrence)) if occurrence.std() > 0 else 0.0,
+        hubs=[(ids[row], int(occurrence[row])) for row in hub_rows.tolist()],
+        orphans=[ids[row] for row in np.flatnonzero(orphan).tolist()],
+        suspects=sorted(suspects, key=lambda s: (-s.share, s.id)),
+        effects=effects,
+    )
+
+
+def _numbered(labels: Sequence[str | None]) -> tuple[list[str], Ints]:
+    """The sorted names of classes, and each picture's number in them, -1 without a label."""
+    names = sorted({label for label in labels if label is not None})
+    numbers = {name: number for number, name in enumerate(names)}
+    return names, np.array([-1 if label is None else numbers[label] for label in labels], np.int64)
+
+
+def _files(sha256s: Sequence[str]) -> Ints:
+    """A number for each picture, equal for equal hashes; an unknown hash equals no other."""
+    names = [sha256 or f"row {row}" for row, sha256 in enumerate(sha256s)]
+    return np.unique(names, return_inverse=True)[1]
+
+
+def _grouped(numbers: Ints, ids: Sequence[str]) -> list[list[str]]:
+    """The ids of every number that several pictures have, largest group first, then by first id."""
+    order = np.argsort(numbers, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1)
+    return sorted(([ids[row] for row in rows] for rows in parts if len(rows) > 1), key=lambda g: (-len(g), g[0]))
+
+
+def _columns(rows: Ints, n: int) -> csr_array:
+    """A sparse boolean ``(n, n)`` whose given columns are full."""
+    cells = np.ones(n * len(rows), bool), (np.repeat(np.arange(n), len(rows)), np.tile(rows, n))
+    return csr_array(coo_array(cells, shape=(n, n)))
+
+
+def _vote(nearest: Nearest, classes: Ints, k: int) -> tuple[Ints, npt.NDArray[np.float64]]:
+    """The most frequent class among each picture's ``k`` nearest (the lowest number in a tie), and its share of k.
+
+    -1 and 0 where no neighbour has a label.
+    """
+    neighbours = np.where(nearest.rows >= 0, classes[nearest.rows], -1)
+    row, place = np.nonzero(neighbours >= 0)
+    shape = len(classes), max(int(classes.max()) + 1, 1)
+    votes = csr_array(coo_array((np.ones(len(row), np.int64), (row, neighbours[row, place])), shape=shape))
+    most = votes.max(axis=1).toarray().ravel()
+    return np.where(most > 0, votes.argmax(axis=1).ravel(), -1), most / k
+
+
+def _effect(
+    name: str,
+    what: str,
+    nearest: Nearest,
+    classes: Ints,
+    left_out: csr_array,
+    asking: npt.NDArray[np.bool_] | None = None,
+) -> Effect:
+    """The mean P@k of the labelled pictures that find another member of their class, of those ``asking`` only.
+
+    ``left_out``, sparse ``(n, n)``, marks what ``nearest`` left out of each picture's answers, itself among them.
+    """
+    n, k = nearest.rows.shape
+    members = np.bincount(classes[classes >= 0], minlength=1)[np.maximum(classes, 0)]
+    row, column = left_out.nonzero()
+    lost = np.bincount(row[classes[row] == classes[column]], minlength=n)
+    relevant = np.where(classes >= 0, members - lost, 0)
+    row, place = np.nonzero((nearest.rows >= 0) & (classes[nearest.rows] == classes[:, None]) & (classes >= 0)[:, None])
+    values = measures(row, place + 1, relevant, (k,))[f"P@{k}"]
+    values = values[~np.isnan(values) & (True if asking is None else asking)]
+    return Effect(name, what, len(values), float(values.mean()) if len(values) else None)
