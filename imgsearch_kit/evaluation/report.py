@@ -129,9 +129,8 @@ class Evaluation:
         for i, name in enumerate(self.measures):
             micro, macro = (bounded(table[i]) for table in (self.intervals.micro, self.intervals.macro))
             out.append(f"{name:14}  {micro:23}  {macro:23}  {chances[i]:8.4f}")
-        if self.scores.ties.deciding:
-            ties = self.scores.ties
-            out += ["", f"In {ties.queries:,} queries a tie, broken by id, stands between a right and a wrong picture."]
+        if tied := self.scores.ties.queries:
+            out += ["", f"Queries with a tie, broken by id, between a right and a wrong picture: {tied:,}"]
         measure = measure or f"P@{self.ks[len(self.ks) // 2]}"
         column = self.measures.index(measure)
         order = np.argsort(self.intervals.per_class[:, column, 0], kind="stable").tolist()

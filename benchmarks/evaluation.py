@@ -1,0 +1,87 @@
+"""Time and peak memory of a leave-one-out evaluation with intervals, at the size of Caltech-101.
+
+Random clustered unit vectors, 8,677 in 101 classes, of 512 and of 4,096 dimensions; every measure, every interval. Each
+size runs in a process of its own, so that its peak memory is its own.
+
+    python benchmarks/evaluation.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+PICTURES, CLASSES, DIMS = 8_677, 101, (512, 4_096)
+RESULTS = Path(__file__).parent / "results" / "evaluation.json"
+
+
+def clustered(dim: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Unit vectors ``(n, dim)`` around 101 centres, loose enough that neighbours are often of another class."""
+    rng = np.random.default_rng(seed)
+    classes = np.sort(np.concatenate([np.arange(CLASSES), rng.integers(CLASSES, size=PICTURES - CLASSES)]))
+    centres = rng.normal(size=(CLASSES, dim)).astype(np.float32)
+    vectors = rng.normal(size=(PICTURES, dim)).astype(np.float32)
+    vectors += 0.25 * (512 / dim) ** 0.25 * centres[classes]
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True), classes
+
+
+def measure(dim: int) -> dict[str, float]:
+    """Seconds and peak memory of one evaluation, through a memory index as ``imgsearch evaluate`` does it."""
+    from imgsearch_kit.index import create_index, new_passport
+    from imgsearch_kit.pipeline.evaluating import evaluate
+    from imgsearch_kit.records import ExtractorSpec, ImageRecord
+
+    vectors, classes = clustered(dim)
+    index = create_index("memory:", new_passport(ExtractorSpec("random", dim)))
+    index.add([ImageRecord(f"{c:03d}/{i:05d}", f"{c:03d}") for i, c in enumerate(classes)], vectors)
+    index.flush()
+    del vectors
+    before = _peak_mb()
+    started = time.perf_counter()
+    evaluation = evaluate(index, progress=False)
+    ranked = time.perf_counter()
+    document = evaluation.to_json()
+    ended = time.perf_counter()
+    return {
+        "dim": dim,
+        "pictures": PICTURES,
+        "seconds": round(ended - started, 2),
+        "of which intervals": round(ended - ranked, 2),
+        "peak_mb": round(_peak_mb()),
+        "peak_before_mb": round(before),
+        "P@4": round(document["micro"]["P@4"]["value"], 4),
+        "mAP": round(document["micro"]["mAP"]["value"], 4),
+    }
+
+
+def _peak_mb() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e6 if sys.platform == "darwin" else 1e3)
+
+
+def main() -> None:
+    if len(sys.argv) > 1:
+        print(json.dumps(measure(int(sys.argv[1]))))
+        return
+    rows = [json.loads(subprocess.check_output([sys.executable, __file__, str(dim)])) for dim in DIMS]
+    print(f"{'dim':>6} {'seconds':>8} {'of which intervals':>19} {'peak MB':>8} {'before MB':>10}")
+    for row in rows:
+        print(
+            f"{row['dim']:6} {row['seconds']:8.1f} {row['of which intervals']:19.1f} "
+            f"{row['peak_mb']:8,} {row['peak_before_mb']:10,}"
+        )
+    RESULTS.parent.mkdir(exist_ok=True)
+    about = {"python": platform.python_version(), "numpy": np.__version__, "cpus": os.cpu_count()}
+    RESULTS.write_text(json.dumps({"machine": about, "rows": rows}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

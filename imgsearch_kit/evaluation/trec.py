@@ -1,0 +1,57 @@
+"""Rankings and relevance in TREC's text forms, for trec_eval and every tool that reads them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from urllib.parse import quote
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from imgsearch_kit.evaluation.metrics import CELLS, Ints, Scorer, blocks, rank
+
+
+def run_lines(
+    score: Scorer,
+    queries: Sequence[str],
+    gallery: Sequence[str],
+    junk: csr_array,
+    *,
+    depth: int | None = None,
+    tag: str = "imgsearch",
+) -> Iterator[str]:
+    """A run, line by line: ``query Q0 picture rank score tag``, each query's first ``depth`` pictures, all if None.
+
+    Junk is not in it. The score falls by one from place to place instead of being the cosine, so that tools which order
+    ties in another way than by id still see this order. Ids are written by ``trec_id``.
+    """
+    names = [trec_id(name) for name in gallery]
+    for rows in blocks(len(queries), len(gallery), CELLS):
+        order, scores = rank(score(rows), junk[rows])
+        for row, columns in enumerate(np.where(np.isfinite(scores), order, -1)):
+            ranked = columns[columns >= 0][:depth].tolist()
+            query = trec_id(queries[rows.start + row])
+            for place, column in enumerate(ranked, start=1):
+                yield f"{query} Q0 {names[column]} {place} {len(ranked) - place + 1} {tag}\n"
+
+
+def qrels_lines(
+    queries: Sequence[str],
+    gallery: Sequence[str],
+    query_classes: Ints,
+    gallery_classes: Ints,
+    junk: csr_array,
+) -> Iterator[str]:
+    """The relevant pictures of each query, line by line: ``query 0 picture 1``; what has no line is not relevant."""
+    names = [trec_id(name) for name in gallery]
+    for row, query in enumerate(queries):
+        relevant = gallery_classes == query_classes[row]
+        relevant[junk[[row]].nonzero()[1]] = False
+        for column in np.flatnonzero(relevant).tolist():
+            yield f"{trec_id(query)} 0 {names[column]} 1\n"
+
+
+def trec_id(name: str) -> str:
+    """An id without white space, which separates the columns: ``two words`` is written ``two%20words``."""
+    return re.sub(r"[\s%]", lambda found: quote(found[0]), name)
