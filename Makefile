@@ -1,6 +1,6 @@
 # help is first, so that `make` alone shows it.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint clean lock system-packages
+.PHONY: help setup demo test lint clean lock docs system-packages
 SHELL := /bin/bash
 
 PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3 python; do \
@@ -50,6 +50,9 @@ system-packages:
 		sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
 		$$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	fi
+
+docs: setup ## Renew docs/commands.md from the commands' help
+	$(BIN)/python docs/commands.py > docs/commands.md.part && mv docs/commands.md.part docs/commands.md
 
 lock: ## Renew requirements.lock from pyproject.toml (needs uv)
 	uv lock --quiet && uv export --quiet --all-extras --no-hashes --no-annotate --no-header --no-emit-project > requirements.lock

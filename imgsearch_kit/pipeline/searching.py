@@ -108,11 +108,14 @@ class Searcher:
         return {"id": id_, "label": record.label, "sha256": record.sha256}, self.index.vectors([id_])
 
     def _of_picture(self, image: Path | bytes) -> tuple[dict[str, Any], Vectors]:
-        extractor = self.ready()
-        loaded = load(image, extractor.spec.side, extractor.spec.resampling)
-        name = image.name if isinstance(image, Path) else None
+        spec = self.passport.spec or self.ready().spec
+        name = image.name if isinstance(image, Path) else None  # never the whole path: the page shows it
+        try:  # before the network is loaded, so that a bad picture is told at once
+            loaded = load(image, spec.side, spec.resampling)
+        except UnreadableImage as error:
+            raise UnreadableImage(f"{name}: {error}" if name else str(error)) from error
         size = {"width": loaded.width, "height": loaded.height}
-        return {"file": name, "sha256": loaded.sha256, **size}, extractor.extract(loaded.pixels[None])
+        return {"file": name, "sha256": loaded.sha256, **size}, self.ready().extract(loaded.pixels[None])
 
     def _apart(
         self, query: dict[str, Any], vector: Vectors, k: int, labels: Sequence[str] | None, approx: Approx | None

@@ -1,0 +1,91 @@
+"""What the commands share: the application, options, exit codes, and how results are printed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from imgsearch_kit.errors import BadQuery
+
+DEFAULT_INDEX = "local:./imgsearch.db"
+EXIT_FAILURES, EXIT_ERROR, EXIT_INTERRUPTED = 1, 3, 130
+
+app = typer.Typer(
+    name="imgsearch",
+    help="Image search you can measure. Start with `imgsearch demo`, or with `imgsearch index FOLDER`.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+
+Index = Annotated[str, typer.Option("--index", metavar="ADDRESS", envvar="IMGSEARCH_INDEX", help="The index.")]
+ExtractorName = Annotated[str | None, typer.Option("--extractor", metavar="NAME", help="The network and pooling.")]
+Weights = Annotated[Path | None, typer.Option("--weights", metavar="PATH", help="A file with the network's weights.")]
+Root = Annotated[Path | None, typer.Option("--root", metavar="FOLDER", help="Where the pictures lie, if they moved.")]
+Force = Annotated[bool, typer.Option("--force", help="Go on when the probe pictures come out differently.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write the JSON document there.")]
+
+
+def print_json(document: Any) -> None:
+    """One document on stdout; a number that is not one becomes null, as JSON has no NaN."""
+    print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def note(sentence: str) -> None:
+    """A sentence about what is going on, beside the results."""
+    print(sentence, file=sys.stderr)
+
+
+def read_json(path: Path) -> Any:
+    """A document that `-o` wrote."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadQuery(f"{path} cannot be read as JSON: {error}. Name a file that -o wrote.") from error
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Writes a document whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise BadQuery(f"{path} cannot be written: {error}. Name another file with -o.") from error
+
+
+def print_report(report: Any) -> None:
+    """What an indexing run did, in one line, and below it what failed."""
+    names = ("added", "updated", "moved", "unchanged", "relabelled", "removed")
+    counts = {name: getattr(report, name) for name in names}
+    print(", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing to do", end="")
+    print(f" in {report.seconds:.1f} s")
+    if report.vanished:
+        print(f"{report.vanished} indexed pictures are gone from the folder; --prune removes them")
+    print_failures(report.to_json()["failed"])
+
+
+def print_failures(failed: list[dict[str, str]]) -> None:
+    """The files that could not be used, with reasons; nothing when there are none."""
+    if failed:
+        print(f"\n{len(failed)} failed:")
+        print("\n".join(f"  {failure['path']}: {failure['reason']}" for failure in failed))
+
+
+def print_hits(results: Any) -> None:
+    """Hits as a table, the query's own records and notes around it."""
+    if results.own:
+        print(f"the query itself is indexed: {', '.join(results.own)}")
+    if not results.hits:
+        print("no hits")
+    width = max((len(hit.label or "-") for hit in results.hits), default=0)
+    for hit in results.hits:
+        print(f"{hit.rank:>4}  {hit.score:.4f}  {hit.label or '-':<{width}}  {hit.id}")
+    timing = f"extraction {results.ms['extract']:.0f} ms, search {results.ms['search']:.1f} ms, {results.method}"
+    note(timing + (f"; {results.note}" if results.note else ""))

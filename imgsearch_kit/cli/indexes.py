@@ -1,0 +1,141 @@
+"""Commands that make, change and show an index."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from imgsearch_kit.cli.base import (
+    DEFAULT_INDEX,
+    EXIT_FAILURES,
+    EXIT_INTERRUPTED,
+    ExtractorName,
+    Index,
+    Json,
+    Root,
+    Weights,
+    app,
+    note,
+    print_failures,
+    print_json,
+    print_report,
+)
+from imgsearch_kit.errors import BadQuery
+
+
+@app.command()
+def index(
+    folder: Annotated[Path, typer.Argument(help="The folder of pictures; sub-folder names become labels.")],
+    address: Index = DEFAULT_INDEX,
+    extractor: ExtractorName = None,
+    weights: Weights = None,
+    method: Annotated[str, typer.Option(metavar="SPEC", help="How a new index searches.")] = "exact",
+    labels: Annotated[Path | None, typer.Option(metavar="CSV", help="Labels: columns path and label.")] = None,
+    prefix: Annotated[str, typer.Option(metavar="NAME", help="Goes before the ids of a second folder.")] = "",
+    prune: Annotated[bool, typer.Option("--prune", help="Remove pictures whose file is gone.")] = False,
+    root: Root = None,
+    max_megapixels: Annotated[float, typer.Option(help="Refuse pictures larger than this.")] = 178,
+    as_json: Json = False,
+) -> None:
+    """Index a folder of pictures, or bring its index up to date."""
+    from imgsearch_kit.pipeline.indexing import IndexingInterrupted, index_folder
+    from imgsearch_kit.pipeline.labelling import read_labels
+    from imgsearch_kit.pipeline.opening import open_for_indexing
+
+    if root is not None and root.resolve() != folder.resolve():
+        raise BadQuery(f"--root {root} says where the folder {folder} has moved to; give the same folder twice.")
+    named = read_labels(labels) if labels else None
+    opened, network = open_for_indexing(address, extractor, weights, method=method, say=note)
+    with opened:
+        options: dict[str, Any] = {"prefix": prefix, "labels": named, "prune": prune, "moved_root": root is not None}
+        try:
+            report = index_folder(folder, opened, network, max_pixels=round(max_megapixels * 1e6), **options)
+            code = EXIT_FAILURES if report.failed else 0
+        except IndexingInterrupted as stop:
+            note("\nInterrupted. What was committed stays; the same command carries on from there.")
+            report, code = stop.report, EXIT_INTERRUPTED
+    print_json(report.to_json()) if as_json else print_report(report)
+    raise typer.Exit(code)
+
+
+@app.command()
+def copy(
+    source: Annotated[str, typer.Argument(metavar="FROM", help="The address of an index.")],
+    target: Annotated[str, typer.Argument(metavar="TO", help="An address where nothing is yet.")],
+    as_json: Json = False,
+) -> None:
+    """One index into another, of any kind, without touching a picture."""
+    from imgsearch_kit.pipeline.copying import copy as run
+
+    report = run(source, target)
+    print_json(report.to_json()) if as_json else print(
+        f"{report.copied} records to {target}, counts and sample verified"
+    )
+    print_failures([{"path": f.id, "reason": f.reason} for f in report.failed])
+    raise typer.Exit(EXIT_FAILURES if report.failed else 0)
+
+
+@app.command()
+def label(
+    labels: Annotated[Path, typer.Argument(metavar="CSV", help="Columns path and label.")],
+    address: Index = DEFAULT_INDEX,
+    as_json: Json = False,
+) -> None:
+    """Give indexed pictures other labels, without extracting anew."""
+    from imgsearch_kit.index import open_index
+    from imgsearch_kit.pipeline.labelling import read_labels, relabel
+
+    named = read_labels(labels)
+    with open_index(address) as opened:
+        report = relabel(opened, named).to_json()
+    if as_json:
+        print_json(report)
+    else:
+        print(f"{report['relabelled']} relabelled, {report['unchanged']} had the label already")
+        print_failures(report["failed"])
+    raise typer.Exit(EXIT_FAILURES if report["failed"] else 0)
+
+
+@app.command()
+def info(address: Index = DEFAULT_INDEX, as_json: Json = False) -> None:
+    """Who made an index, from what, and what it holds."""
+    from imgsearch_kit.index import open_index
+
+    with open_index(address) as opened:
+        records = opened.records()
+        labels = sorted({record.label for record in records if record.label is not None})
+        failed = [{"path": f.path, "reason": f.reason} for f in opened.failures()]
+        document = {"address": address, **opened.passport.to_json(probes=False), "labels": labels, "failed": failed}
+    if as_json:
+        print_json(document)
+        return
+    spec = document["spec"] or {}
+    rows = [
+        ("index", address),
+        ("pictures", f"{document['count']} in {len(labels)} classes, generation {document['generation']}"),
+        ("extractor", f"{spec.get('name', 'unknown')}, {document['dim']}-d, side {spec.get('side', '?')}"),
+        ("weights", spec.get("weights_digest", "unknown")),
+        ("method", document["method"]),
+        *(("folder", f"{folder}{f' as {prefix}/' if prefix else ''}") for prefix, folder in document["roots"].items()),
+        ("created", document["created"]),
+        ("made with", ", ".join(f"{name} {version}" for name, version in document["libraries"].items())),
+        ("uuid", document["uuid"]),
+    ]
+    print("\n".join(f"{name:<10} {value}" for name, value in rows))
+    print_failures(document["failed"])
+
+
+@app.command()
+def export(
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="A .npz or .csv file.")],
+    address: Index = DEFAULT_INDEX,
+) -> None:
+    """Write records to .csv, or records and vectors to .npz."""
+    from imgsearch_kit.index import open_index
+    from imgsearch_kit.pipeline.copying import export as run
+
+    with open_index(address) as opened:
+        count = run(opened, output)
+    print(f"{count} records to {output}")

@@ -1,0 +1,118 @@
+"""Commands that find neighbours: in the terminal and on the page."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from imgsearch_kit.cli.base import (
+    DEFAULT_INDEX,
+    ExtractorName,
+    Force,
+    Index,
+    Json,
+    Root,
+    Weights,
+    app,
+    note,
+    print_hits,
+    print_json,
+    print_report,
+)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where sample pictures and their index go.")] = Path("demo"),
+    once: Annotated[bool, typer.Option("--once", help="Stop before the page.")] = False,
+    port: Annotated[int, typer.Option(help="The page's port.")] = 7860,
+) -> None:
+    """Sample pictures, their index, one search, the page."""
+    from imgsearch_kit.datasets import sample_pictures
+    from imgsearch_kit.pipeline.indexing import index_folder
+    from imgsearch_kit.pipeline.opening import bring_weights, open_for_indexing
+    from imgsearch_kit.pipeline.searching import Searcher
+
+    pictures = sample_pictures(folder / "pictures")
+    bring_weights(note)
+    index, extractor = open_for_indexing(f"local:{folder / 'imgsearch.db'}", say=note)
+    with index:
+        note(f"Indexing the sample pictures in {pictures}")
+        print_report(index_folder(pictures, index, extractor, moved_root=True))
+        searcher = Searcher(index, extractor)
+        query = index.records()[0].id
+        print(f"\nThe neighbours of {query}:")
+        print_hits(searcher.search(id=query, k=5))
+        print(f"\nAgain: imgsearch search --id {query} --index local:{folder / 'imgsearch.db'}")
+        if not once:
+            serve_page(searcher, port=port)
+
+
+@app.command()
+def search(
+    image: Annotated[Path | None, typer.Argument(help="A picture.")] = None,
+    id: Annotated[str | None, typer.Option("--id", help="Search with an indexed picture instead.")] = None,  # noqa: A002
+    address: Index = DEFAULT_INDEX,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many neighbours.")] = 10,
+    label: Annotated[list[str] | None, typer.Option("--label", help="Only this label; may be given again.")] = None,
+    min_score: Annotated[float | None, typer.Option(help="Only hits of at least this cosine.")] = None,
+    approx: Annotated[bool, typer.Option("--approx", help="Ask the index's approximate method.")] = False,
+    candidates: Annotated[int | None, typer.Option(min=1, help="How many it scores exactly.")] = None,
+    extractor: ExtractorName = None,
+    weights: Weights = None,
+    force: Force = False,
+    as_json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print the hits as CSV.")] = False,
+) -> None:
+    """The neighbours of a picture, or of an indexed one."""
+    from imgsearch_kit.index import open_index
+    from imgsearch_kit.pipeline.searching import Searcher
+    from imgsearch_kit.records import Approx
+
+    with open_index(address) as opened:
+        searcher = Searcher(opened, name=extractor, weights=weights, force=force)
+        wish = Approx(candidates) if approx or candidates else None
+        results = searcher.search(image, id=id, k=k, labels=label or None, min_score=min_score, approx=wish)
+    if as_json:
+        print_json(results.to_json())
+    elif as_csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(["rank", "id", "label", "score"])
+        writer.writerows([hit.rank, hit.id, hit.label or "", f"{hit.score:.6f}"] for hit in results.hits)
+    else:
+        print_hits(results)
+
+
+@app.command()
+def serve(
+    address: Index = DEFAULT_INDEX,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 7860,
+    share: Annotated[bool, typer.Option("--share", help="A public link through Gradio; needs --auth.")] = False,
+    auth: Annotated[str | None, typer.Option(metavar="USER:PASS", envvar="IMGSEARCH_AUTH", help="Ask for it.")] = None,
+    extractor: ExtractorName = None,
+    weights: Weights = None,
+    root: Root = None,
+    force: Force = False,
+) -> None:
+    """The page: drop a picture, see its neighbours."""
+    from imgsearch_kit.index import open_index
+    from imgsearch_kit.pipeline.searching import Searcher
+
+    if auth is not None and not all(auth.partition(":")):
+        raise typer.BadParameter("--auth takes USER:PASS")
+    with open_index(address) as opened:
+        searcher = Searcher(opened, name=extractor, weights=weights, root=root, force=force)
+        serve_page(searcher, host=host, port=port, share=share, auth=auth)
+
+
+def serve_page(searcher: Any, **options: Any) -> None:
+    """Serves until Ctrl-C."""
+    from imgsearch_kit.app import serve as run
+
+    auth = options.pop("auth", None)
+    run(searcher, auth=tuple(auth.split(":", 1)) if auth else None, **options)

@@ -1,0 +1,291 @@
+"""The command line as a person runs it: real processes, their output, and their exit codes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.small_extractor import paint
+
+IMGSEARCH = Path(sys.executable).with_name("imgsearch")
+COMMANDS = ("demo", "index", "search", "evaluate", "info", "export", "copy", "label", "weights", "doctor", "serve")
+
+NUMBER = {"type": "number"}
+COUNT = {"type": "integer", "minimum": 0}
+FAILED = {
+    "type": "array",
+    "items": {"type": "object", "required": ["path", "reason"], "properties": {"path": {"type": "string"}}},
+}
+INDEX = {
+    "type": "object",
+    "required": ["added", "updated", "moved", "unchanged", "removed", "failed"],
+    "properties": dict.fromkeys(("added", "updated", "moved", "unchanged", "removed"), COUNT) | {"failed": FAILED},
+}
+HIT = {
+    "type": "object",
+    "required": ["rank", "id", "label", "score"],
+    "properties": {
+        "rank": {"type": "integer", "minimum": 1},
+        "id": {"type": "string"},
+        "label": {"type": ["string", "null"]},
+        "score": {"type": "number", "minimum": -1, "maximum": 1},
+    },
+}
+SEARCH = {
+    "type": "object",
+    "required": ["query", "method", "hits", "own", "ms"],
+    "properties": {
+        "query": {"type": "object"},
+        "method": {"type": "string"},
+        "hits": {"type": "array", "items": HIT},
+        "own": {"type": "array", "items": {"type": "string"}},
+        "ms": {"type": "object", "required": ["extract", "search"], "additionalProperties": NUMBER},
+    },
+}
+ESTIMATE = {"type": "object", "required": ["value", "low", "high"]}
+ESTIMATES = {"type": "object", "required": ["P@1", "P@4", "R-precision", "mAP"], "additionalProperties": ESTIMATE}
+EVALUATE = {
+    "type": "object",
+    "required": ["queries", "classes", "skipped_lone", "unlabelled", "micro", "macro", "per_class", "passport"],
+    "properties": dict.fromkeys(("queries", "classes", "skipped_lone", "unlabelled"), COUNT)
+    | {"micro": ESTIMATES, "macro": ESTIMATES, "per_class": {"type": "object"}, "passport": {"type": "object"}},
+}
+
+
+def run(*args, cwd, code=0, **options):
+    """Runs the command and asserts its exit code; no traceback may ever show."""
+    done = subprocess.run([IMGSEARCH, *map(str, args)], capture_output=True, text=True, cwd=cwd, **options)
+    assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory, conv_weights):
+    """A folder with pictures/ (two classes, one bad file) and their index, made by the real command."""
+    folder = tmp_path_factory.mktemp("cli")
+    random = np.random.default_rng(0)
+    for label, tint in (("cold", (40, 90, 255)), ("warm", (255, 120, 30))):
+        for i in range(4):
+            pixels = random.integers(0, 60, (48, 64, 3)) + np.array(tint) * 0.75
+            path = folder / "pictures" / label / f"{i}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path)
+    (folder / "pictures/warm/text.jpg").write_text("no picture")
+    done = run("index", "pictures", "--weights", conv_weights, "--json", cwd=folder, code=1)
+    document = json.loads(done.stdout)
+    jsonschema.validate(document, INDEX)
+    assert document["added"] == 8
+    assert [f["path"] for f in document["failed"]] == ["warm/text.jpg"]
+    assert "text" in document["failed"][0]["reason"]
+    return folder
+
+
+def test_help_is_quick_to_read_and_names_every_command(tmp_path):
+    text = run("--help", cwd=tmp_path).stdout
+    for command in COMMANDS:
+        assert f"  {command} " in text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(tmp_path, command):
+    assert "Usage: imgsearch" in run(command, "--help", cwd=tmp_path).stdout
+
+
+def test_indexing_again_does_nothing_and_lists_the_bad_file_again(workplace, conv_weights):
+    done = run("index", "pictures", "--weights", conv_weights, cwd=workplace, code=1)
+    assert "8 unchanged" in done.stdout
+    assert "warm/text.jpg" in done.stdout
+
+
+def test_search_by_id_answers_the_documented_keys(workplace):
+    document = json.loads(run("search", "--id", "cold/0.jpg", "-k", 3, "--json", cwd=workplace).stdout)
+    jsonschema.validate(document, SEARCH)
+    assert document["own"] == ["cold/0.jpg"]
+    assert [hit["rank"] for hit in document["hits"]] == [1, 2, 3]
+    scores = [hit["score"] for hit in document["hits"]]
+    assert scores == sorted(scores, reverse=True)
+    assert {hit["label"] for hit in document["hits"]} == {"cold"}
+
+
+def test_search_by_picture_finds_its_class(workplace, conv_weights):
+    picture = workplace / "pictures/warm/1.jpg"
+    done = run("search", picture, "--weights", conv_weights, "--json", cwd=workplace)
+    document = json.loads(done.stdout)
+    jsonschema.validate(document, SEARCH)
+    assert document["own"] == ["warm/1.jpg"]
+    assert document["hits"][0]["label"] == "warm"
+
+
+def test_search_prints_a_table_or_csv(workplace):
+    table = run("search", "--id", "cold/0.jpg", "-k", 2, cwd=workplace)
+    assert "the query itself is indexed: cold/0.jpg" in table.stdout
+    assert "search" in table.stderr
+    rows = list(csv.DictReader(io.StringIO(run("search", "--id", "cold/0.jpg", "--csv", cwd=workplace).stdout)))
+    assert [row["rank"] for row in rows] == [str(i + 1) for i in range(7)]
+    assert rows[0]["label"] == "cold"
+
+
+def test_label_filter_and_least_score(workplace):
+    args = ("search", "--id", "cold/0.jpg", "--label", "warm", "--json")
+    hits = json.loads(run(*args, cwd=workplace).stdout)["hits"]
+    assert [hit["label"] for hit in hits] == ["warm"] * 4
+    assert json.loads(run(*args, "--min-score", "1", cwd=workplace).stdout)["hits"] == []
+
+
+def test_evaluate_prints_and_writes_the_documented_keys(workplace, tmp_path):
+    out = tmp_path / "result.json"
+    done = run("evaluate", "--k", "1,4", "--json", "-o", out, cwd=workplace)
+    document = json.loads(done.stdout)
+    jsonschema.validate(document, EVALUATE)
+    written = json.loads(out.read_text())
+    assert len(written.pop("per_query")["ids"]) == 8
+    assert written == document
+    against = json.loads(run("evaluate", "--k", "1,4", "--json", "--against", out, cwd=workplace).stdout)["against"]
+    assert against["micro"]["P@1"]["difference"] == 0
+    assert document["queries"] == 8
+    assert document["classes"] == 2
+    text = run("evaluate", cwd=workplace).stdout
+    assert "mAP" in text
+
+
+def test_info_tells_the_passport(workplace):
+    document = json.loads(run("info", "--json", cwd=workplace).stdout)
+    assert document["count"] == 8
+    assert document["labels"] == ["cold", "warm"]
+    assert document["spec"]["name"] == "vgg16-rmac"
+    assert len(document["spec"]["weights_digest"]) == 64
+    assert document["root"] == str((workplace / "pictures").resolve())
+    assert "probes" not in document
+    text = run("info", cwd=workplace).stdout
+    assert "vgg16-rmac" in text
+    assert "warm/text.jpg" in text
+
+
+def test_export_writes_what_other_programs_read(workplace, tmp_path):
+    run("export", "-o", tmp_path / "x.npz", cwd=workplace)
+    with np.load(tmp_path / "x.npz", allow_pickle=False) as arrays:
+        assert arrays["ids"].tolist() == sorted(arrays["ids"].tolist())
+        assert arrays["vectors"].shape == (8, 512)
+        assert arrays["vectors"].dtype == np.float32
+        assert arrays["labels"].tolist() == ["cold"] * 4 + ["warm"] * 4
+        assert {len(digest) for digest in arrays["sha256"].tolist()} == {64}
+    run("export", "-o", tmp_path / "x.csv", cwd=workplace)
+    assert [row["label"] for row in csv.DictReader((tmp_path / "x.csv").open())] == ["cold"] * 4 + ["warm"] * 4
+    assert "must end in .npz" in run("export", "-o", tmp_path / "x.txt", cwd=workplace, code=3).stderr
+
+
+def test_copy_there_and_back_gives_the_same_answers(workplace, tmp_path):
+    run("copy", "local:imgsearch.db", f"npz:{tmp_path / 'a.npz'}", cwd=workplace)
+    run("copy", f"npz:{tmp_path / 'a.npz'}", f"local:{tmp_path / 'b.db'}", cwd=workplace)
+    first = json.loads(run("search", "--id", "cold/0.jpg", "--json", cwd=workplace).stdout)
+    again = json.loads(
+        run("search", "--id", "cold/0.jpg", "--json", "--index", tmp_path / "b.db", cwd=workplace).stdout
+    )
+    assert first["hits"] == again["hits"]
+    refused = run("copy", "local:imgsearch.db", f"local:{tmp_path / 'b.db'}", cwd=workplace, code=3)
+    assert "already" in refused.stderr
+
+
+def test_label_changes_labels_and_lists_unknown_paths(workplace, tmp_path):
+    copied = f"local:{tmp_path / 'copy.db'}"
+    run("copy", "local:imgsearch.db", copied, cwd=workplace)
+    (tmp_path / "labels.csv").write_text("path,label\ncold/0.jpg,icy\nnowhere.jpg,x\n")
+    done = run("label", tmp_path / "labels.csv", "--index", copied, cwd=workplace, code=1)
+    assert "1 relabelled" in done.stdout
+    assert "nowhere.jpg" in done.stdout
+    assert "icy" in run("info", "--json", "--index", copied, cwd=workplace).stdout
+
+
+def test_weights_lists_what_is_here_with_digest_and_size(workplace):
+    rows = json.loads(run("weights", "--json", cwd=workplace).stdout)
+    assert {row["name"] for row in rows} >= {"vgg16-conv", "vgg16"}
+    assert "vgg16-conv" in run("weights", cwd=workplace).stdout
+
+
+def test_doctor_says_ok_or_what_to_do_on_each_line(workplace):
+    done = subprocess.run([IMGSEARCH, "doctor", "--json"], capture_output=True, text=True, cwd=workplace)
+    checks = {check["name"]: check for check in json.loads(done.stdout)}
+    assert set(checks) == {"python", "packages", "weights", "index", "memory", "browser"}
+    assert checks["index"]["detail"].startswith("local:./imgsearch.db: 8 pictures")
+    assert not checks["weights"]["ok"]  # an empty cache folder
+    assert "imgsearch weights fetch" in checks["weights"]["detail"]
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "sentence"),
+    [
+        (("search", "--id", "x", "--index", "local:none.db"), 3, "none.db"),
+        (("search",), 3, "either a picture or the id"),
+        (("search", "--id", "nowhere"), 3, "no picture with the id 'nowhere'"),
+        (("search", "--id", "cold/0.jpg", "--label", "tepid"), 3, "tepid"),
+        (("search", "missing.jpg"), 3, "missing.jpg"),
+        (("search", "-k", "0", "--id", "cold/0.jpg"), 2, "-k"),
+        (("evaluate", "--k", "1,x"), 2, "--k takes whole numbers"),
+        (("index", "nowhere", "--extractor", "vgg16-rmax"), 3, "vgg16-rmac"),
+        (("info", "--index", "ftp://x"), 3, "ftp://x"),
+        (("serve", "--auth", "nocolon"), 2, "USER:PASS"),
+        (("frobnicate",), 2, "frobnicate"),
+    ],
+)
+def test_wrong_use_is_one_sentence_and_its_exit_code(workplace, args, code, sentence):
+    done = run(*args, cwd=workplace, code=code)
+    assert sentence in done.stderr
+    assert done.stdout == ""
+
+
+def test_weights_that_are_not_here_name_the_ways_to_get_them(tmp_path):
+    paint(tmp_path / "pictures/a.png", "red")
+    environment = os.environ | {"IMGSEARCH_CACHE": str(tmp_path / "c"), "KERAS_HOME": str(tmp_path / "k")}
+    environment |= {"https_proxy": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"}
+    done = run("index", "pictures", "--extractor", "vgg16-fc1", cwd=tmp_path, code=3, env=environment)
+    assert "--weights" in done.stderr
+    assert "imgsearch weights fetch" in done.stderr
+    assert not (tmp_path / "imgsearch.db").exists()
+
+
+def test_ctrl_c_ends_with_a_report_and_a_second_run_carries_on(tmp_path, conv_weights):
+    for i in range(150):
+        paint(tmp_path / "pictures/many" / f"{i:03}.png", (i, 255 - i, 90))
+    command = [IMGSEARCH, "index", "pictures", "--weights", str(conv_weights), "--json"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    database = tmp_path / "imgsearch.db"
+    while not _count(database):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert "carries on from there" in err
+    assert "Traceback" not in err
+    added = json.loads(out)["added"]
+    assert 0 < added < 150
+    again = json.loads(run("index", "pictures", "--weights", conv_weights, "--json", cwd=tmp_path).stdout)
+    assert again["added"] + added == 150
+    assert again["unchanged"] == added
+
+
+def _count(database):
+    """How many records a running process has committed so far."""
+    import sqlite3
+
+    if not database.exists():
+        return 0
+    try:
+        with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+            return connection.execute("SELECT count(*) FROM records").fetchone()[0]
+    except sqlite3.OperationalError:  # the tables are not there yet
+        return 0
