@@ -269,7 +269,7 @@ def _decode(data: bytes, draft: int, max_pixels: int) -> tuple[Image.Image, tupl
         raise UnreadableImage(_explain(data, error)) from error
     if turn in _UPRIGHT:
         picture = picture.transpose(_UPRIGHT[turn])
-    return picture, (height, width) if turn >= 5 else (width, height)
+    return picture, (height, width) if turn in (5, 6, 7, 8) else (width, height)
 
 
 class _OwnLimit:

@@ -292,6 +292,15 @@ def test_exif_orientation_is_applied(form, orientation, expected):
     assert (loaded.width, loaded.height) == ((20, 40) if orientation >= 5 else (40, 20))
 
 
+@pytest.mark.parametrize("orientation", [0, 9, 65535])
+def test_an_orientation_that_does_not_exist_is_none(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    loaded = load(encoded(quarters(), "PNG", exif=exif), 8)
+    assert corners(loaded.pixels) == [RED, GREEN, BLUE, WHITE]
+    assert (loaded.width, loaded.height) == (40, 20)
+
+
 def test_damaged_exif_does_not_spoil_a_picture():
     data = encoded(quarters(), "PNG", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + b"\xee" * 30)
     with warnings.catch_warnings():
