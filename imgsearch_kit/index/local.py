@@ -56,7 +56,7 @@ class LocalIndex(VectorIndex):
         :raises IndexUnwritable: when the file cannot be made.
         """
         _refuse_folder(path)
-        _make_folder(path.parent)
+        _make_file(path)
         with sqlite.in_words(f"local:{path}"):
             index = cls(sqlite.connect(path, "mode=rwc"), passport.dim, path)
             try:
@@ -277,12 +277,14 @@ def _refuse_folder(path: Path) -> None:
         raise BadQuery(f"{path} is a folder. Name a file in it, such as local:{path / 'imgsearch.db'}")
 
 
-def _make_folder(folder: Path) -> None:
+def _make_file(path: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("ab").close()
     except OSError as error:
         raise IndexUnwritable(
-            f"The folder {folder} cannot be made: {error.strerror} ({error.filename}). Give another address."
+            f"The file {path} cannot be made: {error.strerror} ({error.filename}). "
+            "Make its folder writable, or give another address."
         ) from error
 
 
