@@ -112,7 +112,7 @@ class ArchiveIndex(LocalIndex):
             raise sqlite.not_found(f"npz:{path}")
         arrays = _load(path)
         records, vectors = _rows(path, arrays)
-        failures = [Failure(*each) for each in json.loads(str(arrays.get("failures", "[]")))]
+        failures = [Failure(*each) for each in _json(path, arrays, "failures") or []]
         index = cls._holding(path, _passport(path, arrays, vectors), records, vectors, failures)
         index._state = state
         return index
@@ -179,11 +179,19 @@ def _load(path: Path) -> dict[str, npt.NDArray[Any]]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files if name in known}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise IndexDamaged(
             f"{path} cannot be read as an .npz archive of plain arrays: {error}. Save it with "
             "numpy.savez(path, ids=numpy.array(ids, dtype=str), vectors=vectors)."
         ) from error
+
+
+def _json(path: Path, arrays: Mapping[str, npt.NDArray[Any]], name: str) -> Any:
+    """What an array of one JSON text says; None when the archive has no such array."""
+    try:
+        return json.loads(str(arrays[name])) if name in arrays else None
+    except ValueError as error:
+        raise IndexDamaged(f"The {name} in {path} is no JSON: {error}. Write the archive again.") from error
 
 
 def _rows(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[list[ImageRecord], Vectors]:
@@ -214,7 +222,8 @@ def _rows(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[list[Imag
 
 def _unit(vectors: npt.NDArray[np.floating[Any]], ids: npt.NDArray[np.str_], path: Path) -> Vectors:
     """The rows as float32 of unit norm; those that have it within the kit's tolerance keep every bit."""
-    unit = np.ascontiguousarray(vectors, dtype=np.float32)
+    with np.errstate(over="ignore"):  # becomes infinite, which is refused below
+        unit = np.ascontiguousarray(vectors, dtype=np.float32)
     norms = np.linalg.norm(unit.astype(np.float64), axis=1)
     wrong = np.flatnonzero(~((norms > 0) & np.isfinite(norms)))
     if len(wrong):
@@ -228,10 +237,10 @@ def _unit(vectors: npt.NDArray[np.floating[Any]], ids: npt.NDArray[np.str_], pat
 
 
 def _passport(path: Path, arrays: Mapping[str, npt.NDArray[Any]], vectors: Vectors) -> IndexPassport:
-    if "passport" not in arrays:
+    plain = _json(path, arrays, "passport")
+    if plain is None:
         content = hashlib.sha256(arrays["ids"].tobytes() + vectors.tobytes())
         return IndexPassport(str(uuid.UUID(bytes=content.digest()[:16])), None, vectors.shape[1])
-    plain = json.loads(str(arrays["passport"]))
     if plain["format"] > FORMAT_VERSION:
         raise sqlite.newer_format(f"npz:{path}", plain["format"])
     if plain["dim"] != vectors.shape[1]:
