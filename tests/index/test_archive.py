@@ -1,0 +1,213 @@
+"""Archives as other programs read and write them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, IndexUnwritable, VersionMismatch
+from imgsearch_kit.index import create_index, new_passport, open_index
+from imgsearch_kit.index.archive import write_archive
+from imgsearch_kit.records import ExtractorSpec, Failure, ImageRecord
+from tests.index.writing import DIM, filled, pictures
+
+IDS = np.array(["b.jpg", "a.jpg"])
+ROWS = np.array([[0, 1, 0], [1, 0, 0]], np.float32)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "pictures.npz"
+
+
+def opened(path):
+    return open_index(f"npz:{path}")
+
+
+# -- written here, read elsewhere --------------------------------------------------------------------------------
+
+
+def test_numpy_alone_reads_it_without_pickle(path):
+    filled(f"npz:{path}", 20)
+    code = f"""if True:
+        import numpy as np
+        with np.load({str(path)!r}, allow_pickle=False) as archive:
+            print({{name: (archive[name].dtype.kind, archive[name].shape) for name in archive.files}})
+            print(archive["ids"][3], archive["labels"][3], archive["sha256"][3][-4:], archive["vectors"].dtype)
+    """
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()
+    kinds = {"ids": "U", "vectors": "f", "labels": "U", "sha256": "U", "widths": "i", "heights": "i", "mtimes": "f"}
+    kinds |= {"sizes": "i"}
+    shapes = {"vectors": (20, DIM), "passport": (), "failures": ()}
+    assert json.loads(out[0].replace("'", '"').replace("(", "[").replace(",)", "]").replace(")", "]")) == {
+        name: [kinds.get(name, "U"), list(shapes.get(name, (20,)))] for name in [*kinds, "passport", "failures"]
+    }
+    assert out[1] == "00003.jpg label 3 0003 float32"
+
+
+def test_write_archive_keeps_everything(path):
+    records = [ImageRecord("a", None), ImageRecord("b", "cat", "12" * 32, 640, 480, 1234567890.125, 10**10)]
+    spec = ExtractorSpec("quarters", 3, "block5", weights_digest="ab" * 32)
+    passport = new_passport(spec, probes=ROWS, roots={"": "/pictures"})
+    failures = [Failure("bad.jpg", "It is cut off.", 12, 3.5)]
+    write_archive(path, records, ROWS, passport, failures)
+    with opened(path) as index:
+        assert index.records() == records
+        assert np.array_equal(index.vectors(), ROWS)
+        assert index.failures() == failures
+        assert (index.passport.uuid, index.passport.spec, index.passport.root) == (passport.uuid, spec, "/pictures")
+        assert index.passport.created == passport.created
+        assert index.passport.libraries == passport.libraries
+        assert np.array_equal(index.passport.probes, ROWS)
+
+
+def test_flush_writes_whole_files_and_only_after_a_change(path):
+    with create_index(f"npz:{path}", new_passport(None, dim=DIM)) as index:
+        index.add(*pictures(0, 5))
+        with opened(path) as other:
+            assert len(other) == 0  # not flushed yet
+        index.flush()
+        first = path.stat()
+        index.flush()
+        index.set_failures([])
+        assert path.stat() == first
+        index.add(*pictures(5, 10))
+    with opened(path) as index:
+        assert len(index) == 10
+        assert path.stat().st_ino != first.st_ino  # replaced, not written over
+
+
+def test_an_index_of_another_method_is_exact_once_it_is_an_archive(path):
+    write_archive(path, [ImageRecord("a")], ROWS[:1], new_passport(None, dim=3, method="l2-lsh:L=60"))
+    with opened(path) as index:
+        assert index.passport.method == "exact"
+
+
+def test_changes_of_two_processes_are_not_mixed(path):
+    filled(f"npz:{path}", 5)
+    with opened(path) as early:
+        with opened(path) as late:
+            late.add(*pictures(5, 10))
+        with pytest.raises(IndexUnwritable, match=r"was changed by another process after it was opened. Open it again"):
+            early.add(*pictures(10, 15))
+    with opened(path) as index:
+        assert [r.id for r in index.records()] == [r.id for r in pictures(0, 10)[0]]
+
+
+# -- made elsewhere, read here -----------------------------------------------------------------------------------
+
+
+def test_ids_and_vectors_are_enough(path):
+    np.savez(path, ids=IDS, vectors=ROWS)
+    with opened(path) as index:
+        assert index.records() == [ImageRecord("a.jpg"), ImageRecord("b.jpg")]
+        assert np.array_equal(index.vectors(), ROWS[::-1])
+        assert (index.passport.spec, index.passport.dim, index.passport.count) == (None, 3, 2)
+        assert index.search(ROWS[:1], 1).ids.tolist() == [["b.jpg"]]
+
+
+def test_labels_sha256_and_arrays_of_other_names(path):
+    np.savez_compressed(path, ids=IDS, vectors=ROWS, labels=np.array(["cat", ""]), sha256=["12" * 32, ""], model="clip")
+    with opened(path) as index:
+        assert index.records() == [ImageRecord("a.jpg"), ImageRecord("b.jpg", "cat", "12" * 32)]
+
+
+def test_the_uuid_is_of_the_content(path):
+    seen = []
+    for vectors in (ROWS, ROWS, ROWS[::-1]):
+        np.savez(path, ids=IDS, vectors=vectors)
+        with opened(path) as index:
+            seen.append(index.passport.uuid)
+    assert seen[0] == seen[1] != seen[2]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_any_floats_of_any_length_become_unit_rows(path, dtype):
+    np.savez(path, ids=IDS, vectors=np.asfortranarray([[3, 0, 4], [0, 1e-3, 0]], dtype=dtype))
+    with opened(path) as index:
+        np.testing.assert_allclose(index.vectors(["b.jpg"]), [[0.6, 0, 0.8]], atol=1e-7)
+        assert index.vectors(["a.jpg"]).tolist() == [[0, 1, 0]]
+
+
+def test_rows_of_unit_norm_keep_every_bit(path):
+    vectors = pictures(0, 50)[1]
+    np.savez(path, ids=[f"{i:02}" for i in range(50)], vectors=vectors)
+    with opened(path) as index:
+        assert np.array_equal(index.vectors(), vectors)
+
+
+def test_it_can_be_added_to_and_then_has_a_passport(path):
+    np.savez(path, ids=IDS, vectors=ROWS)
+    with opened(path) as index:
+        index.add([ImageRecord("c.jpg")], ROWS[:1])
+        uuid = index.passport.uuid
+    with opened(path) as index:
+        assert len(index) == 3
+        assert index.passport.uuid == uuid
+
+
+BAD = {
+    "no vectors": (
+        {"ids": IDS, "features": ROWS},
+        IndexMismatch,
+        r"has the arrays \['ids'\]; .* needs ids and vectors",
+    ),
+    "numbers for ids": ({"ids": np.arange(2), "vectors": ROWS}, BadQuery, r"ids in .* are int64 of shape \(2,\)"),
+    "ids in two columns": ({"ids": IDS[:, None], "vectors": ROWS}, BadQuery, r"of shape \(2, 1\)"),
+    "whole numbers": (
+        {"ids": IDS, "vectors": ROWS.astype(int)},
+        BadQuery,
+        r"vectors in .* are int64 of shape \(2, 3\)",
+    ),
+    "one vector flat": ({"ids": IDS, "vectors": ROWS[0]}, BadQuery, r"vectors in .* of shape \(3,\)"),
+    "too few vectors": ({"ids": IDS, "vectors": ROWS[:1]}, BadQuery, "vectors in .* has 1 rows, ids has 2"),
+    "too many labels": (
+        {"ids": IDS, "vectors": ROWS, "labels": np.array(["a"] * 3)},
+        BadQuery,
+        "labels in .* has 3 rows, ids has 2",
+    ),
+    "an id twice": ({"ids": IDS[[0, 0]], "vectors": ROWS}, BadQuery, "'b.jpg' is given 2 times"),
+    "an empty id": ({"ids": np.array(["a", ""]), "vectors": ROWS}, BadQuery, "Record 1 of 2 has an empty id"),
+    "a zero row": ({"ids": IDS, "vectors": ROWS * [[1], [0]]}, BadQuery, "1 of 2 .*zero or not finite.*'a.jpg'"),
+    "not a number": ({"ids": IDS, "vectors": ROWS + np.nan}, BadQuery, "2 of 2 .*zero or not finite.*'b.jpg'"),
+    "too large": ({"ids": IDS, "vectors": ROWS.astype(float) * 1e300}, BadQuery, "2 of 2 .*zero or not finite"),
+    "objects": ({"ids": IDS.astype(object), "vectors": ROWS}, IndexDamaged, r"dtype=str\)"),
+}
+
+
+@pytest.mark.parametrize(("arrays", "kind", "words"), BAD.values(), ids=BAD.keys())
+def test_a_bad_archive_is_refused_with_its_values(path, arrays, kind, words):
+    np.savez(path, **arrays)
+    before = path.read_bytes()
+    with pytest.raises(kind, match=words):
+        opened(path)
+    assert path.read_bytes() == before
+
+
+def test_other_files_are_refused(path):
+    filled(f"npz:{path}", 20)
+    whole = path.read_bytes()
+    np.save(path.with_suffix(".npy"), ROWS)
+    garbled = bytearray(whole)
+    garbled[len(whole) // 2] ^= 0xFF
+    for content in (b"", b"path,label\n", whole[:-100], path.with_suffix(".npy").read_bytes(), bytes(garbled)):
+        path.write_bytes(content)
+        with pytest.raises(IndexDamaged, match=r"cannot be read as an .npz archive of plain arrays"):
+            opened(path)
+
+
+def test_an_archive_of_a_newer_kit_or_of_two_minds_is_refused(path):
+    passport = new_passport(None, dim=3).to_json()
+    np.savez(path, ids=IDS, vectors=ROWS, passport=np.array(json.dumps({**passport, "format": 99})))
+    with pytest.raises(VersionMismatch, match=r"has format 99; this kit reads format 1"):
+        opened(path)
+    np.savez(path, ids=IDS, vectors=ROWS, passport=np.array(json.dumps({**passport, "dim": 4})))
+    with pytest.raises(IndexMismatch, match=r"says 4 dimensions, the vectors have 3"):
+        opened(path)
+    np.savez(path, ids=IDS, vectors=ROWS, passport=np.array("{"))
+    with pytest.raises(IndexDamaged, match=r"passport"):
+        opened(path)
