@@ -13,8 +13,7 @@ from scipy.optimize import isotonic_regression
 
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.evaluation.metrics import Floats
-
-Bools = npt.NDArray[np.bool_]
+from imgsearch_kit.evaluation.neighbours import Bools
 
 GRID = 128
 RESAMPLES = 400

@@ -13,12 +13,13 @@ from scipy.sparse.csgraph import connected_components
 from scipy.stats import skew
 
 from imgsearch_kit.errors import BadQuery
-from imgsearch_kit.evaluation.metrics import Ints, measures, near_duplicates, same_picture
-from imgsearch_kit.evaluation.neighbours import Nearest, leave_one_out
+from imgsearch_kit.evaluation.metrics import Ints, measures, near_duplicates
+from imgsearch_kit.evaluation.neighbours import Bools, Nearest, leave_one_out
 from imgsearch_kit.records import Vectors
 
 NEAR = 0.98
 AGREEMENT = 0.8
+SPARE = 50  # places ranked beyond k, so that leaving pictures out seldom needs a second ranking
 SHOWN = 10  # of each list, in text
 
 
@@ -138,7 +139,7 @@ def examine(
       no vote, and neither have pictures without a label.
     - P@k is the mean over all labelled pictures whose class has another member, as ``effects`` says in words.
 
-    All cosines are computed three times, in blocks; beside ``vectors`` a few hundred MB are held, whatever ``n`` is.
+    All cosines are computed twice, in blocks: beside ``vectors`` some 200 MB are held, whatever ``n`` is.
 
     :raises BadQuery: when there is no picture, the lists differ in length, or ``k`` or a bound is out of range.
     """
@@ -154,19 +155,17 @@ def examine(
         )
     names, classes = _numbered(labels)
     files = _files(sha256s)
-    own = same_picture(np.arange(n), np.arange(n))
-    same_file = same_picture(files, files)
-    close = near_duplicates(vectors, vectors, near) + same_file
+    close = near_duplicates(vectors, vectors, near) + _linked(files)
     groups = connected_components(close, directed=False)[1]
-    same_group = same_picture(groups, groups)
-    alone, without_files, without_groups = leave_one_out(vectors, k, [own, same_file, same_group])
-
+    wide = leave_one_out(vectors, k + SPARE)
+    alone = leave_one_out(vectors, k, wider=wide)
+    without_files = leave_one_out(vectors, k, files, wider=wide)
+    without_groups = leave_one_out(vectors, k, groups, wider=wide)
     occurrence = np.bincount(alone.rows[alone.rows >= 0], minlength=n)
     hub_rows = np.flatnonzero(occurrence > occurrence.mean() + 2 * occurrence.std())
     hub_rows = hub_rows[np.argsort(-occurrence[hub_rows], kind="stable")]
     orphan = occurrence == 0
-    own_or_hub = csr_array(own + _columns(hub_rows, n))
-    (without_hubs,) = leave_one_out(vectors, k, [own_or_hub])
+    without_hubs = leave_one_out(vectors, k, barred=np.isin(np.arange(n), hub_rows), wider=wide)
     voted, share = _vote(without_groups, classes, k)
     suspect = (classes >= 0) & (voted >= 0) & (voted != classes) & (share >= agreement)
     relabelled = np.where(suspect, voted, classes)
@@ -175,13 +174,13 @@ def examine(
     linked = f"nor are pictures linked by cosines of at least {near:g}"
     flattering = "suspected labels replaced as their neighbours vote, which flatters: the same neighbours then answer"
     effects = [
-        _effect("as it is", "every picture asks all others", alone, classes, own),
-        _effect("duplicates grouped", "equal files do not answer each other", without_files, classes, same_file),
-        _effect("near-duplicates grouped", linked, without_groups, classes, same_group),
-        _effect("hubs left out", "hubs ask, but do not answer", without_hubs, classes, own_or_hub),
-        _effect("orphans alone", "only orphans ask", alone, classes, own, orphan),
-        _effect("orphans left out", "orphans do not ask", alone, classes, own, ~orphan),
-        _effect("labels as voted", flattering, alone, relabelled, own),
+        _effect("as it is", "every picture asks all others", alone, classes),
+        _effect("duplicates grouped", "equal files do not answer each other", without_files, classes),
+        _effect("near-duplicates grouped", linked, without_groups, classes),
+        _effect("hubs left out", "hubs ask, but do not answer", without_hubs, classes),
+        _effect("orphans alone", "only orphans ask", alone, classes, orphan),
+        _effect("orphans left out", "orphans do not ask", alone, classes, ~orphan),
+        _effect("labels as voted", flattering, alone, relabelled),
     ]
     suspects = [
         Suspect(ids[i], names[classes[i]], names[voted[i]], float(share[i])) for i in np.flatnonzero(suspect).tolist()
@@ -214,17 +213,18 @@ def _files(sha256s: Sequence[str]) -> Ints:
     return np.unique(names, return_inverse=True)[1]
 
 
+def _linked(numbers: Ints) -> csr_array:
+    """A sparse boolean ``(n, n)`` that links each picture to the first one of its number."""
+    _, first, which = np.unique(numbers, return_index=True, return_inverse=True)
+    n = len(numbers)
+    return csr_array((np.ones(n, bool), (np.arange(n), first[which])), shape=(n, n))
+
+
 def _grouped(numbers: Ints, ids: Sequence[str]) -> list[list[str]]:
     """The ids of every number that several pictures have, largest group first, then by first id."""
     order = np.argsort(numbers, kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1)
     return sorted(([ids[row] for row in rows] for rows in parts if len(rows) > 1), key=lambda g: (-len(g), g[0]))
-
-
-def _columns(rows: Ints, n: int) -> csr_array:
-    """A sparse boolean ``(n, n)`` whose given columns are full."""
-    cells = np.ones(n * len(rows), bool), (np.repeat(np.arange(n), len(rows)), np.tile(rows, n))
-    return csr_array(coo_array(cells, shape=(n, n)))
 
 
 def _vote(nearest: Nearest, classes: Ints, k: int) -> tuple[Ints, npt.NDArray[np.float64]]:
@@ -240,24 +240,17 @@ def _vote(nearest: Nearest, classes: Ints, k: int) -> tuple[Ints, npt.NDArray[np
     return np.where(most > 0, votes.argmax(axis=1).ravel(), -1), most / k
 
 
-def _effect(
-    name: str,
-    what: str,
-    nearest: Nearest,
-    classes: Ints,
-    left_out: csr_array,
-    asking: npt.NDArray[np.bool_] | None = None,
-) -> Effect:
-    """The mean P@k of the labelled pictures that find another member of their class, of those ``asking`` only.
-
-    ``left_out``, sparse ``(n, n)``, marks what ``nearest`` left out of each picture's answers, itself among them.
-    """
-    n, k = nearest.rows.shape
-    members = np.bincount(classes[classes >= 0], minlength=1)[np.maximum(classes, 0)]
-    row, column = left_out.nonzero()
-    lost = np.bincount(row[classes[row] == classes[column]], minlength=n)
-    relevant = np.where(classes >= 0, members - lost, 0)
-    row, place = np.nonzero((nearest.rows >= 0) & (classes[nearest.rows] == classes[:, None]) & (classes >= 0)[:, None])
-    values = measures(row, place + 1, relevant, (k,))[f"P@{k}"]
+def _effect(name: str, what: str, nearest: Nearest, classes: Ints, asking: Bools | None = None) -> Effect:
+    """The mean P@k of the labelled pictures that have another one of their class to find, of those ``asking`` only."""
+    labelled, k = classes >= 0, nearest.rows.shape[1]
+    same_class_and_group = np.unique(np.stack([classes, nearest.groups]), axis=1, return_inverse=True)[1]
+    relevant = _members(classes + 1, ~nearest.barred) - _members(same_class_and_group, ~nearest.barred)
+    row, place = np.nonzero((nearest.rows >= 0) & (classes[nearest.rows] == classes[:, None]) & labelled[:, None])
+    values = measures(row, place + 1, np.where(labelled, relevant, 0), (k,))[f"P@{k}"]
     values = values[~np.isnan(values) & (True if asking is None else asking)]
     return Effect(name, what, len(values), float(values.mean()) if len(values) else None)
+
+
+def _members(numbers: Ints, chosen: Bools) -> Ints:
+    """How many of the chosen pictures have each picture's number, ``(n,)``."""
+    return np.bincount(numbers[chosen], minlength=numbers.max() + 1)[numbers]

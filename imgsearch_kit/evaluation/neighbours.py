@@ -2,46 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
 
 from imgsearch_kit.evaluation.metrics import Ints, blocks, cosines
 from imgsearch_kit.records import Vectors
 
+Bools = npt.NDArray[np.bool_]
+
 
 @dataclass(frozen=True)
 class Nearest:
-    """The first ``k`` places of ``m`` queries in order of (-cosine, row).
+    """The first ``k`` places of ``n`` pictures in order of (-cosine, row).
 
-    ``rows`` is ``(m, k)``: gallery rows, -1 where a ranking is shorter. ``cosines`` is ``(m, k)`` float32, NaN there.
+    ``rows`` is ``(n, k)``: rows of pictures, -1 where a ranking is shorter. ``cosines`` is ``(n, k)`` float32, NaN
+    there. ``groups`` ``(n,)`` and ``barred`` ``(n,)`` say what was left out: pictures of the same number as the one
+    that asks, and barred ones.
     """
 
     rows: Ints
     cosines: npt.NDArray[np.float32]
+    groups: Ints
+    barred: Bools
 
 
-def leave_one_out(vectors: Vectors, k: int, junk: Sequence[csr_array]) -> list[Nearest]:
-    """The ``k`` nearest other rows of each row, once for every way of leaving rows out.
+def leave_one_out(
+    vectors: Vectors, k: int, groups: Ints | None = None, barred: Bools | None = None, *, wider: Nearest | None = None
+) -> Nearest:
+    """The ``k`` nearest other rows of each row of ``(n, dim)`` vectors, which stand in id order.
 
-    ``vectors`` is ``(n, dim)``, in id order. Each of ``junk``, sparse boolean ``(n, n)``, marks what is no answer to a
-    row (the row itself, which must be marked, its duplicates, a hub ...); the cosines are computed once for all.
+    Left out of a row's answers are the rows with its number in ``groups`` (None: only itself) and those ``barred``.
+    ``wider`` may hold more than ``k`` places found with less left out: then only those rows are ranked anew for which
+    they do not suffice.
     """
     n = len(vectors)
-    found = [(np.full((n, k), -1, np.int64), np.full((n, k), np.nan, np.float32)) for _ in junk]
-    score = cosines(vectors, vectors)
-    for rows in blocks(n, n):
-        scores = score(rows)
-        for left_out, (nearest, values) in zip(junk, found, strict=True):
-            kept = scores.copy()
-            kept[left_out[rows].nonzero()] = -np.inf
-            row, place, column = _first(kept, k)
-            nearest[rows][row, place] = column
-            values[rows][row, place] = kept[row, column]
-    return [Nearest(nearest, values) for nearest, values in found]
+    groups = np.arange(n) if groups is None else groups
+    barred = np.zeros(n, bool) if barred is None else barred
+    found = Nearest(np.full((n, k), -1, np.int64), np.full((n, k), np.nan, np.float32), groups, barred)
+    asking = np.arange(n) if wider is None else _narrow(wider, found)
+    score = cosines(vectors[asking], vectors)
+    for block in blocks(len(asking), n):
+        rows = asking[block]
+        scores = score(block)
+        scores[groups[rows, None] == groups] = -np.inf
+        scores[:, barred] = -np.inf
+        row, place, column = _first(scores, k)
+        found.rows[rows[row], place] = column
+        found.cosines[rows[row], place] = scores[row, column]
+    return found
+
+
+def _narrow(wider: Nearest, found: Nearest) -> Ints:
+    """Fills ``found`` with what is left of ``wider``; returns the rows that may have more answers than that."""
+    k = found.rows.shape[1]
+    answers = (wider.rows >= 0) & (found.groups[wider.rows] != found.groups[:, None]) & ~found.barred[wider.rows]
+    row, place = np.nonzero(answers)
+    to = np.arange(len(row)) - np.searchsorted(row, row)
+    row, place, to = row[to < k], place[to < k], to[to < k]
+    found.rows[row, to] = wider.rows[row, place]
+    found.cosines[row, to] = wider.cosines[row, place]
+    return np.flatnonzero((found.rows[:, -1] < 0) & (wider.rows[:, -1] >= 0))
 
 
 def _first(scores: npt.NDArray[np.float32], k: int) -> tuple[Ints, Ints, Ints]:

@@ -5,7 +5,6 @@ import re
 
 import numpy as np
 import pytest
-from scipy.sparse import csr_array
 
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.evaluation.health import examine
@@ -48,12 +47,15 @@ def slow_nearest(vectors, k, left_out):
 def test_the_nearest_others_are_those_of_a_plain_sort_ties_by_row(k):
     rng = np.random.default_rng(0)
     vectors = unit(rng.integers(0, 2, (30, 4)) + 0.1)  # few distinct rows, so ties everywhere
-    junk = np.eye(30, dtype=bool)
-    more = junk | (rng.random((30, 30)) < 0.2)
-    found = leave_one_out(vectors, k, [csr_array(junk), csr_array(more)])
-    for nearest, left_out in zip(found, (junk, more), strict=True):
-        np.testing.assert_array_equal(nearest.rows, slow_nearest(vectors, k, left_out))
-        np.testing.assert_array_equal(np.isnan(nearest.cosines), nearest.rows < 0)
+    groups, barred = rng.integers(0, 12, 30), rng.random(30) < 0.2
+    left_out = (groups[:, None] == groups) | barred
+    found = leave_one_out(vectors, k, groups, barred)
+    np.testing.assert_array_equal(found.rows, slow_nearest(vectors, k, left_out))
+    np.testing.assert_array_equal(np.isnan(found.cosines), found.rows < 0)
+    for wide in (k, k + 3, 60):
+        narrowed = leave_one_out(vectors, k, groups, barred, wider=leave_one_out(vectors, wide))
+        np.testing.assert_array_equal(narrowed.rows, found.rows)
+        np.testing.assert_array_equal(narrowed.cosines, found.cosines)
 
 
 # duplicates
