@@ -3,12 +3,14 @@
 import json
 import math
 
+import ir_measures
 import numpy as np
 import pytest
 
 from imgsearch_kit.errors import BadQuery, IndexMismatch
 from imgsearch_kit.index import create_index, new_passport
-from imgsearch_kit.pipeline.evaluating import evaluate
+from imgsearch_kit.pipeline.evaluating import evaluate, write_trec
+from imgsearch_kit.pipeline.trial import make_trial
 from imgsearch_kit.records import ExtractorSpec, ImageRecord
 
 SPEC = ExtractorSpec("angles", 2)
@@ -160,3 +162,38 @@ def test_the_document_is_plain_json_with_the_promised_keys():
     assert document["passport"]["spec"]["name"] == "angles"
     assert "probes" not in document["passport"]
     assert all(math.isfinite(v) for v in document["per_query"]["values"]["mAP"])
+
+
+def random_index(n=120, dim=8):
+    rng = np.random.default_rng(3)
+    vectors = rng.normal(size=(n, dim)) + rng.normal(size=(6, dim))[np.arange(n) % 6]
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    index = create_index("memory:", new_passport(ExtractorSpec("random", dim)))
+    index.add([ImageRecord(f"{i:03d}", f"class {i % 6}") for i in range(n)], vectors)
+    index.flush()
+    return index
+
+
+def test_a_ranking_is_evaluated_and_named_in_the_document():
+    index = random_index()
+    plain, ranked = evaluate(index, ks=(4,)), evaluate(index, ks=(4,), rank="pca:6:0.5,dba:5:1,qe:5:1")
+    assert ranked.to_json()["rank"] == "pca:6:0.5,dba:5:1,qe:5:1"
+    assert plain.to_json()["rank"] is None
+    assert ranked.to_json()["micro"]["mAP"]["value"] > plain.to_json()["micro"]["mAP"]["value"]
+    assert (ranked.scores.available == 119).all()  # the query itself is still no answer
+
+
+def test_a_misspelt_ranking_is_refused():
+    with pytest.raises(BadQuery, match="no ranking step 'pka:3'"):
+        evaluate(index_of(*CATS_AND_DOGS), rank="pka:3")
+
+
+def test_trec_files_hold_the_same_ranking(tmp_path):
+    run, qrels = tmp_path / "run.txt", tmp_path / "qrels.txt"
+    write_trec(make_trial(random_index(), rank="qe:5:1"), run, qrels)
+    found = evaluate(random_index(), ks=(4,), rank="qe:5:1")
+    read = ir_measures.read_trec_qrels(str(qrels)), ir_measures.read_trec_run(str(run))
+    theirs = ir_measures.calc_aggregate([ir_measures.AP, ir_measures.P @ 4], *read)
+    micro = found.to_json()["micro"]
+    assert theirs[ir_measures.AP] == pytest.approx(micro["mAP"]["value"], abs=1e-9)
+    assert theirs[ir_measures.P @ 4] == pytest.approx(micro["P@4"]["value"], abs=1e-9)

@@ -1,0 +1,62 @@
+"""Principal components of a gallery, whitened to a power."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.ranking.asking import CHUNK, Asked, Floats, unit
+from imgsearch_kit.records import Vectors
+
+LEAST_VARIANCE = 1e-9  # of the first component's: below it lies rounding, which whitening would blow up
+
+
+@dataclass(frozen=True)
+class Pca:
+    """What was learned: ``mean`` ``(d,)``, ``components`` ``(d, dims)`` over variance to the power, and the gallery.
+
+    Jégou and Chum, "Negative evidences and co-occurences in image retrieval: the benefit of PCA and whitening" (2012);
+    a power below 0.5 (full whitening) keeps some of the weight of the strong directions (Gordo et al. 2017).
+    """
+
+    mean: Floats
+    components: Floats
+    gallery: Vectors
+
+    @classmethod
+    def fit(cls, gallery: Vectors, dims: int, power: float) -> Pca:
+        """Learns from the gallery ``(n, d)`` and projects it; of two opposite signs, the largest entry is positive.
+
+        :raises BadQuery: when the gallery does not vary in as many directions as ``dims``.
+        """
+        n, d = gallery.shape
+        mean = gallery.mean(axis=0, dtype=np.float64)
+        covariance = np.zeros((d, d))
+        for start in range(0, n, CHUNK):
+            centred = gallery[start : start + CHUNK] - mean
+            covariance += centred.T @ centred / n
+        variances, vectors = np.linalg.eigh(covariance)
+        variances, vectors = variances[::-1], vectors[:, ::-1]
+        there = int(np.count_nonzero(variances > LEAST_VARIANCE * variances[0])) if variances[0] > 0 else 0
+        if dims > there:
+            raise BadQuery(f"PCA to {dims} dimensions: these {n} vectors of {d} vary in {there} only. Ask for fewer.")
+        vectors = vectors[:, :dims]
+        vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(dims)])
+        components = vectors / variances[:dims] ** power
+        return cls(mean, components, _project(gallery, mean, components))
+
+    def project(self, vectors: Vectors) -> Vectors:
+        """The vectors ``(m, d)`` in the learned components, unit norm: ``(m, dims)``."""
+        return _project(vectors, self.mean, self.components)
+
+    def apply(self, asked: Asked) -> Asked:
+        """Queries and gallery in the learned components."""
+        corrected = asked.corrected and replace(asked.corrected, vectors=self.project(asked.corrected.vectors))
+        return Asked(self.project(asked.queries), self.gallery, asked.own, corrected)
+
+
+def _project(vectors: Vectors, mean: Floats, components: Floats) -> Vectors:
+    parts = [unit((vectors[i : i + CHUNK] - mean) @ components) for i in range(0, len(vectors), CHUNK)]
+    return np.concatenate(parts) if parts else np.zeros((0, components.shape[1]), np.float32)

@@ -1,0 +1,88 @@
+"""How a ranking is spelled: steps with numbers, joined by commas, applied from left to right."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from imgsearch_kit.errors import BadQuery
+
+FORMS = "pca:DIMS[:POWER], dba:N:ALPHA, qe:N:ALPHA, krecip:K1:K2:LAMBDA"
+
+
+@dataclass(frozen=True, slots=True)
+class PcaStep:
+    """``pca:DIMS:POWER``; without a power, 0: plain PCA."""
+
+    dims: int
+    power: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class DbaStep:
+    """``dba:N:ALPHA``; N counts the picture itself."""
+
+    n: int
+    alpha: float
+
+
+@dataclass(frozen=True, slots=True)
+class QeStep:
+    """``qe:N:ALPHA``; N counts the query itself."""
+
+    n: int
+    alpha: float
+
+
+@dataclass(frozen=True, slots=True)
+class KrecipStep:
+    """``krecip:K1:K2:LAMBDA``; K1 does not count the picture itself, K2 does."""
+
+    k1: int
+    k2: int
+    weight: float
+
+
+Step = PcaStep | DbaStep | QeStep | KrecipStep
+
+KINDS = {  # the step, and of each number its type, least and largest value
+    "pca": (PcaStep, [(int, 1, math.inf), (float, 0, 1)]),
+    "dba": (DbaStep, [(int, 1, math.inf), (float, 0, math.inf)]),
+    "qe": (QeStep, [(int, 1, math.inf), (float, 0, math.inf)]),
+    "krecip": (KrecipStep, [(int, 2, math.inf), (int, 1, math.inf), (float, 0, 1)]),
+}
+
+
+def parse_rank(spec: str) -> tuple[Step, ...]:
+    """The steps of a rank SPEC, e.g. ``pca:128:0.5,dba:10:1,qe:10:1``.
+
+    :raises BadQuery: when a step is unknown, has too few or too many numbers or one out of range, ``krecip`` is not
+        the last or ``dba`` comes twice.
+    """
+    steps = tuple(_step(part.strip()) for part in spec.split(","))
+    if any(isinstance(step, KrecipStep) for step in steps[:-1]):
+        raise BadQuery(f"krecip gives scores, not vectors, so nothing can follow it; got {spec!r}. Put it last.")
+    if sum(isinstance(step, DbaStep) for step in steps) > 1:
+        raise BadQuery(f"dba can be applied once; got {spec!r}. Leave one out.")
+    return steps
+
+
+def _step(text: str) -> Step:
+    name, *numbers = text.split(":")
+    if name not in KINDS:
+        raise BadQuery(f"There is no ranking step {text!r}. The steps are {FORMS}, joined by commas.")
+    kind, ranges = KINDS[name]
+    if len(numbers) != len(ranges) and not (name == "pca" and len(numbers) == 1):
+        raise BadQuery(f"The ranking step {text!r} has {len(numbers)} numbers. Write {FORMS}.")
+    values = []
+    for number, (convert, least, most) in zip(numbers, ranges, strict=False):
+        try:
+            value = convert(number)
+        except ValueError:
+            raise BadQuery(
+                f"{number!r} in the ranking step {text!r} is no {convert.__name__}. Write {FORMS}."
+            ) from None
+        if not least <= value <= most or value == math.inf:
+            raise BadQuery(f"{number} in the ranking step {text!r} is not between {least} and {most}. Write {FORMS}.")
+        values.append(value)
+    return kind(*values)

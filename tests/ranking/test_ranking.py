@@ -1,0 +1,236 @@
+"""Every ranking step against a slow plain version, in which a query's own row is deleted, not masked."""
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.ranking import Ranking, parse_rank
+from imgsearch_kit.ranking.spelling import DbaStep, KrecipStep, PcaStep, QeStep
+
+N = 90
+
+
+def unit(vectors):
+    return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
+
+
+def clustered(n=N, dim=12, seed=0):
+    rng = np.random.default_rng(seed)
+    return unit(rng.normal(size=(n, dim)) + 1.5 * rng.normal(size=(9, dim))[np.arange(n) % 9])
+
+
+def itself(n=N):
+    return csr_array(np.eye(n, dtype=bool))
+
+
+# Spelling
+
+
+def test_a_spec_is_read_from_left_to_right():
+    assert parse_rank("pca:128:0.5, dba:10:1,qe:5:3,krecip:20:6:0.3") == (
+        PcaStep(128, 0.5),
+        DbaStep(10, 1),
+        QeStep(5, 3),
+        KrecipStep(20, 6, 0.3),
+    )
+    assert parse_rank("pca:64") == (PcaStep(64, 0),)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("", "no ranking step ''"),
+        ("pcs:3", r"no ranking step 'pcs:3'. The steps are pca:DIMS\[:POWER\], dba"),
+        ("qe:10", "'qe:10' has 1 numbers"),
+        ("qe:ten:1", "'ten' in the ranking step 'qe:ten:1' is no int"),
+        ("qe:1.5:1", "'1.5' in .* is no int"),
+        ("dba:0:1", "0 in the ranking step 'dba:0:1' is not between 1 and inf"),
+        ("qe:3:nan", "nan in .* is not between"),
+        ("pca:3:2", "2 in .* is not between 0 and 1"),
+        ("krecip:20:6:0.3,qe:3:1", "nothing can follow it"),
+        ("dba:3:1,dba:3:1", "dba can be applied once"),
+    ],
+)
+def test_a_misspelt_spec_is_refused(spec, message):
+    with pytest.raises(BadQuery, match=message):
+        parse_rank(spec)
+
+
+# PCA
+
+
+@pytest.mark.parametrize("power", [0, 0.25, 0.5])
+def test_pca_equals_a_singular_value_decomposition(power):
+    gallery, queries = clustered(), clustered(20, seed=1)
+    mean = gallery.mean(axis=0)
+    _, singular, directions = np.linalg.svd(gallery - mean, full_matrices=False)
+    scale = (singular[:5] ** 2 / N) ** power
+    plain = unit((queries - mean) @ directions[:5].T / scale) @ unit((gallery - mean) @ directions[:5].T / scale).T
+    np.testing.assert_allclose(Ranking(f"pca:5:{power}", gallery).scores(queries), plain, atol=1e-5)
+
+
+def test_pca_never_learns_from_the_queries():
+    gallery, queries = clustered(), clustered(20, seed=1)
+    ranking = Ranking("pca:5:0.5", gallery)
+    alone = ranking.scores(queries[:1])
+    np.testing.assert_allclose(ranking.scores(queries)[:1], alone, atol=1e-6)
+
+
+def test_pca_to_more_directions_than_there_are_is_refused():
+    flat = unit(np.column_stack([clustered(dim=3), np.zeros((N, 5))]))
+    with pytest.raises(BadQuery, match="PCA to 4 dimensions: these 90 vectors of 8 vary in 3 only"):
+        Ranking("pca:4", flat)
+    with pytest.raises(BadQuery, match="vary in 0 only"):
+        Ranking("pca:1", np.repeat(clustered(1), 4, axis=0))
+
+
+# Expansion and augmentation
+
+
+def slow_sum(vector, others, n, alpha):
+    cosines = others @ vector
+    near = np.argsort(-cosines, kind="stable")[: n - 1]
+    return unit(vector + sum((max(cosines[i], 0) ** alpha) * others[i] for i in near))
+
+
+def slow_augmented(gallery, n, alpha):
+    return np.stack([slow_sum(gallery[i], np.delete(gallery, i, axis=0), n, alpha) for i in range(len(gallery))])
+
+
+@pytest.mark.parametrize("alpha", [0, 1, 3])
+def test_expansion_and_augmentation_of_new_queries(alpha):
+    gallery, queries = clustered(), clustered(20, seed=1)
+    augmented = slow_augmented(gallery, 4, alpha)
+    expanded = np.stack([slow_sum(query, augmented, 6, alpha) for query in queries])
+    ranking = Ranking(f"dba:4:{alpha},qe:6:{alpha}", gallery)
+    np.testing.assert_allclose(ranking.scores(queries), expanded @ augmented.T, atol=1e-5)
+
+
+def test_steps_apply_in_the_order_they_are_written():
+    gallery, queries = clustered(), clustered(20, seed=1)
+    expanded = np.stack([slow_sum(query, gallery, 6, 1) for query in queries])
+    scores = Ranking("qe:6:1,dba:4:1", gallery).scores(queries)
+    np.testing.assert_allclose(scores, expanded @ slow_augmented(gallery, 4, 1).T, atol=1e-5)
+
+
+@pytest.mark.parametrize("copies", [0, 2])
+def test_leave_one_out_equals_a_gallery_without_the_query_and_its_copies(copies):
+    gallery = clustered()
+    own = np.eye(N, dtype=bool)
+    for i in range(0, N, 10):
+        for copy in range(1, copies + 1):
+            gallery[i + copy] = gallery[i]
+            own[[i, i + copy], [i + copy, i]] = True
+    scores = Ranking("dba:4:1,qe:6:1", gallery, spare=1 + copies).scores(gallery, csr_array(own))
+    for i in range(N):
+        rest = slow_augmented(gallery[~own[i]], 4, 1)
+        np.testing.assert_allclose(scores[i][~own[i]], rest @ slow_sum(gallery[i], rest, 6, 1), atol=1e-5)
+        assert np.isneginf(scores[i][own[i]]).all()
+
+
+def test_pca_after_augmentation_projects_the_replaced_sums_too():
+    gallery = clustered()
+    first = Ranking("dba:4:1", gallery)
+    ranking = Ranking("dba:4:1,pca:6:0.5", gallery)
+    pca = ranking._steps[1]
+    scores = ranking.scores(gallery, itself())
+    for i in (0, 17, 89):
+        rest = slow_augmented(np.delete(gallery, i, axis=0), 4, 1)
+        expected = pca.project(rest) @ pca.project(gallery[[i]])[0]
+        np.testing.assert_allclose(np.delete(scores[i], i), expected, atol=1e-5)
+    assert first.scores(gallery[:1]).shape == (1, N)
+
+
+def test_n_larger_than_the_gallery_takes_all_of_it():
+    gallery = clustered(4)
+    scores = Ranking("dba:50:1,qe:50:1", gallery).scores(gallery, itself(4))
+    rest = slow_augmented(gallery[1:], 50, 1)
+    np.testing.assert_allclose(scores[0, 1:], rest @ slow_sum(gallery[0], rest, 50, 1), atol=1e-5)
+
+
+# k-reciprocal encoding, as the paper writes it, with sets
+
+
+def slow_reciprocal(gallery, k1, k2, weight, query=None):
+    """Final distances of the gallery to itself, or of one outside query to it."""
+    n = len(gallery)
+    cosines = gallery @ gallery.T
+    order = [[i, *(j for j in np.argsort(-cosines[i], kind="stable") if j != i)] for i in range(n)]
+
+    def mutual(i, k):
+        return {j for j in order[i][: k + 1] if i in order[j][: k + 1]}
+
+    def expand(members):
+        grown = set(members)
+        for j in members - {"query"}:
+            half = mutual(j, round(k1 / 2))
+            if len(half & members) > 2 / 3 * len(half):
+                grown |= half
+        return grown
+
+    def encode(members, cosine):
+        raw = {j: np.exp(cosine(j) - 1) for j in members}
+        return {j: value / sum(raw.values()) for j, value in raw.items()}
+
+    def mean(codes):
+        keys = set().union(*codes)
+        return {j: sum(code.get(j, 0) for code in codes) / len(codes) for j in keys}
+
+    def jaccard(a, b):
+        keys = set(a) | set(b)
+        low = sum(min(a.get(j, 0), b.get(j, 0)) for j in keys)
+        return 1 - low / sum(max(a.get(j, 0), b.get(j, 0)) for j in keys)
+
+    codes = [encode(expand(mutual(i, k1)), lambda j, i=i: 1 if j == i else cosines[i, j]) for i in range(n)]
+    means = [mean([codes[j] for j in order[i][:k2]]) for i in range(n)]
+    if query is None:
+        final = [
+            [(1 - weight) * jaccard(means[i], means[j]) + weight * (1 - cosines[i, j]) for j in range(n)]
+            for i in range(n)
+        ]
+        return np.array(final)
+    own = gallery @ query
+    near = np.argsort(-own, kind="stable").tolist()
+    members = {j for j in near[:k1] if own[j] >= cosines[j, order[j][k1]]} | {"query"}
+    code = encode(expand(members), lambda j: 1 if j == "query" else own[j])
+    code = mean([code, *(codes[j] for j in near[: k2 - 1])])
+    return np.array([(1 - weight) * jaccard(code, means[j]) + weight * (1 - own[j]) for j in range(n)])
+
+
+@pytest.mark.parametrize(("k1", "k2", "weight"), [(8, 4, 0.3), (5, 1, 0), (20, 6, 0.7)])
+def test_k_reciprocal_equals_the_paper_s_sets(k1, k2, weight):
+    gallery = clustered()
+    scores = Ranking(f"krecip:{k1}:{k2}:{weight}", gallery).scores(gallery, itself())
+    expected = 1 - slow_reciprocal(gallery, k1, k2, weight)
+    away = ~np.eye(N, dtype=bool)
+    np.testing.assert_allclose(scores[away], expected[away], atol=1e-5)
+    assert np.isneginf(scores[~away]).all()
+
+
+def test_k_reciprocal_of_a_new_query_joins_it_with_the_gallery_alone():
+    gallery, queries = clustered(), clustered(10, seed=1)
+    ranking = Ranking("krecip:8:4:0.3", gallery)
+    scores = ranking.scores(queries)
+    for query, row in zip(queries, scores, strict=True):
+        np.testing.assert_allclose(row, 1 - slow_reciprocal(gallery, 8, 4, 0.3, query), atol=1e-5)
+    np.testing.assert_allclose(ranking.scores(queries[3:4])[0], scores[3], atol=1e-6)
+
+
+def test_k_reciprocal_with_fewer_pictures_than_k1():
+    gallery = clustered(5)
+    scores = Ranking("krecip:20:6:0.3", gallery).scores(gallery, itself(5))
+    assert np.isfinite(scores[~np.eye(5, dtype=bool)]).all()
+
+
+# Blocks
+
+
+@pytest.mark.parametrize("spec", ["pca:6:0.5,dba:4:1,qe:6:1", "dba:3:1,krecip:8:4:0.3"])
+def test_scores_do_not_depend_on_how_queries_are_grouped(spec, monkeypatch):
+    gallery = clustered()
+    whole = Ranking(spec, gallery).scores(gallery, itself())
+    monkeypatch.setattr("imgsearch_kit.ranking.asking.CELLS", 7 * N)
+    ranking = Ranking(spec, gallery)
+    parts = [ranking.scores(gallery[i : i + 4], itself()[i : i + 4]) for i in range(0, N, 4)]
+    np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-6)
