@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,9 @@ def _with_weights(build: Any, side: int, given: Path | None) -> Any:
     if given and not given.is_file():
         raise WeightsNotFound(f"There is no weights file at {given}. Check the path.")
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # Keras prints the progress of a download
+        # Keras prints the progress of a download, and only warns when a file leaves a layer as it was.
+        with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
             model = build(weights=None if given else "imagenet", **shape)
             if given:
                 model.load_weights(given)

