@@ -254,7 +254,7 @@ def test_a_second_writer_is_refused_until_the_first_is_gone(tmp_path, kind):
             assert len(index) >= 10  # reading goes on
             assert index.search(pictures(0, 1)[1], 1).ids.tolist() == [["00000.jpg"]]
     finally:
-        writer.communicate(timeout=60)
+        writer.communicate()
     assert writer.returncode == 0
     assert content(address)[:2] == expected(20)
     with open_index(address) as index:
@@ -305,7 +305,7 @@ def test_of_two_creators_one_wins(path):
     for creator in creators:
         creator.stdin.write("\n")
         creator.stdin.flush()
-    said = sorted(creator.communicate(timeout=60)[0].strip() for creator in creators)
+    said = sorted(creator.communicate()[0].strip() for creator in creators)
     assert said.count("made") == 1
     assert set(said) <= {"made", "IndexMismatch", "IndexUnwritable"}
     assert content(f"local:{path}")[:2] == expected(10)
@@ -441,7 +441,7 @@ def test_a_reader_without_rights_sees_what_the_owner_writes(open_folder):
     with open_index(f"local:{file}") as index:
         index.add(*pictures(20, 30))
     assert read() == ["30"] * 3
-    reader.communicate(timeout=60)
+    reader.communicate()
     with open_index(f"local:{file}") as index:
         index.add(*pictures(30, 40))
         assert run(DROP_ROOT + READ, f"local:{file}") == "40 40 (40, 64)"
