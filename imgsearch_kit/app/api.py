@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from imgsearch_kit.errors import BadQuery, KitError, UnreadableImage
+from imgsearch_kit.errors import BadQuery, KitError
 from imgsearch_kit.pipeline.searching import Searcher
 from imgsearch_kit.records import Results
 
@@ -30,11 +30,8 @@ def answer(
     """
     if not isinstance(k, int) or not 1 <= k <= MAX_K:
         raise BadQuery(f"k must be a whole number between 1 and {MAX_K}; it is {k!r}.")
-    image = Path(picture) if picture and not id else None
-    try:
-        return searcher.search(image, id=id or None, k=k, labels=labels or None, min_score=min_score)
-    except UnreadableImage as error:
-        raise UnreadableImage(f"{image.name if image else id}: {error}") from error
+    image = Path(picture) if picture else None
+    return searcher.search(image, id=id or None, k=k, labels=labels or None, min_score=min_score)
 
 
 def add_endpoint(searcher: Searcher) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -34,15 +35,26 @@ def data_uris(picture: Callable[[str], Path], ids: Iterable[str]) -> dict[str, s
         return dict(zip(wanted, pool.map(lambda id_: data_uri(picture, id_), wanted), strict=True))
 
 
+def count(number: int, noun: str) -> str:
+    """A number of things in words: ``1 picture``, ``1,234 pictures``, ``3 classes``."""
+    plural = noun + ("es" if noun.endswith("s") else "s")
+    return f"{number:,} {noun if number == 1 else plural}"
+
+
 def status(text: str, kind: str = "done") -> str:
     """One line on how the search went; ``kind`` is "done", "busy" or "error"."""
     role = "alert" if kind == "error" else "status"
-    return f'<p class="status {kind}" role="{role}">{escape(text)}</p>'
+    return f'<p class="status {kind}" role="{role}">{_words(text)}</p>'
 
 
 def empty(headline: str, text: str) -> str:
     """What stands in place of hits when there are none."""
-    return f'<div class="empty"><h3>{escape(headline)}</h3><p>{escape(text)}</p></div>'
+    return f'<div class="empty"><h3>{escape(headline)}</h3><p>{_words(text)}</p></div>'
+
+
+def _words(text: str) -> str:
+    """A sentence as HTML, with what stands between backticks as code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def hits(results: Results, thumbnails: Mapping[str, str]) -> str:

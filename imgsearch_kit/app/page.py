@@ -33,6 +33,6 @@ def build(searcher: Searcher) -> gr.Blocks:
 def index_line(searcher: Searcher) -> str:
     """What is indexed, in one line."""
     passport, labels = searcher.passport, searcher.labels
-    classes = f" in {len(labels)} class{'es' if len(labels) > 1 else ''}" if labels else ""
+    indexed = cards.count(passport.count, "picture") + (f" in {cards.count(len(labels), 'class')}" if labels else "")
     made_by = f"{passport.spec.name}, " if passport.spec else ""
-    return f"{passport.count:,} pictures{classes} · {made_by}{passport.dim}-d vectors"
+    return f"{indexed} · {made_by}{passport.dim}-d vectors"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -55,8 +56,8 @@ class SearchTab:
     The outputs are the query picture, the status line, the own records, the hits, and what is ``Shown``.
     """
 
-    def __init__(self, searcher: Searcher, cache: str):
-        self.searcher, self.cache = searcher, cache
+    def __init__(self, searcher: Searcher, uploads: str):
+        self.searcher, self.uploads = searcher, Path(uploads).resolve()
 
     def loaded(self) -> tuple[Any, ...]:
         """The class filter, the examples and the first words, from the index as it is now."""
@@ -79,15 +80,18 @@ class SearchTab:
     def picture(self, upload: dict[str, Any] | None, k: int, labels: list[str], shown: Shown) -> tuple[Any, ...]:
         """A picture was dropped, pasted or uploaded, or taken away."""
         if upload is None:
-            return None, "", "", IDLE, Shown()
-        return self._answer(Shown(upload["path"]), k, labels, shown)
+            return gr.skip(), "", "", "", Shown()
+        path = Path(upload["path"]).resolve()
+        if not path.is_relative_to(self.uploads):  # a request written by hand may name any file of the machine
+            raise gr.Error("That file was not uploaded.")
+        return self._answer(Shown(str(path)), k, labels, shown)
 
     def again(self, k: int, labels: list[str], shown: Shown, event: gr.EventData) -> tuple[Any, ...]:
         """An indexed picture becomes the query: its stored vector is used, and its preview is drawn."""
         id_ = str(event.id)
         try:
             # a copy among the uploads: only those are served
-            picture = save_file_to_cache(self.searcher.preview(id_), self.cache)
+            picture = save_file_to_cache(self.searcher.preview(id_), str(self.uploads))
         except KitError:
             picture = None  # the original is gone, its vector is not; an unknown id is refused by the search
         return self._answer(Shown(picture, id_), k, labels, shown)
@@ -101,14 +105,15 @@ class SearchTab:
     def _answer(self, wanted: Shown, k: int, labels: list[str], shown: Shown) -> tuple[Any, ...]:
         """The results of what is wanted; after an error, the words for it beside what was shown before."""
         try:
-            results = answer(self.searcher, wanted.picture, wanted.id, k, labels)
+            results = answer(self.searcher, None if wanted.id else wanted.picture, wanted.id, k, labels)
         except KitError as error:
             kept = " Below are still the results of the picture before." if shown.results else ""
             return shown.picture, cards.status(f"{error}{kept}", "error"), gr.skip(), gr.skip(), shown
         own = results.own[:EXAMPLES]
         thumbnails = cards.data_uris(self.searcher.thumbnail, [*own, *(hit.id for hit in results.hits)])
         found = cards.hits(results, thumbnails) if results.hits else self._nothing(labels)
-        drawn = gr.skip() if wanted.picture == shown.picture else wanted.picture
+        # An uploaded picture is drawn already, and by now perhaps replaced by the next one.
+        drawn = wanted.picture if wanted.id and wanted.id != shown.id else gr.skip()
         shown = dataclasses.replace(wanted, results=results)
         return drawn, self._line(results), cards.own(own, thumbnails), found, shown
 
@@ -119,10 +124,10 @@ class SearchTab:
 
     @staticmethod
     def _line(results: Results) -> str:
-        count = len(results.hits)
         extract, search = (results.ms.get(name, 0.0) for name in ("extract", "search"))
-        words = f"{count} neighbour{'' if count == 1 else 's'} · extraction {extract:.0f} ms · search {search:.1f} ms"
-        return cards.status(" · ".join(filter(None, [words, results.method, results.note])))
+        found = cards.count(len(results.hits), "neighbour")
+        words = [found, f"extraction {extract:.0f} ms", f"search {search:.1f} ms", results.method, results.note]
+        return cards.status(" · ".join(filter(None, words)))
 
     def details(self, shown: Shown, event: gr.EventData) -> str:
         """The dialog about a picture that was clicked."""
@@ -165,13 +170,14 @@ def search_tab(searcher: Searcher, page: gr.Blocks) -> None:
         with gr.Column(scale=3, min_width=320, elem_id="answers"):
             status = gr.HTML(elem_id="status", **plain)
             own = gr.HTML(js_on_load=ON_CLICK, elem_id="own", **plain)
-            hits = gr.HTML(IDLE, js_on_load=ON_CLICK, elem_id="hits", **plain)
+            welcome = gr.HTML(elem_id="welcome", **plain)  # its style hides it once there are hits
+            hits = gr.HTML(js_on_load=ON_CLICK, elem_id="hits", **plain)
             details = gr.HTML(js_on_load=ON_DIALOG, elem_id="details", **plain)
 
     tab = SearchTab(searcher, query.GRADIO_CACHE)
     outputs = [query, status, own, hits, shown]
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    page.load(tab.loaded, outputs=[labels, examples, hits], **quiet)
+    page.load(tab.loaded, outputs=[labels, examples, welcome], **quiet)
 
     def wire(triggers: list[Any], handler: Any, inputs: list[Any], **options: Any) -> None:
         gr.on(triggers, None, outputs=status, js=f"() => {BUSY!r}", **quiet)
@@ -179,7 +185,6 @@ def search_tab(searcher: Searcher, page: gr.Blocks) -> None:
         gr.on(triggers, handler, inputs, outputs, **options).failure(lambda: CRASHED, outputs=status, **quiet)
 
     # Without preprocessing, because the loader judges what was uploaded in words, and gr.Image says only "Error".
-    # Gradio still checks that the file is an upload.
     wire([query.input], tab.picture, [query, k, labels, shown], preprocess=False)
     wire([k.change, labels.change], tab.options, [k, labels, shown])
     wire([examples.select, details.select], tab.again, [k, labels, shown])

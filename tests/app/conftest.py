@@ -1,0 +1,144 @@
+"""A page over a few painted pictures whose neighbours a person can name, and a real Chromium to use it with."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+
+import pytest
+from PIL import Image
+
+from imgsearch_kit.app import serve
+from imgsearch_kit.index import create_index, new_passport
+from imgsearch_kit.pipeline.indexing import index_folder
+from imgsearch_kit.pipeline.searching import Searcher
+from tests.conftest import require
+from tests.small_extractor import QuarterColours, paint
+
+STRANGE = 'a <b>bold</b> & "quoted"/x ${1 + 1} {{value}} \'.png'
+LONG = f"{'a-very-long-folder-name-' * 4}/{'an_even_longer_file_name_' * 6}.png"
+CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+CHROMIUM += ["--disable-component-update", "--disable-sync"]
+
+
+def paint_folder(folder):
+    """Twenty reds leaning to green, twenty greens to blue, twenty blues to red, by ever ten more; and two odd names.
+
+    The angle between two reds grows with the difference of their numbers, so neighbours can be told by counting.
+    """
+    for i in range(20):
+        paint(folder / f"red/{i:02}.png", (200, 10 * i, 0))
+        paint(folder / f"green/{i:02}.png", (0, 200, 10 * i))
+        paint(folder / f"blue/{i:02}.png", (10 * i, 0, 200))
+    paint(folder / STRANGE, (120, 120, 120))
+    paint(folder / LONG, (255, 255, 200), (300, 40))
+    return folder
+
+
+def make_searcher(folder, extractor=None):
+    extractor = extractor or QuarterColours()
+    index = create_index("memory:", new_passport(extractor.spec))
+    index_folder(folder, index, extractor, progress=False)
+    return Searcher(index, extractor)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory):
+    return paint_folder(tmp_path_factory.mktemp("pictures"))
+
+
+@pytest.fixture(scope="session")
+def searcher(pictures):
+    return make_searcher(pictures)
+
+
+@pytest.fixture(scope="session")
+def served(searcher):
+    """The address of a page over the painted pictures, started once."""
+    page = serve(searcher, port=free_port(), block=False)
+    yield page.url.rstrip("/")
+    page.close()
+
+
+@pytest.fixture
+def serving():
+    """Starts pages of a test's own, and stops them."""
+    pages = []
+
+    def start(searcher, **options):
+        pages.append(serve(searcher, port=free_port(), block=False, **options))
+        return pages[-1].url.rstrip("/")
+
+    yield start
+    for page in pages:
+        page.close()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    try:
+        from playwright.sync_api import sync_playwright
+    except ModuleNotFoundError:
+        require(None, "Playwright", "python -m pip install playwright")
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    with sync_playwright() as playwright:
+        own = playwright.chromium.executable_path
+        require(chromium or shutil.which(own), "Chromium", "python -m playwright install chromium")
+        started = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def visit(browser, serving):  # servers outlive the pages that talk to them
+    """Opens a page, and at the end asserts that nothing went wrong in it and no request left the machine."""
+    contexts, troubles = [], []
+
+    def watch(page):
+        page.on("console", lambda m: troubles.append(f"console: {m.text}") if m.type == "error" else None)
+        page.on("pageerror", lambda error: troubles.append(f"page: {error}"))
+        page.on("response", lambda r: troubles.append(f"{r.status}: {r.url}") if r.status >= 400 else None)
+        page.on("request", lambda r: troubles.append(f"outside: {r.url}") if not at_home(r.url) else None)
+
+    def at_home(url):
+        return url.startswith(("http://127.0.0.1:", "data:", "blob:http://127.0.0.1:"))
+
+    def open_(url, **options):
+        contexts.append(browser.new_context(**({"viewport": {"width": 1280, "height": 800}} | options)))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(20_000)
+        watch(page)
+        page.goto(url)
+        page.locator("#welcome .empty").wait_for()
+        page.locator("#head .status").wait_for()
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert troubles == []
+
+
+@pytest.fixture
+def upload(tmp_path):
+    """Paints a picture to search with."""
+
+    def make(name, colour):
+        return paint(tmp_path / name, colour)
+
+    return make
+
+
+@pytest.fixture
+def text_as_jpg(tmp_path):
+    path = tmp_path / "holiday.jpg"
+    path.write_text("Dear all, the picture is attached.\n" * 50)
+    with pytest.raises(OSError, match="cannot identify"):
+        Image.open(path)
+    return path

@@ -1,0 +1,378 @@
+"""The page in a real Chromium: what a person sees and does."""
+
+from __future__ import annotations
+
+import base64
+import re
+import shutil
+import threading
+
+import pytest
+
+from imgsearch_kit.app import build_app
+from imgsearch_kit.index import create_index, new_passport
+from imgsearch_kit.pipeline.searching import Searcher
+from tests.app.conftest import LONG, STRANGE, free_port, make_searcher
+from tests.small_extractor import QuarterColours, paint
+
+BETWEEN_2_AND_3 = (200, 24, 0)  # a red nearest to number 2 (20), then 3 (30), then 1 (10), 4 (40), 0 (0), 5 (50)
+ORDER = ["red/02.png", "red/03.png", "red/01.png", "red/04.png", "red/00.png", "red/05.png"]
+
+DROP = """([name, content]) => {
+  const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([bytes], name, {type: 'image/png'}));
+  return transfer;
+}"""
+
+COPY = """async (content) => {
+  const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
+  await navigator.clipboard.write([new ClipboardItem({'image/png': new Blob([bytes], {type: 'image/png'})})]);
+}"""
+
+ALL_DRAWN = "() => [...document.querySelectorAll('#answers img')].every((i) => i.complete && i.naturalWidth > 0)"
+
+
+def as_base64(path):
+    return base64.b64encode(path.read_bytes()).decode()
+
+
+def drop(page, path):
+    """What a browser does when a file is let go over the page."""
+    transfer = page.evaluate_handle(DROP, [path.name, as_base64(path)])
+    target = page.locator("#query button[aria-dropeffect]")
+    for event in ("dragenter", "dragover", "drop"):
+        target.dispatch_event(event, {"dataTransfer": transfer})
+
+
+def choose(page, path):
+    page.locator("#query input[type=file]").set_input_files(path)
+
+
+def hits(page):
+    return [card.get_attribute("data-id") for card in page.locator("#hits .card").all()]
+
+
+def wait_for_first(page, id_):
+    page.locator("#hits li").first.locator(f'[data-id="{id_}"]').wait_for()
+
+
+def wait_for_status(page, text):
+    page.locator("#status .status").filter(has_text=re.compile(text)).wait_for()
+
+
+def query_picture(page):
+    return page.locator("#query img").first
+
+
+def test_a_dropped_picture_puts_its_neighbours_up(visit, served, upload):
+    page = visit(served)
+    drop(page, upload("mine.png", BETWEEN_2_AND_3))
+    wait_for_first(page, ORDER[0])
+    assert hits(page)[: len(ORDER)] == ORDER
+    assert len(hits(page)) == 10
+    page.wait_for_function(ALL_DRAWN)
+    first = page.locator("#hits .card").first
+    assert first.locator(".rank").inner_text() == "1"
+    assert first.locator(".label").inner_text() == "red"
+    assert first.locator(".score").inner_text() == "1.000"
+    scores = [float(text) for text in page.locator("#hits .score").all_inner_texts()]
+    assert scores == sorted(scores, reverse=True)
+    assert re.search(r"10 neighbours · extraction \d+ ms · search [\d.]+ ms", page.locator("#status").inner_text())
+    assert page.locator("#own").inner_text() == ""
+    assert query_picture(page).evaluate("(i) => i.naturalWidth") == 32
+
+
+def test_a_chosen_file_and_a_second_one_after_it(visit, served, upload):
+    page = visit(served)
+    choose(page, upload("mine.png", BETWEEN_2_AND_3))
+    wait_for_first(page, "red/02.png")
+    page.get_by_role("button", name="Remove Image").click()
+    page.locator("#welcome .empty", has_text="No picture yet").wait_for()
+    choose(page, upload("other.png", (0, 200, 104)))
+    wait_for_first(page, "green/10.png")
+
+
+def test_a_pasted_picture_is_searched_for(visit, served, upload):
+    page = visit(served, permissions=["clipboard-read", "clipboard-write"])
+    page.evaluate(COPY, as_base64(upload("mine.png", BETWEEN_2_AND_3)))
+    page.get_by_role("button", name="Paste from clipboard").click()
+    wait_for_first(page, ORDER[0])
+
+
+def test_a_hit_shows_its_details_and_can_be_searched_with(visit, served, upload, searcher):
+    page = visit(served)
+    choose(page, upload("mine.png", BETWEEN_2_AND_3))
+    wait_for_first(page, "red/02.png")
+    page.locator('#hits [data-id="red/05.png"]').click()
+    dialog = page.get_by_role("dialog")
+    dialog.wait_for()
+    facts = dialog.inner_text()
+    record = searcher.record("red/05.png")
+    expected = ["red/05.png", "red", "6", "32 × 24 pixels", f"{record.size} bytes", record.sha256[:16]]
+    assert all(fact in facts for fact in expected), facts
+    cosine = float(re.search(r"Cosine\s+([\d.]+)", facts)[1])
+    assert cosine == pytest.approx(
+        (200 * 200 + 24 * 50) / (200.0**2 + 24**2) ** 0.5 / (200.0**2 + 50**2) ** 0.5, abs=1e-3
+    )
+    page.wait_for_function("() => document.querySelector('dialog img').naturalWidth > 0")
+
+    dialog.get_by_role("button", name="Search with this one").click()
+    wait_for_first(page, "red/06.png")  # at an angle the tangent makes smaller than the one to number 4
+    assert hits(page)[:4] == ["red/06.png", "red/04.png", "red/07.png", "red/03.png"]
+    assert dialog.count() == 0
+    assert page.locator("#own").inner_text().split("\n")[-1] == "red/05.png"
+    page.wait_for_function("() => document.querySelector('#query img').naturalWidth === 32")
+
+
+def test_the_same_hit_can_be_opened_again(visit, served, upload):
+    page = visit(served)
+    choose(page, upload("mine.png", BETWEEN_2_AND_3))
+    wait_for_first(page, "red/02.png")
+    for _ in range(2):
+        page.locator('#hits [data-id="red/03.png"]').click()
+        page.get_by_role("button", name="Close").click()
+        page.get_by_role("dialog").wait_for(state="detached")
+
+
+def test_the_page_can_be_used_from_the_keyboard(visit, served, upload):
+    page = visit(served)
+    choose(page, upload("mine.png", BETWEEN_2_AND_3))
+    wait_for_first(page, "red/02.png")
+    page.locator("#hits .card").nth(1).focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.get_by_role("dialog", name="Details of red/01.png").wait_for()
+    assert page.evaluate("document.activeElement.closest('dialog') !== null")
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="detached")
+    assert page.evaluate("document.activeElement.dataset.id") == "red/01.png"
+
+
+def test_every_picture_has_words_for_those_who_do_not_see_it(visit, served, upload):
+    page = visit(served)
+    choose(page, upload("mine.png", BETWEEN_2_AND_3))
+    wait_for_first(page, "red/02.png")
+    assert page.locator("img:not([alt]), img[alt='']").count() == 0
+    assert page.locator("#hits img").first.get_attribute("alt") == "red/02.png"
+
+
+def test_text_renamed_to_jpg_is_refused_in_words(visit, served, text_as_jpg):
+    page = visit(served)
+    choose(page, text_as_jpg)
+    alert = page.get_by_role("alert")
+    alert.wait_for()
+    assert alert.inner_text().startswith("holiday.jpg: It is text, not a picture")
+    assert "results" not in alert.inner_text()
+    assert page.locator("#welcome .empty").is_visible()
+    assert page.locator("#query img").count() == 0
+
+
+def test_a_refused_picture_leaves_the_results_before_it_and_says_whose_they_are(visit, served, upload, text_as_jpg):
+    page = visit(served)
+    choose(page, upload("mine.png", BETWEEN_2_AND_3))
+    wait_for_first(page, "red/02.png")
+    before = hits(page)
+    drop(page, text_as_jpg)
+    alert = page.get_by_role("alert")
+    alert.wait_for()
+    assert "still the results of the picture before" in alert.inner_text()
+    assert hits(page) == before
+    page.wait_for_function("() => document.querySelector('#query img').src.endsWith('/mine.png')")
+
+
+def test_a_picture_of_the_index_stands_apart_from_its_neighbours(visit, served, pictures, tmp_path):
+    page = visit(served)
+    choose(page, shutil.copy(pictures / "red/00.png", tmp_path / "copy.png"))
+    page.locator("#own").get_by_text("This picture is in the index:").wait_for()
+    assert page.locator("#own .small").all_inner_texts() == ["red/00.png"]
+    assert hits(page)[:2] == ["red/01.png", "red/02.png"]
+    assert "red/00.png" not in hits(page)
+    page.locator("#own .small").click()
+    page.get_by_role("dialog", name="Details of red/00.png").wait_for()
+
+
+def test_the_number_of_neighbours_follows_its_control(visit, served, upload):
+    page = visit(served)
+    choose(page, upload("mine.png", BETWEEN_2_AND_3))
+    wait_for_first(page, "red/02.png")
+    number = page.get_by_label("number input for Neighbours")
+    for k in (50, 1):
+        number.fill(str(k))
+        number.press("Enter")
+        wait_for_status(page, rf"^{k} neighbours? ")
+        assert len(hits(page)) == k
+    page.wait_for_function(ALL_DRAWN)
+    slider = page.get_by_label("range slider for Neighbours")
+    slider.focus()
+    slider.press("ArrowRight")
+    wait_for_status(page, "^2 neighbours ")
+    assert hits(page) == ORDER[:2]
+
+
+def test_the_class_filter_keeps_only_the_chosen_classes(visit, served, upload):
+    page = visit(served)
+    choose(page, upload("mine.png", BETWEEN_2_AND_3))
+    wait_for_first(page, "red/02.png")
+    page.get_by_label("number input for Neighbours").fill("50")
+    classes = page.get_by_label("Only these classes")
+    classes.click()
+    page.get_by_role("option", name="blue").click()
+    wait_for_first(page, "blue/19.png")  # the blue that leans most to red
+    assert set(page.locator("#hits .label").all_inner_texts()) == {"blue"}
+    page.get_by_role("option", name="green").click()
+    page.locator("#hits .label", has_text="green").first.wait_for()
+    assert set(page.locator("#hits .label").all_inner_texts()) == {"blue", "green"}
+
+
+def test_an_example_is_searched_with_one_click(visit, served):
+    page = visit(served)
+    page.locator('#examples [data-id="green/00.png"]').click()
+    wait_for_first(page, "green/01.png")
+    assert page.locator("#own .small").all_inner_texts() == ["green/00.png"]
+
+
+def test_loading_is_said_in_words_and_the_old_hits_fade(visit, serving, pictures, upload):
+    gate = threading.Event()
+
+    class Gated(QuarterColours):
+        def extract(self, pixels):
+            assert gate.wait(30)
+            return super().extract(pixels)
+
+    gate.set()
+    page = visit(serving(make_searcher(pictures, Gated())))
+    choose(page, upload("mine.png", BETWEEN_2_AND_3))
+    wait_for_first(page, "red/02.png")
+    gate.clear()
+    drop(page, upload("other.png", (0, 200, 104)))
+    wait_for_status(page, "^Searching")
+    page.wait_for_function("() => getComputedStyle(document.querySelector('#hits')).opacity < 1")
+    gate.set()
+    wait_for_first(page, "green/10.png")
+    page.wait_for_function("() => getComputedStyle(document.querySelector('#hits')).opacity == 1")
+
+
+def test_a_failure_nobody_foresaw_does_not_leave_the_page_searching(visit, serving, pictures, upload):
+    class Broken(QuarterColours):
+        def extract(self, pixels):
+            if len(self.calls) >= 2:
+                raise RuntimeError("out of order")
+            return super().extract(pixels)
+
+    page = visit(serving(make_searcher(pictures, Broken())))
+    choose(page, upload("mine.png", BETWEEN_2_AND_3))
+    wait_for_status(page, "^The search failed")
+
+
+def test_an_empty_index_says_what_to_do(visit, serving):
+    extractor = QuarterColours()
+    index = create_index("memory:", new_passport(extractor.spec))
+    page = visit(serving(Searcher(index, extractor)))
+    page.locator("#welcome .empty", has_text="Nothing is indexed yet").wait_for()
+    assert page.locator("#welcome").get_by_text("imgsearch index FOLDER").is_visible()
+    assert page.locator("#head .status").inner_text() == "0 pictures · quarters, 12-d vectors"
+    assert page.locator("#classes").count() == 0
+
+
+def test_a_reload_shows_what_was_indexed_meanwhile(visit, serving, tmp_path):
+    from imgsearch_kit.pipeline.indexing import index_folder
+
+    paint(tmp_path / "red/0.png", (200, 0, 0))
+    searcher = make_searcher(tmp_path)
+    page = visit(serving(searcher))
+    assert page.locator("#head").get_by_text("1 picture in 1 class").is_visible()
+    paint(tmp_path / "blue/0.png", (0, 0, 200))
+    index_folder(tmp_path, searcher.index, QuarterColours(), progress=False)
+    page.reload()
+    page.locator("#head").get_by_text("2 pictures in 2 classes").wait_for()
+    assert page.locator("#examples .small").count() == 2
+
+
+def test_an_original_that_is_gone_is_said_in_its_place(visit, serving, tmp_path, upload):
+    for i in range(3):
+        paint(tmp_path / f"red/{i}.png", (200, 20 * i, 0))
+    searcher = make_searcher(tmp_path)
+    (tmp_path / "red/1.png").unlink()
+    page = visit(serving(searcher))
+    choose(page, upload("mine.png", (200, 0, 40)))
+    wait_for_first(page, "red/0.png")
+    assert page.locator('#hits [data-id="red/1.png"]').get_by_text("The file is gone").is_visible()
+    page.locator('#hits [data-id="red/1.png"]').click()
+    page.get_by_role("button", name="Search with this one").click()
+    wait_for_first(page, "red/2.png")  # by its stored vector
+
+
+def test_names_with_markup_are_shown_as_they_are(visit, served, upload):
+    page = visit(served)
+    choose(page, upload("mine.png", (120, 121, 119)))
+    page.locator("#own").get_by_text("This picture is in the index:").wait_for()
+    assert page.locator("#own .small").inner_text() == STRANGE
+    page.locator("#own .small").click()
+    dialog = page.get_by_role("dialog")
+    dialog.wait_for()
+    assert dialog.locator("h3").inner_text() == STRANGE
+    dialog.get_by_role("button", name="Search with this one").click()
+    wait_for_status(page, "^10 neighbours")
+
+
+def test_a_phone_needs_no_sideways_scrolling(visit, served, upload):
+    page = visit(served, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+
+    def fits():
+        return page.evaluate("document.documentElement.scrollWidth") <= 390
+
+    assert fits()
+    choose(page, upload("mine.png", (255, 255, 199)))
+    page.locator(f'#own [data-id="{LONG}"]').wait_for()
+    assert fits()
+    page.locator("#own .small").click()
+    dialog = page.get_by_role("dialog")
+    dialog.wait_for()
+    box = dialog.bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 390
+    assert fits()
+
+
+LUMINANCE = """(selector) => {
+  const canvas = Object.assign(document.createElement('canvas'), {width: 1, height: 1}).getContext('2d');
+  const grey = (colour) => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = colour;
+    canvas.fillRect(0, 0, 1, 1);
+    const linear = [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3).map((c) => c / 255)
+      .map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+  };
+  let behind = document.querySelector(selector);
+  const text = grey(getComputedStyle(behind).color);
+  while (getComputedStyle(behind).backgroundColor === 'rgba(0, 0, 0, 0)') behind = behind.parentElement;
+  return [text, grey(getComputedStyle(behind).backgroundColor)];
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_both_colour_schemes_are_readable(visit, served, upload, scheme):
+    page = visit(served, color_scheme=scheme)
+    choose(page, upload("mine.png", (200, 0, 0)))
+    wait_for_first(page, "red/01.png")
+    page.locator("#hits .card").first.click()
+    page.get_by_role("dialog").wait_for()
+    for selector in ("#head h1", "#head .status", "#status .status", "#hits .label", "#own .small span", "dialog dd"):
+        text, behind = page.evaluate(LUMINANCE, selector)
+        assert (text > behind) == (scheme == "dark"), selector
+        lighter, darker = max(text, behind), min(text, behind)
+        assert (lighter + 0.05) / (darker + 0.05) >= 4.5, f"{selector}: the contrast is below WCAG's 4.5"
+
+
+def test_the_page_works_without_the_kits_launcher(visit, searcher, upload):
+    blocks = build_app(searcher)
+    blocks.launch(server_name="127.0.0.1", server_port=free_port(), prevent_thread_lock=True, quiet=True)
+    try:
+        page = visit(blocks.local_url)
+        choose(page, upload("mine.png", BETWEEN_2_AND_3))
+        wait_for_first(page, "red/02.png")
+        page.wait_for_function(ALL_DRAWN)
+    finally:
+        blocks.close(verbose=False)
