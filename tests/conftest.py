@@ -10,6 +10,7 @@ import pytest
 
 from imgsearch_kit.errors import ServerUnavailable
 from imgsearch_kit.extractors.weights import fetch
+from tests import elasticsearch_node
 
 CALTECH = Path(__file__).resolve().parents[2] / "shared" / "data" / "caltech101"
 
@@ -53,3 +54,39 @@ def require(present: object, what: str, command: str) -> None:
     if os.environ.get("CI"):
         pytest.fail(message)
     pytest.skip(message)
+
+
+def running(version):
+    """The URL of a running Elasticsearch: the one in $ELASTICSEARCH_URL, else one started for this test run.
+
+    Server 8 loads the plugins of the folder in $ELASTICSEARCH_PLUGINS, if that is set.
+    """
+    if url := os.environ.get("ELASTICSEARCH_URL"):
+        yield url.rstrip("/")
+        return
+    what, command = elasticsearch_node.missing()
+    require(not what, what, command)
+    plugins = os.environ.get(elasticsearch_node.PLUGINS) if version == elasticsearch_node.EIGHT else None
+    with elasticsearch_node.Node(version, plugins=Path(plugins) if plugins else None) as node:
+        yield node.url
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_9():
+    """An Elasticsearch 9 without plugins."""
+    yield from running(elasticsearch_node.NINE)
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_8():
+    """An Elasticsearch 8, with the plugins of $ELASTICSEARCH_PLUGINS."""
+    yield from running(elasticsearch_node.EIGHT)
+
+
+@pytest.fixture(scope="session")
+def elastiknn(elasticsearch_8):
+    """An Elasticsearch that has loaded Elastiknn."""
+    plugins = f"{elasticsearch_node.PLUGINS}=FOLDER, the folder that holds elastiknn/ for {elasticsearch_node.EIGHT}"
+    given = os.environ.get("ELASTICSEARCH_URL") or os.environ.get(elasticsearch_node.PLUGINS)
+    require(given, "A server with the Elastiknn plugin", f"{plugins} python -m pytest")
+    return elasticsearch_8

@@ -16,7 +16,7 @@ from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.records import ExtractorSpec, IndexPassport, Vectors
 
 DEFAULT_ADDRESS = "local:./imgsearch.db"
-FORMS = "local:PATH (or a path ending in .db), npz:PATH (or a path ending in .npz), memory:"
+FORMS = "local:PATH (or a path ending in .db), npz:PATH (or a path ending in .npz), memory:, http(s)://HOST:9200/NAME"
 LIBRARIES = ("imgsearch-kit", "numpy", "pillow", "tensorflow", "tensorflow-cpu", "keras")
 
 
@@ -27,6 +27,10 @@ def open_index(address: str) -> VectorIndex:
     :raises BadQuery: when the address has none of the known forms.
     """
     kind, path = _parse(address)
+    if kind == "http":
+        from imgsearch_kit.index.elastic import open_elastic
+
+        return open_elastic(address)
     if kind == "npz":
         from imgsearch_kit.index.archive import ArchiveIndex
 
@@ -49,6 +53,10 @@ def create_index(address: str, passport: IndexPassport) -> VectorIndex:
     :raises IndexUnwritable: when it cannot be made there.
     """
     kind, path = _parse(address)
+    if kind == "http":
+        from imgsearch_kit.index.elastic import create_elastic
+
+        return create_elastic(address, passport)
     if passport.method != "exact":
         raise BadQuery(f"An index at {address} has the method exact only, not {passport.method!r}. Leave --method out.")
     if kind == "npz":
@@ -100,7 +108,9 @@ def local_path(address: str) -> Path | None:
 
 
 def _parse(address: str) -> tuple[str, Path]:
-    """The kind of index an address names ("local", "npz" or "memory"), and its path."""
+    """The kind of index an address names ("local", "npz", "memory" or "http"), and its path."""
+    if address.startswith(("http://", "https://")):
+        return "http", Path()
     if address == "memory:":
         return "memory", Path()
     for kind, ending in (("local", ".db"), ("npz", ".npz")):

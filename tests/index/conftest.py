@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 
 from imgsearch_kit.index import create_index, new_passport, open_index
+from imgsearch_kit.index.client import Server
 
 
 def nothing(address: str) -> None:
@@ -30,11 +32,28 @@ class Backend:
     remove: Callable[[str], None] = nothing
 
 
+def on(server: str) -> Callable[[pytest.FixtureRequest], str]:
+    """A name nobody else uses on the server of a fixture."""
+    return lambda request: f"{request.getfixturevalue(server)}/test-{uuid.uuid4().hex[:12]}"
+
+
+def remove_from_server(address: str) -> None:
+    """Deletes the indexes that were made for an address, and nothing else."""
+    server = Server(address)
+    for name in server.request("GET", f"/{server.name}-*", expand_wildcards="all", filter_path="*.aliases"):
+        server.request("DELETE", f"/{name}")
+    server.close()
+
+
 BACKENDS = [
     Backend("memory", lambda request: "memory:", stays=False),
     Backend("local", lambda request: f"local:{request.getfixturevalue('tmp_path') / 'pictures.db'}"),
     Backend("npz", lambda request: f"npz:{request.getfixturevalue('tmp_path') / 'pictures.npz'}"),
+    Backend("elasticsearch-9", on("elasticsearch_9"), "hnsw", remove=remove_from_server),
+    Backend("elasticsearch-8", on("elasticsearch_8"), "flat", remove=remove_from_server),
+    Backend("elastiknn", on("elastiknn"), "exact", remove=remove_from_server),
 ]
+NEED_PLUGIN = {"elastiknn"}
 
 
 @dataclass
@@ -57,7 +76,11 @@ class Place:
         return self.opened.enter_context(open_index(self.address))
 
 
-@pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name)
+def param(backend: Backend):
+    return pytest.param(backend, id=backend.name, marks=[pytest.mark.plugin] if backend.name in NEED_PLUGIN else [])
+
+
+@pytest.fixture(params=map(param, BACKENDS))
 def place(request):
     backend = request.param
     address = backend.address(request)

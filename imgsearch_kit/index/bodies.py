@@ -1,0 +1,345 @@
+"""What is said to Elasticsearch, as plain JSON values: methods, mappings, queries and documents.
+
+Nothing here talks to a server. The Elastiknn forms follow its API reference (https://elastiknn.com/api), the native
+ones Elasticsearch's reference of ``dense_vector`` and of the ``knn`` search.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import orjson
+
+from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.records import Approx, ImageRecord, IndexPassport, Vectors
+
+Json = dict[str, Any]
+
+ELASTIKNN: Mapping[str, Mapping[str, int]] = {
+    "exact": {},
+    "l2-lsh": {"L": 60, "k": 3, "w": 2},  # the defaults of the system this grows out of
+    "cosine-lsh": {"L": 99, "k": 1},
+    "permutation-lsh": {"k": 256},
+}
+NATIVE: Mapping[str, Mapping[str, int]] = {
+    "flat": {},
+    "hnsw": {"m": 16, "ef_construction": 100},  # the server's defaults, written out
+    "int8_hnsw": {"m": 16, "ef_construction": 100},
+    "bbq_hnsw": {"m": 16, "ef_construction": 100},
+}
+EXACT = ("exact", "flat")  # the methods that lose nothing
+QUANTISED = ("int8_hnsw", "bbq_hnsw")
+NO_TWIN = "no-exact"
+NATIVE_MAX_DIM, BBQ_MIN_DIM = 4096, 64
+KEEP_ALIVE = "5m"
+RECORDS: Json = {"exists": {"field": "id"}}  # the list of failures is a document too, without an id
+MOST = 10_000  # candidates, and hits of one request: the server's limit
+LSH_CANDIDATES, NATIVE_CANDIDATES = 500, 100  # where a search does not say
+
+FIELDS = tuple(f.name for f in dataclasses.fields(ImageRecord))
+FAILURES = "failures"  # the field, and the document, that hold what could not be indexed
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """How an index on a server finds neighbours, as read from a SPEC such as ``l2-lsh:L=60,k=3,w=2``.
+
+    ``shards`` and ``replicas`` may be given with any method; without ``replicas`` an index has none on a single node
+    and one on more. ``twin`` says whether a native approximate method carries a second, exact field.
+    """
+
+    name: str
+    parameters: Mapping[str, int] = field(default_factory=dict)
+    shards: int = 1
+    replicas: int | None = None
+    twin: bool = True
+
+    @property
+    def native(self) -> bool:
+        """Whether the server itself knows the method, without the Elastiknn plugin."""
+        return self.name in NATIVE
+
+    @property
+    def approximate(self) -> bool:
+        """Whether the method may lose neighbours."""
+        return self.name not in EXACT
+
+    @property
+    def spec(self) -> str:
+        """The SPEC with every parameter of the method written out."""
+        given = ",".join(f"{name}={value}" for name, value in self.parameters.items())
+        return f"{self.name}:{given}" if given else self.name
+
+
+def parse_method(spec: str, dim: int) -> Method:
+    """The method that a SPEC names, for vectors of ``dim`` dimensions.
+
+    :raises BadQuery: when the name or a parameter is unknown, a value is not a whole number in its range, or the method
+        cannot hold vectors of this dimension.
+    """
+    name, _, rest = spec.partition(":")
+    known = {**ELASTIKNN, **NATIVE}
+    if name not in known:
+        raise BadQuery(
+            f"The method {name!r} is unknown. Choose one of {', '.join(ELASTIKNN)} (Elastiknn), or {', '.join(NATIVE)}."
+        )
+    given, twin = {}, True
+    for part in filter(None, rest.split(",")):
+        key, _, value = part.partition("=")
+        if part == NO_TWIN and name in NATIVE and name not in EXACT:
+            twin = False
+        elif key in (*known[name], "shards", "replicas"):
+            given[key] = _whole(spec, key, value, least=0 if key == "replicas" else 1)
+        else:
+            raise BadQuery(
+                f"The method {name!r} has no parameter {key!r} (in {spec!r}). It takes "
+                f"{', '.join([*known[name], 'shards', 'replicas'])}, each as NAME=NUMBER."
+            )
+    shards, replicas = given.pop("shards", 1), given.pop("replicas", None)
+    parameters = {key: given.get(key, default) for key, default in known[name].items()}
+    if name == "permutation-lsh" and "k" not in given:
+        parameters["k"] = min(parameters["k"], dim)
+    method = Method(name, parameters, shards, replicas, twin)
+    _check_dim(method, dim)
+    return method
+
+
+def _whole(spec: str, name: str, value: str, least: int) -> int:
+    if not (value.isascii() and value.isdigit()) or int(value) < least:
+        raise BadQuery(f"{name} must be a whole number of at least {least}; it is {value!r} (in {spec!r}).")
+    return int(value)
+
+
+def _check_dim(method: Method, dim: int) -> None:
+    if method.name == "permutation-lsh" and method.parameters["k"] > dim:
+        raise BadQuery(f"permutation-lsh needs k of at most {dim}, the vectors' dimension; k={method.parameters['k']}.")
+    if method.native and dim > NATIVE_MAX_DIM:
+        raise BadQuery(f"{method.name} holds vectors of at most {NATIVE_MAX_DIM} dimensions; these have {dim}.")
+    if method.name == "bbq_hnsw" and dim < BBQ_MIN_DIM:
+        raise BadQuery(f"bbq_hnsw needs vectors of at least {BBQ_MIN_DIM} dimensions; these have {dim}.")
+
+
+# -- an index -------------------------------------------------------------------------------------------------------
+
+
+def index_body(method: Method, passport: IndexPassport, aliases: Sequence[str], write_alias: str) -> Json:
+    """The body that creates an index: settings, mapping with the passport in ``_meta``, and aliases.
+
+    The server refreshes only when told to, so that nobody sees half a batch.
+    """
+    copies: Json = {"auto_expand_replicas": "0-1"}
+    if method.replicas is not None:
+        copies = {"number_of_replicas": method.replicas}
+    stored = {"index": False, "doc_values": True}  # read from, never searched by
+    return {
+        "settings": {"index": {"number_of_shards": method.shards, "refresh_interval": "-1", **copies}},
+        "aliases": {alias: {} for alias in aliases} | {write_alias: {"is_hidden": True}},
+        "mappings": {
+            "dynamic": False,
+            "_meta": passport_meta(passport),
+            "properties": {
+                "id": {"type": "keyword"},
+                "label": {"type": "keyword"},
+                "sha256": {"type": "keyword"},
+                "width": {"type": "integer", **stored},
+                "height": {"type": "integer", **stored},
+                "mtime": {"type": "double", **stored},
+                "size": {"type": "long", **stored},
+                **vector_fields(method, passport.dim),
+                FAILURES: {"type": "object", "enabled": False},
+            },
+        },
+    }
+
+
+def vector_fields(method: Method, dim: int) -> Json:
+    """The mapping of the field ``vector``, and of its exact twin where a native approximate method carries one."""
+    if method.native:
+        fields = {"vector": _native_field(dim, {"type": method.name, **method.parameters})}
+        if has_twin(method):
+            fields["exact"] = _native_field(dim, {"type": "flat"})
+        return fields
+    models: Mapping[str, Json] = {
+        "exact": {"model": "exact"},
+        "l2-lsh": {"model": "lsh", "similarity": "l2"},
+        "cosine-lsh": {"model": "lsh", "similarity": "cosine"},
+        "permutation-lsh": {"model": "permutation_lsh", "repeating": True},
+    }
+    elastiknn = {"dims": dim, **models[method.name], **method.parameters}
+    return {"vector": {"type": "elastiknn_dense_float_vector", "elastiknn": elastiknn}}
+
+
+def _native_field(dim: int, options: Json) -> Json:
+    return {"type": "dense_vector", "dims": dim, "index": True, "similarity": "cosine", "index_options": options}
+
+
+def has_twin(method: Method) -> bool:
+    """Whether the index holds every vector a second time, in the flat field ``exact``."""
+    return method.native and method.approximate and method.twin
+
+
+def answers_exactly(method: Method) -> bool:
+    """Whether the index can be asked exactly; every mapping of Elastiknn can."""
+    return not method.native or not method.approximate or method.twin
+
+
+def passport_meta(passport: IndexPassport) -> Json:
+    """The passport as the mapping's ``_meta``; what the server counts itself is left out, the probes are packed."""
+    plain = passport.to_json(probes=False)
+    for derived in ("count", "root"):
+        del plain[derived]
+    return {"imgsearch": plain | {"probes": packed(passport.probes) if passport.probes.size else ""}}
+
+
+def passport_of(plain: Json) -> IndexPassport:
+    """The passport that ``passport_meta`` wrote; without probes where ``plain`` has none."""
+    probes = np.frombuffer(base64.b64decode(plain.get("probes", "")), ">f4").astype(np.float32)
+    return IndexPassport.from_json(plain | {"probes": probes})
+
+
+# -- documents ------------------------------------------------------------------------------------------------------
+
+
+def document_id(id: str) -> str:  # noqa: A002 (the field's name)
+    """The ``_id`` of a record: a digest, because a path may be longer than the 512 bytes an ``_id`` may have."""
+    return hashlib.blake2b(id.encode(), digest_size=16).hexdigest()
+
+
+def document(record: ImageRecord, vector: Vectors, method: Method, *, pack: bool) -> Json:
+    """The document of a record; ``pack`` writes its vector as base64, which Elasticsearch takes from 9.3 on."""
+    value = packed(vector) if pack and method.native else vector
+    fields = {name: found for name in FIELDS if (found := getattr(record, name)) is not None}
+    return fields | {"vector": value} | ({"exact": value} if has_twin(method) else {})
+
+
+def packed(vectors: Vectors) -> str:
+    """Vectors as base64 of big-endian float32, row after row."""
+    return base64.b64encode(vectors.astype(">f4").tobytes()).decode()
+
+
+# -- queries --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One query but for its vector: how many hits, scored among which ``candidates`` (None: all, exactly).
+
+    ``labels`` and ``ids`` (of documents) keep, ``without`` (ids of documents) leaves out.
+    """
+
+    size: int
+    candidates: int | None = None
+    probes: int = 0
+    labels: tuple[str, ...] | None = None
+    ids: tuple[str, ...] | None = None
+    without: tuple[str, ...] = ()
+
+    @property
+    def filters(self) -> Json:
+        """The clauses of a ``bool`` query, {} where nothing is filtered."""
+        keep: list[Json] = []
+        if self.labels is not None:
+            keep.append({"terms": {"label": list(self.labels)}})
+        if self.ids is not None:
+            keep.append({"ids": {"values": list(self.ids)}})
+        clauses: Json = {"filter": keep} if keep else {}
+        return clauses | ({"must_not": [{"ids": {"values": list(self.without)}}]} if self.without else {})
+
+
+def search_body(method: Method, vector: Vectors, wish: Wish, field: str = "vector") -> Json:
+    """The search of one vector of shape ``(dim,)``; hits carry no source and no vector.
+
+    A quantised method's candidates are scored again with the full vectors (``rescore_vector``).
+    """
+    body: Json = {"size": wish.size, "_source": False, "track_total_hits": False}
+    if field == "vector":  # of the kit's own documents only the id is read, and not from the large source
+        body |= {"stored_fields": "_none_", "docvalue_fields": ["id"]}
+    if method.native:
+        return body | {"knn": _knn(method, vector, wish)}
+    nearest = {"elastiknn_nearest_neighbors": {"field": field, "vec": vector, **_model(method, wish)}}
+    return body | {"query": {"bool": {"must": [nearest], **wish.filters}} if wish.filters else nearest}
+
+
+def candidates(method: Method, approx: Approx, k: int) -> tuple[int, int]:
+    """How many candidates (at least ``k``) and further probes an approximate search takes.
+
+    :raises BadQuery: when there are more candidates than the server allows, or the method knows no probes.
+    """
+    count = approx.candidates or (NATIVE_CANDIDATES if method.native else LSH_CANDIDATES)
+    if count > MOST:
+        raise BadQuery(f"candidates may be at most {MOST}, the server's limit; they are {count}.")
+    if approx.probes and method.name != "l2-lsh":
+        raise BadQuery(f"probes is a parameter of l2-lsh; the method of this index is {method.name}. Leave it out.")
+    return max(count, min(k, MOST)), approx.probes or 0
+
+
+def searches(asked: Sequence[Json]) -> bytes:
+    """Several searches as the lines of one multi-search."""
+    head = orjson.dumps({"allow_partial_search_results": False})
+    return b"".join(head + b"\n" + orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n" for body in asked)
+
+
+def _knn(method: Method, vector: Vectors, wish: Wish) -> Json:
+    approximate = wish.candidates is not None
+    count = wish.candidates or wish.size
+    knn: Json = {
+        "field": "exact" if method.approximate and not approximate else "vector",
+        "query_vector": vector,
+        "k": count,
+        "num_candidates": count,
+    }
+    if approximate and method.name in QUANTISED:
+        knn["rescore_vector"] = {"oversample": 1.0}
+    return knn | ({"filter": {"bool": wish.filters}} if wish.filters else {})
+
+
+def _model(method: Method, wish: Wish) -> Json:
+    if wish.candidates is None:
+        return {"model": "exact", "similarity": "cosine"}
+    if method.name == "l2-lsh":
+        return {"model": "lsh", "similarity": "l2", "candidates": wish.candidates, "probes": wish.probes}
+    model = "permutation_lsh" if method.name == "permutation-lsh" else "lsh"
+    return {"model": model, "similarity": "cosine", "candidates": wish.candidates}
+
+
+def cosine(method: Method, wish: Wish, score: float) -> float:
+    """The cosine that a hit's ``_score`` stands for, for unit vectors."""
+    if method.native:
+        return 2 * score - 1
+    if method.name == "l2-lsh" and wish.candidates is not None:
+        return 1 - (1 / score - 1) ** 2 / 2
+    return score - 1
+
+
+def answered_by(method: Method, wish: Wish) -> str:
+    """The method that answers a wish, as a SPEC with its candidates."""
+    if wish.candidates is None:
+        return "exact"
+    probes = f",probes={wish.probes}" if wish.probes else ""
+    return f"{method.spec}{',' if method.parameters else ':'}candidates={wish.candidates}{probes}"
+
+
+def page_body(size: int, query: Json, method: Method, *, vectors: bool) -> Json:
+    """So many records that match a query, or of their ids and vectors, read as columns where the server has them."""
+    body: Json = {"size": size, "track_total_hits": False, "query": query}
+    if vectors and not method.native:
+        return body | {"_source": ["vector"], "docvalue_fields": ["id"]}
+    columns = ["id", "vector"] if vectors else list(FIELDS)
+    return body | {"_source": False, "stored_fields": "_none_", "docvalue_fields": columns}
+
+
+def paging(point: str, after: Any) -> Json:
+    """What makes a page the one behind the sort value ``after`` (None: the first) in a point in time."""
+    where = {"pit": {"id": point, "keep_alive": KEEP_ALIVE}, "sort": ["_shard_doc"]}
+    return where if after is None else where | {"search_after": after}
+
+
+def alias_body(steps: Sequence[Json]) -> Json:
+    """Changes of aliases that happen all at once."""
+    return {"actions": list(steps)}

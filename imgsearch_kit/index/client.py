@@ -1,0 +1,328 @@
+"""One Elasticsearch server (or cluster) by its address: requests, retries with back-off, and errors in the kit's words.
+
+The only module that imports ``elasticsearch``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import elastic_transport
+import elasticsearch
+import orjson
+from elastic_transport import OrjsonSerializer
+
+from imgsearch_kit.errors import (
+    BadQuery,
+    IndexNotFound,
+    IndexUnwritable,
+    KitError,
+    PluginMissing,
+    ServerUnavailable,
+    VersionMismatch,
+)
+
+WAITS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # seconds between attempts, once the server has answered at all
+TRANSIENT = (429, 502, 503, 504)
+TIMEOUTS = 2  # how often a request that got no answer in time is sent again
+MAJORS = (8, 9)
+CLIENT = ".".join(map(str, elasticsearch.VERSION))
+BASE64_FROM = (9, 3)
+NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,199}")
+
+
+class Server:
+    """Requests to the hosts of an address ``http(s)://HOST:PORT[,HOST:PORT...]/[PATH/]NAME``.
+
+    Credentials come from ``ELASTICSEARCH_API_KEY``, or ``ELASTICSEARCH_USERNAME`` and ``ELASTICSEARCH_PASSWORD``, or
+    stand in the address; ``address`` is it without them. Certificates are verified, against the file in
+    ``ELASTICSEARCH_CA_CERTS`` if that is set. ``ELASTICSEARCH_TIMEOUT`` is in seconds.
+
+    :raises BadQuery: when the address or one of these variables cannot be used.
+    """
+
+    def __init__(self, address: str):
+        scheme, hosts, path, name, login = _parts(address)
+        self.name = name
+        self.address = f"{scheme}://{','.join(hosts)}{path}/{name}"
+        self.timeout = _timeout()
+        self._given = bool(login or _variable("API_KEY") or _variable("USERNAME"))
+        self._answered = False
+        self._hosts = len(hosts)
+        fast = OrjsonSerializer()
+        self._client = elasticsearch.Elasticsearch(
+            [f"{scheme}://{host}{path}" for host in hosts],
+            request_timeout=self.timeout,
+            max_retries=0,  # the client's own retries know no back-off
+            serializers={"application/json": fast, "application/vnd.elasticsearch+json": fast},
+            **_credentials(login),
+            **_certificates(scheme),
+        )
+
+    def request(self, method: str, path: str, body: Any = None, *, again: bool = True, **parameters: str) -> Any:
+        """The JSON answer; ``body`` is sent as JSON, bytes as lines of it.
+
+        Transient failures are tried again with back-off (never with ``again=False``), but only once the server has
+        answered before: an address where nothing is says so at once.
+        """
+        lines = isinstance(body, bytes)
+        sent = body if lines or body is None else orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+        headers = {"accept": "application/json"}
+        if sent is not None:
+            headers["content-type"] = "application/x-ndjson" if lines else "application/json"
+        attempt = 0
+        while True:
+            try:
+                answer = self._client.perform_request(
+                    method, path, params=parameters or None, headers=headers, body=sent
+                ).body
+                self._answered = True
+                return answer
+            except (elasticsearch.ApiError, elastic_transport.TransportError) as error:
+                wait = self._wait(error, attempt) if again else None
+                if wait is None:
+                    raise self._in_words(error) from error
+                time.sleep(wait)
+                attempt += 1
+
+    def _wait(self, error: Exception, attempt: int) -> float | None:
+        """The seconds to wait before another attempt, None when there is none."""
+        if isinstance(error, elasticsearch.ApiError):
+            if error.status_code not in TRANSIENT or _kind(error.body) == "cluster_block_exception":
+                return None
+        elif isinstance(error, elastic_transport.TlsError) or not isinstance(error, elastic_transport.ConnectionError):
+            return None
+        if not self._answered:
+            return 0.0 if attempt + 1 < self._hosts else None
+        if isinstance(error, elastic_transport.ConnectionTimeout) and attempt >= TIMEOUTS:
+            return None
+        return WAITS[attempt] if attempt < len(WAITS) else None
+
+    @cached_property
+    def _nodes(self) -> list[dict[str, Any]]:
+        """What each node says of its version and plugins; nothing where asking that is not allowed."""
+        try:
+            answer = self.request("GET", "/_nodes/plugins", filter_path="nodes.*.version,nodes.*.plugins.name")
+        except KitError as error:
+            if isinstance(error.__cause__, elasticsearch.AuthorizationException):  # the privilege "monitor" is missing
+                return []
+            raise
+        return list(answer["nodes"].values())
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """The version of the oldest node; (0,) where the server does not say."""
+        found = (tuple(int(part) for part in re.findall(r"\d+", node["version"])[:3]) for node in self._nodes)
+        return min(found, default=(0,))
+
+    def check_version(self) -> None:
+        """Makes sure that the kit can speak to every node.
+
+        :raises VersionMismatch: when one has another major version than 8 or 9.
+        """
+        if self._nodes and self.version[0] not in MAJORS:
+            raise VersionMismatch(
+                f"The server at {self.address} is Elasticsearch {'.'.join(map(str, self.version))}; this kit speaks to "
+                f"{' and '.join(map(str, MAJORS))}. Use a server of one of these."
+            )
+
+    def require_plugin(self, method: str) -> None:
+        """Makes sure that every node has Elastiknn.
+
+        :raises PluginMissing: when one has not; the message names its version, which the plugin's must start with.
+        """
+        for node in self._nodes:
+            if "elastiknn" not in [plugin["name"] for plugin in node.get("plugins", [])]:
+                raise self._no_plugin(f"which the method {method!r} needs", node["version"])
+
+    @property
+    def takes_base64(self) -> bool:
+        """Whether vectors may be sent packed."""
+        return self.version >= BASE64_FROM
+
+    def close(self) -> None:
+        """Lets go of the connections."""
+        self._client.close()
+
+    # -- errors -----------------------------------------------------------------------------------------------------
+
+    def _in_words(self, error: Exception) -> KitError:
+        if isinstance(error, elasticsearch.UnsupportedProductError):
+            return self._no_elasticsearch("its answer does not carry Elasticsearch's mark")
+        if isinstance(error, elasticsearch.ApiError):
+            return self.refusal(error.status_code, error.body)
+        if isinstance(error, elastic_transport.ConnectionTimeout):
+            return ServerUnavailable(
+                f"The server at {self.address} did not answer within {self.timeout:g} s. Try again when it is less "
+                "busy, or allow it more time: ELASTICSEARCH_TIMEOUT=120"
+            )
+        if isinstance(error, elastic_transport.TlsError):
+            return self._no_tls(error)
+        if isinstance(error, elastic_transport.ConnectionError):
+            return ServerUnavailable(
+                f"The server at {self.address} cannot be reached: {_plain(error)}. Start it, or check the address."
+            )
+        return self._no_elasticsearch("its answer is not JSON")
+
+    def refusal(self, status: int, body: Any) -> KitError:
+        """The error that an answer with this status and body stands for."""
+        kind, reason = _kind(body), reason_of(body)
+        if kind == "cluster_block_exception" and status != 503:
+            return IndexUnwritable(
+                f"The index at {self.address} is blocked: {reason}. Free disk space on the server, then lift the block "
+                "(set index.blocks.* to null)."
+            )
+        if status == 401:
+            doing = "refuses the credentials given" if self._given else "asks for credentials"
+            return ServerUnavailable(
+                f"The server at {self.address} {doing} (401). Set ELASTICSEARCH_API_KEY, or ELASTICSEARCH_USERNAME and "
+                "ELASTICSEARCH_PASSWORD."
+            )
+        if not isinstance(body, dict) and status not in TRANSIENT:
+            return self._no_elasticsearch(f"it answered {status} with something else than JSON")
+        if status == 403:
+            writing = "indices:data/write" in reason or "indices:admin" in reason
+            return (IndexUnwritable if writing else ServerUnavailable)(
+                f"The server at {self.address} does not allow this (403): {reason}. Use credentials with the needed "
+                "privileges: read; for writing also create_index, write and manage."
+            )
+        if kind == "index_not_found_exception":
+            return self.not_found()
+        if kind == "media_type_header_exception" or status in (406, 415):
+            return VersionMismatch(
+                f"The server at {self.address} does not understand elasticsearch-py {CLIENT} ({status}): "
+                f"{reason}. Type: python -m pip install 'elasticsearch>=8.19,<9', which speaks to servers "
+                f"{' and '.join(map(str, MAJORS))}."
+            )
+        if "elastiknn" in reason and ("does not exist" in reason or reason.startswith("unknown ")):
+            return self._no_plugin(f"which this index needs ({reason})")
+        if status in TRANSIENT or status >= 500:
+            doing = "has too much to do" if status == 429 else "cannot answer now"
+            return ServerUnavailable(f"The server at {self.address} {doing} ({status}): {reason}. Try again later.")
+        return BadQuery(f"The server at {self.address} refused the request ({status}): {reason}.")
+
+    def not_found(self) -> IndexNotFound:
+        """The error for an address without an index, in the words of every backend."""
+        return IndexNotFound(
+            f"There is no index at {self.address}. Make one: imgsearch index FOLDER --index {self.address}"
+        )
+
+    def _no_plugin(self, why: str, version: str = "VERSION") -> PluginMissing:
+        return PluginMissing(
+            f"The server at {self.address} has no Elastiknn plugin, {why}. Install elastiknn {version}.N on every "
+            "node, or use a method without it: flat, hnsw, int8_hnsw or bbq_hnsw."
+        )
+
+    def _no_elasticsearch(self, why: str) -> ServerUnavailable:
+        return ServerUnavailable(
+            f"What answers at {self.address} is not Elasticsearch: {why}. Check the address, and proxies on the way."
+        )
+
+    def _no_tls(self, error: Exception) -> ServerUnavailable:
+        reason = _plain(error)
+        if "certificate" in reason.lower():
+            what = "Give the file of the authority that signed it: ELASTICSEARCH_CA_CERTS=FILE"
+            return ServerUnavailable(f"The certificate of {self.address} is not trusted: {reason}. {what}")
+        return ServerUnavailable(
+            f"The server at {self.address} speaks no TLS: {reason}. Try http:// instead of https://."
+        )
+
+
+def reason_of(body: Any) -> str:
+    """Why a server refused, from the ``error`` of an answer or of one item of a bulk; the innermost reason last."""
+    error = body.get("error", body) if isinstance(body, dict) else body
+    if not isinstance(error, dict):
+        text = re.sub(r"<[^>]*>", " ", str(error))
+        return " ".join(text.split())[:200] or "no reason given"
+    root = (error.get("root_cause") or [error])[0]
+    reasons = [root.get("reason") or root.get("type", "no reason given")]
+    cause = root.get("caused_by") or error.get("caused_by")
+    while isinstance(cause, dict):
+        if (reason := cause.get("reason")) and reason not in reasons[-1]:
+            reasons.append(reason)
+        cause = cause.get("caused_by")
+    return "; ".join(reasons).rstrip(".")
+
+
+def _kind(body: Any) -> str:
+    error = body.get("error") if isinstance(body, dict) else None
+    return error.get("type", "") if isinstance(error, dict) else ""
+
+
+def _plain(error: Exception) -> str:
+    """The operating system's or TLS library's own words, from the innermost of the chained errors."""
+    found = ""
+    for inner in _chain(error):
+        if isinstance(inner, OSError) and (inner.strerror or inner.args):
+            found = str(inner.strerror or inner.args[0])
+    return found or str(error).partition(": ")[2] or "no connection"
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    yield error
+    inner = [*getattr(error, "errors", ()), error.__cause__, error.__context__, getattr(error, "reason", None)]
+    for each in inner:
+        if isinstance(each, BaseException) and each is not error:
+            yield from _chain(each)
+            return
+
+
+def _parts(address: str) -> tuple[str, Sequence[str], str, str, str]:
+    """Scheme, hosts with their ports, path before the name, index name, and credentials of an address."""
+    scheme, _, rest = address.partition("://")
+    login, _, rest = rest.rpartition("@")
+    hosts, _, path = rest.partition("/")
+    path, _, name = path.rpartition("/")
+    shown = f"{scheme}://{rest}"
+    if not NAME.fullmatch(name):
+        raise BadQuery(
+            f"The address {shown!r} does not end in the name of an index. Write http(s)://HOST:9200/NAME, the name in "
+            "lower-case letters, digits, '-', '_' and '.', not starting with a sign."
+        )
+    port = {"http": 9200, "https": 443}[scheme]
+    named = [host if re.search(r":\d+$", host) else f"{host}:{port}" for host in hosts.split(",") if host]
+    if not named:
+        raise BadQuery(f"The address {shown!r} names no host. Write http(s)://HOST:9200/NAME")
+    return scheme, named, f"/{path}" if path else "", name, login
+
+
+def _variable(name: str) -> str:
+    return os.environ.get(f"ELASTICSEARCH_{name}", "")
+
+
+def _credentials(login: str) -> dict[str, Any]:
+    if login:
+        user, _, password = login.partition(":")
+        return {"basic_auth": (unquote(user), unquote(password))}
+    if key := _variable("API_KEY"):
+        return {"api_key": key}
+    if user := _variable("USERNAME"):
+        return {"basic_auth": (user, _variable("PASSWORD"))}
+    return {}
+
+
+def _certificates(scheme: str) -> dict[str, Any]:
+    path = _variable("CA_CERTS")
+    if scheme != "https" or not path:
+        return {}
+    if not Path(path).is_file():
+        raise BadQuery(f"ELASTICSEARCH_CA_CERTS names {path!r}, and no file is there. Give the path of a PEM file.")
+    return {"ca_certs": path}
+
+
+def _timeout() -> float:
+    text = _variable("TIMEOUT") or "30"
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise BadQuery(f"ELASTICSEARCH_TIMEOUT must be a number of seconds above 0; it is {text!r}.")
+    return seconds
