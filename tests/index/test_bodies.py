@@ -1,0 +1,399 @@
+"""What is said to the server, word for word, and the parameters that are refused before anything is said."""
+
+from __future__ import annotations
+
+import base64
+import struct
+
+import numpy as np
+import orjson
+import pytest
+
+from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.index import bodies
+from imgsearch_kit.index.bodies import Method, Wish
+from imgsearch_kit.records import Approx, ExtractorSpec, ImageRecord, IndexPassport
+
+V = np.array([0.6, -0.8], np.float32)
+PASSPORT = IndexPassport(
+    "u-1",
+    ExtractorSpec("two", 2),
+    2,
+    generation=7,
+    count=99,
+    created="2026-01-02T03:04:05+00:00",
+    roots={"": "/p"},
+    libraries={"numpy": "2"},
+    probes=np.array([[1, 0], [0, 1]], np.float32),
+    method="flat",
+)
+
+
+def said(body):
+    """The body as the server receives it."""
+    return orjson.loads(orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY))
+
+
+# -- methods -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("spec", "dim", "name", "parameters"),
+    [
+        ("exact", 512, "exact", {}),
+        ("l2-lsh", 512, "l2-lsh", {"L": 60, "k": 3, "w": 2}),
+        ("l2-lsh:w=4,L=9", 512, "l2-lsh", {"L": 9, "k": 3, "w": 4}),
+        ("cosine-lsh", 512, "cosine-lsh", {"L": 99, "k": 1}),
+        ("permutation-lsh", 512, "permutation-lsh", {"k": 256}),
+        ("permutation-lsh", 100, "permutation-lsh", {"k": 100}),
+        ("permutation-lsh:k=512", 512, "permutation-lsh", {"k": 512}),
+        ("flat", 4096, "flat", {}),
+        ("hnsw", 512, "hnsw", {"m": 16, "ef_construction": 100}),
+        ("int8_hnsw:m=32", 512, "int8_hnsw", {"m": 32, "ef_construction": 100}),
+        ("bbq_hnsw:ef_construction=200", 64, "bbq_hnsw", {"m": 16, "ef_construction": 200}),
+    ],
+)
+def test_a_spec_names_a_method_with_its_parameters(spec, dim, name, parameters):
+    method = bodies.parse_method(spec, dim)
+    assert (method.name, dict(method.parameters)) == (name, parameters)
+    assert (method.shards, method.replicas, method.twin) == (1, None, True)
+    assert bodies.parse_method(method.spec, dim) == method
+
+
+def test_shards_replicas_and_no_exact_go_with_a_method():
+    assert bodies.parse_method("exact:shards=3,replicas=0", 8) == Method("exact", {}, 3, 0)
+    assert bodies.parse_method("hnsw:no-exact", 8).twin is False
+
+
+@pytest.mark.parametrize(
+    ("spec", "dim", "words"),
+    [
+        ("", 8, "method '' is unknown. Choose one of exact, l2-lsh"),
+        ("HNSW", 8, "method 'HNSW' is unknown"),
+        ("l2-lsh:L=0", 8, "L must be a whole number of at least 1; it is '0'"),
+        ("l2-lsh:L=-5", 8, "L must be .* it is '-5'"),
+        ("l2-lsh:k=1.5", 8, r"k must be .* it is '1\.5'"),
+        ("l2-lsh:w", 8, "w must be .* it is ''"),
+        ("l2-lsh:w=²", 8, "w must be .* it is '²'"),
+        ("l2-lsh:m=3", 8, "'l2-lsh' has no parameter 'm' .* It takes L, k, w, shards, replicas"),
+        ("exact:no-exact", 8, "'exact' has no parameter 'no-exact'"),
+        ("flat:no-exact", 8, "'flat' has no parameter 'no-exact'"),
+        ("flat:shards=0", 8, "shards must be .* at least 1; it is '0'"),
+        ("flat:replicas=x", 8, "replicas must be .* at least 0; it is 'x'"),
+        ("permutation-lsh:k=9", 8, "k of at most 8, the vectors' dimension; k=9"),
+        ("hnsw", 4097, "at most 4096 dimensions; these have 4097"),
+        ("bbq_hnsw", 63, "at least 64 dimensions; these have 63"),
+    ],
+)
+def test_a_bad_spec_is_refused(spec, dim, words):
+    with pytest.raises(BadQuery, match=words):
+        bodies.parse_method(spec, dim)
+
+
+# -- an index ----------------------------------------------------------------------------------------------------
+
+
+def test_the_body_that_creates_an_index():
+    body = bodies.index_body(bodies.parse_method("flat", 2), PASSPORT, ["pictures"], "pictures-1-write")
+    assert said(body) == {
+        "settings": {
+            "index": {"number_of_shards": 1, "refresh_interval": "-1", "auto_expand_replicas": "0-1"},
+        },
+        "aliases": {"pictures": {}, "pictures-1-write": {"is_hidden": True}},
+        "mappings": {
+            "dynamic": False,
+            "_meta": {
+                "imgsearch": {
+                    "uuid": "u-1",
+                    "spec": {
+                        "name": "two",
+                        "dim": 2,
+                        "layer": "",
+                        "pooling": "",
+                        "side": 224,
+                        "resampling": "bilinear",
+                        "preprocessing": "",
+                        "weights_digest": "",
+                        "engine": "",
+                    },
+                    "dim": 2,
+                    "generation": 7,
+                    "created": "2026-01-02T03:04:05+00:00",
+                    "roots": {"": "/p"},
+                    "libraries": {"numpy": "2"},
+                    "method": "flat",
+                    "format": 1,
+                    "probes": base64.b64encode(struct.pack(">4f", 1, 0, 0, 1)).decode(),
+                }
+            },
+            "properties": {
+                "id": {"type": "keyword"},
+                "label": {"type": "keyword"},
+                "sha256": {"type": "keyword"},
+                "width": {"type": "integer", "index": False, "doc_values": True},
+                "height": {"type": "integer", "index": False, "doc_values": True},
+                "mtime": {"type": "double", "index": False, "doc_values": True},
+                "size": {"type": "long", "index": False, "doc_values": True},
+                "vector": {
+                    "type": "dense_vector",
+                    "dims": 2,
+                    "index": True,
+                    "similarity": "cosine",
+                    "index_options": {"type": "flat"},
+                },
+                "failures": {"type": "object", "enabled": False},
+            },
+        },
+    }
+
+
+def test_shards_and_replicas_as_given():
+    body = bodies.index_body(bodies.parse_method("exact:shards=3,replicas=1", 2), PASSPORT, [], "w")
+    assert body["settings"] == {"index": {"number_of_shards": 3, "refresh_interval": "-1", "number_of_replicas": 1}}
+    assert body["aliases"] == {"w": {"is_hidden": True}}
+
+
+def dense(**options):
+    return {"type": "dense_vector", "dims": 64, "index": True, "similarity": "cosine", "index_options": options}
+
+
+def elastiknn(**model):
+    return {"type": "elastiknn_dense_float_vector", "elastiknn": {"dims": 64, **model}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "fields"),
+    [
+        ("exact", {"vector": elastiknn(model="exact")}),
+        ("l2-lsh", {"vector": elastiknn(model="lsh", similarity="l2", L=60, k=3, w=2)}),
+        ("cosine-lsh:L=9", {"vector": elastiknn(model="lsh", similarity="cosine", L=9, k=1)}),
+        ("permutation-lsh:k=5", {"vector": elastiknn(model="permutation_lsh", repeating=True, k=5)}),
+        ("flat", {"vector": dense(type="flat")}),
+        ("hnsw", {"vector": dense(type="hnsw", m=16, ef_construction=100), "exact": dense(type="flat")}),
+        ("int8_hnsw", {"vector": dense(type="int8_hnsw", m=16, ef_construction=100), "exact": dense(type="flat")}),
+        ("bbq_hnsw:no-exact", {"vector": dense(type="bbq_hnsw", m=16, ef_construction=100)}),
+    ],
+)
+def test_the_mapping_of_the_vectors(spec, fields):
+    assert bodies.vector_fields(bodies.parse_method(spec, 64), 64) == fields
+
+
+def test_a_passport_comes_back_from_the_mapping():
+    plain = said(bodies.passport_meta(PASSPORT))["imgsearch"]
+    back = bodies.passport_of(plain)
+    assert back == IndexPassport(**{**PASSPORT.__dict__, "count": 0})
+    assert np.array_equal(back.probes, PASSPORT.probes)
+    del plain["probes"]
+    assert bodies.passport_of(plain).probes.size == 0
+
+
+# -- documents ---------------------------------------------------------------------------------------------------
+
+RECORD = ImageRecord("a/b.jpg", "a", "12" * 32, 640, 480, 1.25, 10**12)
+PLAIN = {
+    "id": "a/b.jpg",
+    "label": "a",
+    "sha256": "12" * 32,
+    "width": 640,
+    "height": 480,
+    "mtime": 1.25,
+    "size": 10**12,
+}
+
+
+def test_a_document_id_depends_on_the_id_alone():
+    assert bodies.document_id("a/b.jpg") == "d60cd1dd0407a8c3e0ad03553f1d13ea"
+    assert bodies.document_id("a/b.jpeg") != bodies.document_id("a/b.jpg")
+    assert len(bodies.document_id("x" * 5000)) == 32
+
+
+def test_documents_carry_numbers_or_base64():
+    exact, flat, hnsw = (bodies.parse_method(spec, 2) for spec in ("exact", "flat", "hnsw"))
+    packed = base64.b64encode(struct.pack(">2f", *V)).decode()
+    numbers = [0.6, -0.8]
+    assert said(bodies.document(RECORD, V, flat, pack=True)) == PLAIN | {"vector": packed}
+    assert said(bodies.document(RECORD, V, flat, pack=False)) == PLAIN | {"vector": numbers}
+    assert said(bodies.document(RECORD, V, hnsw, pack=True)) == PLAIN | {"vector": packed, "exact": packed}
+    assert said(bodies.document(RECORD, V, exact, pack=True)) == PLAIN | {"vector": numbers}
+    bare = said(bodies.document(ImageRecord("x"), V, exact, pack=False))
+    assert bare == {"id": "x", "sha256": "", "width": 0, "height": 0, "mtime": 0.0, "size": 0, "vector": numbers}
+
+
+# -- queries -----------------------------------------------------------------------------------------------------
+
+LEAN = {
+    "_source": False,
+    "track_total_hits": False,
+    "stored_fields": "_none_",
+    "docvalue_fields": ["id"],
+}
+SEARCHES = {
+    "exact": (
+        "exact",
+        Wish(11),
+        {"size": 11, "query": {"elastiknn_nearest_neighbors": {"model": "exact", "similarity": "cosine"}}},
+    ),
+    "l2-lsh": (
+        "l2-lsh",
+        Wish(10, 500, 3),
+        {
+            "size": 10,
+            "query": {
+                "elastiknn_nearest_neighbors": {"model": "lsh", "similarity": "l2", "candidates": 500, "probes": 3}
+            },
+        },
+    ),
+    "cosine-lsh": (
+        "cosine-lsh",
+        Wish(10, 500),
+        {
+            "size": 10,
+            "query": {"elastiknn_nearest_neighbors": {"model": "lsh", "similarity": "cosine", "candidates": 500}},
+        },
+    ),
+    "permutation-lsh": (
+        "permutation-lsh",
+        Wish(10, 500),
+        {
+            "size": 10,
+            "query": {
+                "elastiknn_nearest_neighbors": {"model": "permutation_lsh", "similarity": "cosine", "candidates": 500}
+            },
+        },
+    ),
+    "exact on an LSH mapping, filtered": (
+        "l2-lsh",
+        Wish(11, labels=("cat", "dog"), without=("k1", "k2")),
+        {
+            "size": 11,
+            "query": {
+                "bool": {
+                    "must": [{"elastiknn_nearest_neighbors": {"model": "exact", "similarity": "cosine"}}],
+                    "filter": [{"terms": {"label": ["cat", "dog"]}}],
+                    "must_not": [{"ids": {"values": ["k1", "k2"]}}],
+                }
+            },
+        },
+    ),
+    "flat": ("flat", Wish(11), {"size": 11, "knn": {"field": "vector", "k": 11, "num_candidates": 11}}),
+    "exact on hnsw": ("hnsw", Wish(11), {"size": 11, "knn": {"field": "exact", "k": 11, "num_candidates": 11}}),
+    "hnsw": ("hnsw", Wish(10, 100), {"size": 10, "knn": {"field": "vector", "k": 100, "num_candidates": 100}}),
+    "int8_hnsw, filtered": (
+        "int8_hnsw",
+        Wish(10, 100, labels=("cat",)),
+        {
+            "size": 10,
+            "knn": {
+                "field": "vector",
+                "k": 100,
+                "num_candidates": 100,
+                "rescore_vector": {"oversample": 1.0},
+                "filter": {"bool": {"filter": [{"terms": {"label": ["cat"]}}]}},
+            },
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize(("spec", "wish", "body"), SEARCHES.values(), ids=SEARCHES.keys())
+def test_the_body_of_a_search(spec, wish, body):
+    vector = np.resize(V, 64)
+    got = said(bodies.search_body(bodies.parse_method(spec, 64), vector, wish))
+    numbers = [0.6, -0.8] * 32
+    if "knn" in got:
+        assert got["knn"].pop("query_vector") == numbers
+    else:
+        query = got["query"]
+        nearest = query["bool"]["must"][0] if "bool" in query else query
+        assert nearest["elastiknn_nearest_neighbors"].pop("vec") == numbers
+        assert nearest["elastiknn_nearest_neighbors"].pop("field") == "vector"
+    assert got == LEAN | body
+
+
+def test_a_search_in_the_original_system_s_index_reads_the_server_s_id():
+    body = said(bodies.search_body(Method("exact"), V, Wish(3, ids=("7",)), "feature_vector"))
+    assert body == {
+        "size": 3,
+        "_source": False,
+        "track_total_hits": False,
+        "query": {
+            "bool": {
+                "must": [
+                    {
+                        "elastiknn_nearest_neighbors": {
+                            "field": "feature_vector",
+                            "vec": [0.6, -0.8],
+                            "model": "exact",
+                            "similarity": "cosine",
+                        }
+                    }
+                ],
+                "filter": [{"ids": {"values": ["7"]}}],
+            }
+        },
+    }
+
+
+def test_several_searches_are_lines():
+    lines = bodies.searches([{"size": 1, "v": V}, {"size": 2}])
+    head = b'{"allow_partial_search_results":false}\n'
+    assert lines == head + b'{"size":1,"v":[0.6,-0.8]}\n' + head + b'{"size":2}\n'
+
+
+def test_candidates_are_at_least_k_and_at_most_the_server_s_limit():
+    lsh, hnsw, l2 = (bodies.parse_method(spec, 8) for spec in ("permutation-lsh", "hnsw", "l2-lsh"))
+    assert bodies.candidates(lsh, Approx(), 10) == (500, 0)
+    assert bodies.candidates(hnsw, Approx(), 10) == (100, 0)
+    assert bodies.candidates(hnsw, Approx(20), 50) == (50, 0)
+    assert bodies.candidates(l2, Approx(10_000, 4), 10) == (10_000, 4)
+    with pytest.raises(BadQuery, match="candidates may be at most 10000, the server's limit; they are 10001"):
+        bodies.candidates(hnsw, Approx(10_001), 10)
+    with pytest.raises(BadQuery, match="probes is a parameter of l2-lsh; the method of this index is hnsw"):
+        bodies.candidates(hnsw, Approx(probes=1), 10)
+
+
+@pytest.mark.parametrize(
+    ("spec", "wish", "score", "cosine"),
+    [
+        ("flat", Wish(1), 0.75, 0.5),
+        ("exact", Wish(1), 1.5, 0.5),
+        ("cosine-lsh", Wish(1, 10), 1.5, 0.5),
+        ("l2-lsh", Wish(1), 1.5, 0.5),  # asked exactly
+        ("l2-lsh", Wish(1, 10), 0.5, 0.5),  # distance 1: an angle of 60 degrees
+        ("l2-lsh", Wish(1, 10), 1 / 3, -1.0),  # distance 2: opposite
+    ],
+)
+def test_scores_stand_for_cosines(spec, wish, score, cosine):
+    assert bodies.cosine(bodies.parse_method(spec, 64), wish, score) == pytest.approx(cosine, abs=1e-12)
+
+
+def test_who_answered_is_said_as_a_spec():
+    assert bodies.answered_by(bodies.parse_method("hnsw", 8), Wish(3)) == "exact"
+    assert bodies.answered_by(Method("permutation-lsh", {"k": 8}), Wish(3, 500)) == "permutation-lsh:k=8,candidates=500"
+    l2 = bodies.answered_by(Method("l2-lsh", {"L": 60, "k": 3, "w": 2}), Wish(3, 500, 4))
+    assert l2 == "l2-lsh:L=60,k=3,w=2,candidates=500,probes=4"
+
+
+def test_pages_read_columns_where_the_server_has_them():
+    exact, flat = bodies.parse_method("exact", 8), bodies.parse_method("flat", 8)
+    base = {"size": 9, "track_total_hits": False, "query": {"exists": {"field": "id"}}}
+    columns = {"_source": False, "stored_fields": "_none_"}
+    fields = ["id", "label", "sha256", "width", "height", "mtime", "size"]
+    for method in (exact, flat):
+        page = bodies.page_body(9, bodies.RECORDS, method, vectors=False)
+        assert page == base | columns | {"docvalue_fields": fields}
+    page = bodies.page_body(9, bodies.RECORDS, flat, vectors=True)
+    assert page == base | columns | {"docvalue_fields": ["id", "vector"]}
+    page = bodies.page_body(9, bodies.RECORDS, exact, vectors=True)
+    assert page == base | {"_source": ["vector"], "docvalue_fields": ["id"]}
+
+
+def test_a_page_follows_another_in_a_point_in_time():
+    first = {"pit": {"id": "p", "keep_alive": "5m"}, "sort": ["_shard_doc"]}
+    assert bodies.paging("p", None) == first
+    assert bodies.paging("p", [7]) == first | {"search_after": [7]}
+
+
+def test_aliases_change_in_one_step():
+    steps = [{"remove_index": {"index": "old"}}, {"add": {"index": "new", "alias": "pictures"}}]
+    assert bodies.alias_body(steps) == {"actions": steps}
