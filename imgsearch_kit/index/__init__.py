@@ -98,13 +98,13 @@ def new_passport(
     )
 
 
-def local_path(address: str) -> Path | None:
-    """The file that holds a local index, None for an address of another kind.
+def index_file(address: str) -> tuple[str, Path] | None:
+    """The kind ("local" or "npz") and the file of an index that is one file, None for an address of another kind.
 
     :raises BadQuery: when the address has none of the known forms.
     """
     kind, path = _parse(address)
-    return path if kind == "local" else None
+    return (kind, path) if kind in ("local", "npz") else None
 
 
 def _parse(address: str) -> tuple[str, Path]:

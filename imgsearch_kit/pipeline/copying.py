@@ -15,7 +15,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, IndexNotFound
-from imgsearch_kit.index import create_index, local_path, open_index
+from imgsearch_kit.index import create_index, index_file, open_index
 from imgsearch_kit.index.archive import write_archive
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.records import ImageRecord, Refused, Vectors
@@ -40,7 +40,7 @@ class CopyReport:
 def copy(source: str, target: str, *, method: str = "exact", progress: bool | None = None) -> CopyReport:
     """Copies records, vectors, failures and passport (under a new uuid), checks them, and reports what arrived.
 
-    A copy that is interrupted leaves nothing at a local target.
+    A copy that is interrupted leaves nothing at a target that is a file.
 
     :raises IndexNotFound: when nothing is at ``source``.
     :raises IndexMismatch: when something is at ``target`` already.
@@ -72,21 +72,22 @@ def batches(index: VectorIndex) -> Iterator[tuple[list[ImageRecord], Vectors]]:
 
 @contextmanager
 def _staged(target: str) -> Iterator[str]:
-    """The address to write to; a local index takes its real name only once it is whole."""
+    """The address to write to; an index that is a file takes its real name only once it is whole."""
     try:
         open_index(target).close()
     except IndexNotFound:
         pass
     else:
         raise IndexMismatch(f"There is an index at {target} already. Copy to another address, or remove it first.")
-    path = local_path(target)
-    if path is None:
+    file = index_file(target)
+    if file is None:
         yield target
         return
+    kind, path = file
     part = path.with_name(path.name + ".part")
     part.unlink(missing_ok=True)
     try:
-        yield f"local:{part}"
+        yield f"{kind}:{part}"
         part.replace(path)
     finally:
         for leftover in part.parent.glob(part.name + "*"):
