@@ -26,6 +26,7 @@ from imgsearch_kit.records import Vectors
 METHODS = ("l2-lsh", "cosine-lsh", "permutation-lsh")
 NEVER = np.inf  # the place of a document that shares no token with the query
 MULTIPLIER, INCREMENT, BITS = 0x5DEECE66D, 0xB, 48  # of java.util.Random's generator, x -> x * MULTIPLIER + INCREMENT
+FAR = 3  # the most coordinates in which a probed bucket may differ: one that differs in more is never near
 MIXER = 1_000_003  # joins a table's number and its hash values to one token
 
 Rows = npt.NDArray[np.intp]
@@ -127,9 +128,10 @@ def _probed(inside: Floats, buckets: Ints, probes: int) -> Ints:
     ``inside`` and ``buckets`` are ``(m, L, k)``: how far into its bucket a projection lies, in [0, 1), and the bucket.
     """
     m, L, k = buckets.shape
-    steps = np.array([step for step in itertools.product((-1, 0, 1), repeat=k) if any(step)])  # (3**k - 1, k)
+    steps = np.array([step for step in itertools.product((-1, 0, 1), repeat=k) if 0 < np.count_nonzero(step) <= FAR])
     wanted = L * min(probes, len(steps))
-    distance = inside @ (steps == -1).T + (1 - inside) @ (steps == 1).T  # (m, L, 3**k - 1), summed over the steps
+    down, up = (np.float32(1) * (steps == step).T for step in (-1, 1))
+    distance = inside @ down + (1 - inside) @ up  # (m, L, steps)
     nearest = np.argpartition(distance.reshape(m, -1), wanted - 1, axis=1)[:, :wanted]
     table, step = np.divmod(nearest, len(steps))
     return _joined(table, np.take_along_axis(buckets, table[..., None], axis=1) + steps[step])
