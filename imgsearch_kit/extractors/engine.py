@@ -8,24 +8,31 @@ import os
 import re
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from types import ModuleType
 
 ENGINE = "tensorflow"
 
 
-@functools.cache
+_LOCK = threading.Lock()
+_LOG_LINE = re.compile(rb"WARNING: All log messages before absl|[IW]\d{4} \d\d:\d\d:")
+
+
 def tensorflow() -> ModuleType:
-    """TensorFlow, imported without its start-up messages."""
+    """TensorFlow, imported without its start-up messages; threads may ask for it at once."""
+    with _LOCK:
+        return _imported()
+
+
+@functools.cache
+def _imported() -> ModuleType:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _without_log_lines():
         import tensorflow as tf
 
         tf.zeros(1)  # the devices are found, and spoken of, at the first operation
     return tf
-
-
-_LOG_LINE = re.compile(rb"WARNING: All log messages before absl|[IW]\d{4} \d\d:\d\d:")
 
 
 @contextlib.contextmanager

@@ -39,21 +39,33 @@ def load_extractors(
         from imgsearch_kit.extractors.keras_net import load_application
 
         return load_application(names[0], weights, say)
-    presets = {name: _preset(name) for name in names}
+    presets = {name: _preset(name) for name in names if not name.startswith("keras:")}
     inputs = {(preset.network, preset.side, preset.resampling) for preset in presets.values()}
-    if len(inputs) != 1:
-        raise BadQuery(f"{', '.join(names)} cannot be taken in one pass: they need {sorted(inputs)}. Load each alone.")
+    if len(presets) < len(names) or len(inputs) != 1:
+        raise BadQuery(
+            f"{', '.join(names)} cannot be taken in one pass: networks or inputs differ, or a name is given twice. "
+            "Load each alone."
+        )
     from imgsearch_kit.extractors import vgg16
     from imgsearch_kit.extractors.weights import load
 
     tensors, digest = load(next(iter(inputs))[0], weights, say)
-    specs = [
-        ExtractorSpec(
-            name, p.dim, p.layer, p.pooling, p.side, p.resampling, vgg16.PREPROCESSING, digest, ENGINE
-        )
-        for name, p in presets.items()
-    ]  # fmt: skip
+    specs = [_spec(name, preset, vgg16.PREPROCESSING, digest) for name, preset in presets.items()]
     return JointExtractor(specs, vgg16.forward(tensors, list(presets.values())))
+
+
+def _spec(name: str, preset: Preset, preprocessing: str, digest: str) -> ExtractorSpec:
+    return ExtractorSpec(
+        name=name,
+        dim=preset.dim,
+        layer=preset.layer,
+        pooling=preset.pooling,
+        side=preset.side,
+        resampling=preset.resampling,
+        preprocessing=preprocessing,
+        weights_digest=digest,
+        engine=ENGINE,
+    )
 
 
 def _preset(name: str) -> Preset:

@@ -14,7 +14,10 @@ from imgsearch_kit.extractors.keras_net import SIDES
 
 
 @pytest.fixture(autouse=True)
-def offline(monkeypatch):
+def offline(monkeypatch, tmp_path):
+    """Keras has an empty cache (it reads KERAS_HOME only once) and reaches nothing."""
+    tensorflow()
+    monkeypatch.setattr("keras.src.backend.config._KERAS_DIR", str(tmp_path))
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
 

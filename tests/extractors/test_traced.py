@@ -111,3 +111,17 @@ def test_tensorflow_starts_without_a_word_and_other_words_get_through():
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "kept\n")
+
+
+def test_threads_that_ask_for_tensorflow_at_once_leave_standard_error_as_it_was():
+    code = """if True:
+        import os
+        from concurrent.futures import ThreadPoolExecutor
+        from imgsearch_kit.extractors import engine
+        with ThreadPoolExecutor(4) as pool:
+            modules = list(pool.map(lambda _: engine.tensorflow(), range(4)))
+        assert len(set(modules)) == 1
+        os.write(2, b"still here\\n")
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "still here\n")
