@@ -1,0 +1,85 @@
+"""Figures that carry their own alternative text, and how names and classes look in all of them."""
+
+from __future__ import annotations
+
+import colorsys
+import io
+from collections.abc import Sequence
+from typing import Any, cast
+
+from imgsearch_kit.errors import MissingExtra
+
+try:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+except ImportError as error:
+    raise MissingExtra("matplotlib", "notebooks") from error
+
+DARK, LIGHT, ACCENT = "#1f3b57", "#9db4c8", "#c8501e"  # 23 %, 68 % and 42 % of white in grey
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+LINES = ("-", "--", "-.", ":")
+LONGEST = 28
+
+
+class Plot(Figure):
+    """A figure that nothing global knows of, with ``alt_text``: what it shows, in words, for those who do not see it.
+
+    Jupyter shows it as a picture with that text, and PNG and SVG files keep the text as their description.
+    """
+
+    alt_text: str = ""
+
+    def savefig(self, fname: Any, **options: Any) -> None:
+        """Saves as Matplotlib does, with the alternative text among the file's metadata."""
+        kind = options.get("format") or str(fname).rsplit(".", 1)[-1].lower()
+        if kind in ("png", "svg"):
+            options["metadata"] = {"Description": self.alt_text, **(options.get("metadata") or {})}
+        super().savefig(fname, **options)
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        drawn = io.BytesIO()
+        self.savefig(drawn, format="png", dpi=100)
+        bundle = {"image/png": drawn.getvalue(), "text/plain": self.alt_text}
+        return bundle, {"image/png": {"alt": self.alt_text}}
+
+
+def new(width: float, height: float, alt_text: str, **grid: Any) -> tuple[Plot, Any]:
+    """A white figure of a size in inches with its axes; ``grid`` goes to ``Figure.subplots``."""
+    figure = Plot(figsize=(width, height), layout="constrained", facecolor="white")
+    figure.alt_text = " ".join(alt_text.split())
+    axes = figure.subplots(**grid)
+    for ax in [axes] if isinstance(axes, Axes) else axes.flat:
+        ax.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def plain(name: str | None, longest: int = LONGEST) -> str:
+    """A name as text that Matplotlib takes letter by letter: cut in the middle when long, no formulas, one line."""
+    name = " ".join((name or "no label").split())
+    if len(name) > longest:
+        name = f"{name[: longest // 2]}…{name[-(longest - longest // 2 - 1) :]}"
+    return name.replace("$", r"\$")
+
+
+def colours(count: int) -> list[str]:
+    """``count`` colours as #rrggbb, neighbours far apart in hue and in lightness, so that they differ in grey too."""
+    shades = ((0.35, 0.75), (0.6, 0.65), (0.22, 0.6), (0.48, 0.8))  # lightness and saturation
+    return [_hex((0.58 + i * 0.381966) % 1, *shades[i % len(shades)]) for i in range(count)]
+
+
+def _hex(hue: float, lightness: float, saturation: float) -> str:
+    return "#" + "".join(f"{round(255 * part):02x}" for part in colorsys.hls_to_rgb(hue, lightness, saturation))
+
+
+def empty(ax: Axes, what: str) -> None:
+    """Says in the middle of empty axes, and in the alternative text, that there is nothing to show."""
+    cast(Plot, ax.figure).alt_text = f"Nothing to show: no {what}."
+    ax.text(0.5, 0.5, f"no {what}", ha="center", va="center", transform=ax.transAxes, color=DARK)
+    ax.set_xticks([])
+    ax.set_yticks([])
+
+
+def listed(names: Sequence[str | None], count: int = 3) -> str:
+    """The first names for a sentence."""
+    shown = ", ".join(str(name) for name in names[:count])
+    return shown + (f" and {len(names) - count} more" if len(names) > count else "")

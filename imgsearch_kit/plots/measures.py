@@ -1,0 +1,239 @@
+"""How good neighbours are, in figures: per class, over k, between classes, against latency, under distortion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
+
+from imgsearch_kit.plots.figure import ACCENT, DARK, LIGHT, LINES, MARKERS, Plot, empty, listed, new, plain
+
+Floats = npt.NDArray[np.float64]
+
+
+def precision_bars(
+    names: Sequence[str],
+    values: Floats,
+    low: Floats,
+    high: Floats,
+    chance: Floats | None = None,
+    *,
+    mean: tuple[float, float, float] | None = None,
+    measure: str = "P@10",
+) -> tuple[Plot, Axes]:
+    """A bar per class with its interval, best class first, and what chance would give as a tick.
+
+    ``values``, ``low``, ``high`` and ``chance`` are ``(C,)`` in [0, 1]; bounds may be NaN where unknown. ``mean`` is
+    (value, low, high) over all queries, drawn as a line with its band.
+    """
+    values, low, high = (np.asarray(array, np.float64) for array in (values, low, high))
+    order = np.argsort(-values, kind="stable")
+    alt = f"Bars of {measure} of {len(names)} classes"
+    if len(names):
+        best, worst = order[0], order[-1]
+        alt += f", from {names[best]} ({values[best]:.2f}) down to {names[worst]} ({values[worst]:.2f})"
+    alt += f"; over all queries {mean[0]:.3f}." if mean else "."
+    figure, ax = new(7, 1.2 + max(len(names), 3) * (0.3 if len(names) <= 20 else 0.15), alt)
+    if not len(names):
+        empty(ax, "classes")
+        return figure, ax
+    y = np.arange(len(names))
+    ax.barh(y, values[order], color=LIGHT, edgecolor=DARK, linewidth=0.6, height=0.75, label=measure)
+    spread = np.nan_to_num(np.stack([values - low, high - values])[:, order]).clip(0)
+    ax.errorbar(values[order], y, xerr=spread, fmt="none", ecolor=DARK, elinewidth=1.1, label="95 % interval")
+    if chance is not None:
+        ax.scatter(
+            np.asarray(chance)[order], y, marker="|", color=ACCENT, s=40, linewidths=1.6, label="chance", zorder=3
+        )
+    if mean:
+        ax.axvline(mean[0], color="black", linestyle="--", linewidth=1, label=f"all queries: {mean[0]:.3f}")
+        ax.axvspan(*np.nan_to_num(mean[1:], nan=mean[0]), color="black", alpha=0.12, linewidth=0)
+    ax.set_yticks(y, [plain(names[i]) for i in order], fontsize=9 if len(names) <= 20 else 6.5)
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    ax.set_xlim(0, 1)
+    ax.set_xlabel(measure)
+    figure.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=8)
+    return figure, ax
+
+
+def precision_over_k(
+    ks: Sequence[int],
+    systems: Mapping[str, tuple[Floats, Floats, Floats]],
+    chance: Floats | None = None,
+    *,
+    measure: str = "P@k",
+) -> tuple[Plot, Axes]:
+    """A line per system over k with its interval as a band; systems differ by marker and dash, not by colour alone.
+
+    Each of ``systems`` is (value, low, high), all ``(len(ks),)`` in [0, 1]; bounds may be NaN. ``chance`` likewise.
+    """
+    ends = (f"{name} from {v[0][0]:.2f} to {v[0][-1]:.2f}" for name, v in systems.items() if len(ks))
+    figure, ax = new(6, 4, f"{measure} over k = {listed([str(k) for k in ks], 12)}: " + "; ".join(ends) + ".")
+    if not systems or not len(ks):
+        empty(ax, "systems")
+        return figure, ax
+    shades = [DARK, ACCENT, "#5a8a3c", "#7a5195", "black", "#8a6d00"]
+    for i, (name, (value, low, high)) in enumerate(systems.items()):
+        look = {"color": shades[i % len(shades)], "linestyle": LINES[i % 4], "marker": MARKERS[i % len(MARKERS)]}
+        ax.plot(ks, value, label=plain(name), markersize=5, linewidth=1.5, **look)
+        ax.fill_between(ks, low, high, color=look["color"], alpha=0.15, linewidth=0)
+    if chance is not None:
+        ax.plot(ks, chance, color="grey", linewidth=1, linestyle=(0, (1, 3)), label="chance")
+    ax.set_xscale("log")
+    ax.set_xticks(ks, [str(k) for k in ks])
+    ax.minorticks_off()
+    ax.set_ylim(0, 1.02)
+    ax.set_xlabel("k")
+    ax.set_ylabel(measure)
+    ax.grid(axis="y", color="0.9")
+    ax.legend(frameon=False, fontsize=8)
+    return figure, ax
+
+
+def confusion_heatmap(
+    shares: Floats, rows: Sequence[str], columns: Sequence[str], *, k: int | None = None
+) -> tuple[Plot, Axes]:
+    """Shares of retrieved classes (columns) for queries of each class (rows), dark for high; numbers when few.
+
+    ``shares`` is ``(len(rows), len(columns))`` in [0, 1]. Shades follow the square root, so that rare confusions show.
+    """
+    shares = np.asarray(shares, np.float64).reshape(len(rows), len(columns))
+    off = np.where(np.array(rows, object)[:, None] == np.array(columns, object), 0, shares)
+    alt = f"Retrieved classes for the queries of {len(rows)} classes"
+    if off.size and off.max() > 0:
+        r, c = divmod(int(off.argmax()), len(columns))
+        alt += f"; the largest confusion: {off[r, c]:.0%} of the places of {rows[r]} show {columns[c]}"
+    size = min(max(4.0, 0.22 * max(len(rows), len(columns), 1) + 2), 14.0)
+    figure, ax = new(size + 0.8, size, alt + ".")
+    if not shares.size:
+        empty(ax, "classes")
+        return figure, ax
+    image = ax.imshow(shares, cmap="Greys", norm=PowerNorm(0.5, 0, 1), aspect="auto", interpolation="nearest")
+    font = float(np.clip(640 / max(len(rows), len(columns)), 6, 9))
+    ax.set_xticks(range(len(columns)), [plain(name) for name in columns], rotation=90, fontsize=font)
+    ax.set_yticks(range(len(rows)), [plain(name) for name in rows], fontsize=font)
+    ax.set_xlabel("class of the hits")
+    ax.set_ylabel("class of the query")
+    if len(rows) <= 12 and len(columns) <= 12:
+        for (r, c), share in np.ndenumerate(shares):
+            if share >= 0.005:
+                ax.text(
+                    c,
+                    r,
+                    f"{share:.2f}",
+                    ha="center",
+                    va="center",
+                    fontsize=7,
+                    color="white" if share > 0.3 else "black",
+                )
+    label = "share of hits" if k is None else f"share of the first {k} hits"
+    bar = figure.colorbar(image, ax=ax, label=label, shrink=0.5, aspect=30, pad=0.01)
+    bar.set_ticks([0, 0.05, 0.2, 0.5, 1], labels=["0", "0.05", "0.2", "0.5", "1"])
+    return figure, ax
+
+
+@dataclass(frozen=True, slots=True)
+class MethodPoint:
+    """One way to search: ``recall`` in [0, 1] (with bounds, or NaN), ``ms`` per query; ``family`` picks the marker."""
+
+    name: str
+    recall: float
+    ms: float
+    low: float = float("nan")
+    high: float = float("nan")
+    family: str = ""
+
+
+def recall_latency(points: Sequence[MethodPoint], *, k: int = 10) -> tuple[Plot, Axes]:
+    """Recall against time per query, the best trade-offs joined by a line and named; better is up and to the left."""
+    front = _front(points)
+    best = (f"{points[i].name}: recall {points[i].recall:.3f} in {points[i].ms:.3g} ms" for i in front)
+    figure, ax = new(6.5, 4.2, f"Recall@{k} against milliseconds of {len(points)} methods. Best: {'; '.join(best)}.")
+    if not points:
+        empty(ax, "methods")
+        return figure, ax
+    families = list(dict.fromkeys(point.family for point in points))
+    shades = [DARK, ACCENT, "#5a8a3c", "#7a5195", "black"]
+    for i, family in enumerate(families):
+        own = [point for point in points if point.family == family]
+        spread = np.nan_to_num([[p.recall - p.low for p in own], [p.high - p.recall for p in own]]).clip(0)
+        look = {
+            "marker": MARKERS[i % len(MARKERS)],
+            "color": shades[i % len(shades)],
+            "label": plain(family) if family else None,
+        }
+        ax.errorbar([p.ms for p in own], [p.recall for p in own], yerr=spread, linestyle="none", markersize=6, **look)
+    ax.plot([points[i].ms for i in front], [points[i].recall for i in front], color="0.5", linewidth=1, zorder=0)
+    for i in front:
+        place = (points[i].ms, points[i].recall)
+        ax.annotate(plain(points[i].name), place, xytext=(5, -9), textcoords="offset points", fontsize=7)
+    ax.set_xscale("log")
+    ax.set_xlabel("milliseconds per query")
+    ax.set_ylabel(f"recall@{k}")
+    ax.set_ylim(min(0.98, min(point.recall for point in points)) - 0.03, 1.02)
+    ax.margins(x=0.15)
+    ax.grid(color="0.92")
+    if any(families):
+        ax.legend(frameon=False, fontsize=8, loc="lower right")
+    return figure, ax
+
+
+def _front(points: Sequence[MethodPoint]) -> list[int]:
+    """The points that no other one beats in both time and recall, fastest first."""
+    front: list[int] = []
+    for i in sorted(range(len(points)), key=lambda i: (points[i].ms, -points[i].recall)):
+        if not front or points[i].recall > points[front[-1]].recall:
+            front.append(i)
+    return front
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """One distortion at ``S`` strengths: P@k and the median rank of the original, arrays ``(S,)``, P@k with bounds."""
+
+    name: str
+    unit: str
+    strengths: Sequence[float]
+    precision: Floats
+    low: Floats
+    high: Floats
+    rank: Floats
+
+
+def robustness_curves(distortions: Sequence[Robustness], *, measure: str = "P@10") -> tuple[Plot, npt.NDArray]:
+    """Small panels, one per distortion: precision with its interval, and below it the median rank of the original.
+
+    The axes come as ``(2, D)``.
+    """
+    drops = (f"{d.name} from {d.precision[0]:.2f} to {d.precision[-1]:.2f}" for d in distortions)
+    alt = f"{measure} and rank of the original under distortions of rising strength: {'; '.join(drops)}."
+    figure, axes = new(
+        1.2 + 1.9 * max(len(distortions), 2),
+        4.2,
+        alt,
+        nrows=2,
+        ncols=max(len(distortions), 1),
+        squeeze=False,
+        sharey="row",
+    )
+    if not distortions:
+        empty(axes[0, 0], "distortions")
+    for (top, bottom), distortion in zip(axes.T, distortions, strict=False):
+        x = np.arange(len(distortion.strengths))
+        top.plot(x, distortion.precision, color=DARK, marker="o", markersize=4)
+        top.fill_between(x, distortion.low, distortion.high, color=DARK, alpha=0.18, linewidth=0)
+        top.set_title(plain(distortion.name), fontsize=9)
+        bottom.plot(x, distortion.rank, color=ACCENT, marker="s", markersize=4, linestyle="--")
+        bottom.set_xlabel(distortion.unit, fontsize=8)
+        bottom.set_yscale("log")
+        for ax in (top, bottom):
+            ax.set_xticks(x, [f"{strength:g}" for strength in distortion.strengths], fontsize=7)
+            ax.grid(axis="y", color="0.92")
+        top.set_ylim(0, 1.02)
+    axes[0, 0].set_ylabel(measure)
+    axes[1, 0].set_ylabel("median rank of the original")
+    return figure, axes
