@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,8 @@ from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.evaluation.recall import Loss, losses, without
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.index.exact import Snapshot
+from imgsearch_kit.index.segments import merge as merge_segments
+from imgsearch_kit.index.segments import segments
 from imgsearch_kit.records import Approx, Neighbours, Vectors
 
 CANDIDATES = (20, 50, 100, 200, 500, 1000, 2000, 5000)
@@ -26,23 +28,13 @@ WARM_UP = 10  # queries of each setting before the clock counts
 Setting = Approx | None  # None: exact
 
 
-@runtime_checkable
-class Segmented(Protocol):
-    """An index in several parts, each of which takes its own candidates."""
-
-    def segments(self) -> int:
-        """The number of parts that a search goes through."""
-
-    def merge(self) -> None:
-        """Makes each shard one part."""
-
-
 @dataclass(frozen=True)
 class Measured:
     """One setting: what it lost, and the milliseconds that half and 95 % of its queries took at most.
 
-    The times are NaN for exact answers that the index cannot give and that were computed here. ``predicted`` is the
-    recall that a simulation expected.
+    ``method`` is what the index says has answered, with the parameters of index and query. The times are NaN for exact
+    answers that the index cannot give and that were computed here. ``predicted`` is the recall that a simulation
+    expected.
     """
 
     method: str
@@ -105,7 +97,7 @@ class RecallReport:
     def lines(self) -> list[str]:
         """The report for people: a table, and what to know about it."""
         rows = [_cells(row) for row in self.rows]
-        head = ["method", "candidates", "probes", f"recall@{self.k}", f"P@{self.k} lost", "p50 ms", "p95 ms", "short"]
+        head = ["method", f"recall@{self.k}", f"P@{self.k} lost", "p50 ms", "p95 ms", "short"]
         if any(row.predicted is not None for row in self.rows):
             head.append("predicted")
         rows = [cells[: len(head)] for cells in rows]
@@ -150,8 +142,8 @@ def measure_recall(
     """
     if k < 1 or queries < 1:
         raise BadQuery(f"k and the number of queries must be at least 1; they are {k} and {queries}.")
-    if merge and isinstance(index, Segmented):
-        index.merge()
+    if merge:
+        merge_segments(index)
     records = index.records()
     if len(records) < 2:
         raise BadQuery(f"There are {len(records)} pictures at {index.address}, too few to measure. Index more.")
@@ -178,7 +170,7 @@ def measure_recall(
         queries=len(own),
         labelled=sum(label is not None for label in wanted),
         gallery=len(records),
-        segments=index.segments() if isinstance(index, Segmented) else None,
+        segments=segments(index),
         passport=index.passport.to_json(probes=False),
     )
 
@@ -250,10 +242,8 @@ def _cells(row: Measured) -> list[str]:
     """A row of the table; what is unknown is left empty."""
     recall, low, high = row.loss.recall
     bounds = "" if math.isnan(low) else f" [{low:.3f}, {high:.3f}]"
-    asked = (row.setting.candidates, row.setting.probes) if row.setting else (None, None)
     return [
         row.method,
-        *("" if value is None else str(value) for value in asked),
         f"{recall:.3f}{bounds}",
         "" if math.isnan(row.loss.lost[0]) else f"{row.loss.lost[0]:+.3f}",
         *("" if math.isnan(ms) else f"{ms:.1f}" for ms in (row.p50, row.p95)),

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from imgsearch_kit.evaluation.metrics import Floats
 from imgsearch_kit.evaluation.recall import without
 from imgsearch_kit.index import create_index
 from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.index.segments import drop
 from imgsearch_kit.pipeline.copying import batches
 from imgsearch_kit.pipeline.measuring import Measured, measure_recall, sample_rows, table
 from imgsearch_kit.records import Approx, Vectors
@@ -31,14 +32,6 @@ SURE = 1.645  # standard errors that a prediction must lie above the wanted reca
 NS_MULTIPLY, NS_POSTING, NS_DOCUMENT = 0.6, 6.0, 1.5
 
 Grid = Mapping[str, Sequence[Mapping[str, int]]]
-
-
-@runtime_checkable
-class Droppable(Protocol):
-    """An index that can be deleted as a whole."""
-
-    def drop(self) -> None:
-        """Deletes the index from its server."""
 
 
 @dataclass(frozen=True)
@@ -234,9 +227,9 @@ def verify(
 ) -> Tuning:
     """The same proposals beside what a real index of one segment measures, fastest first.
 
-    For each one an index is made on the server of ``address`` (``http(s)://HOST:9200/NAME``; its own is TUNE-NAME with
-    a random ending), filled from ``index``, measured and deleted. The queries are others than those tuned with, as long
-    as ``seed`` is another.
+    For each one an index is made on the server of ``address`` (``http(s)://HOST:9200/NAME``), named tune-NAME with a
+    random ending, filled from ``index``, measured and deleted. With another ``seed`` than was tuned with, the queries
+    are others.
 
     :raises PluginMissing: when the server has no Elastiknn plugin.
     """
@@ -268,8 +261,7 @@ def _filled(index: VectorIndex, address: str, method: str, progress: bool | None
             made.flush()
             yield made
         finally:
-            if isinstance(made, Droppable):
-                made.drop()
+            drop(made)
 
 
 def _cells(proposal: Proposal) -> list[str]:

@@ -13,6 +13,7 @@ from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.evaluation.recall import Loss
 from imgsearch_kit.index import create_index, new_passport
 from imgsearch_kit.index.local import LocalIndex
+from imgsearch_kit.pipeline import measuring
 from imgsearch_kit.pipeline.measuring import Measured, RecallReport, default_grid, measure_recall, sample_rows
 from imgsearch_kit.records import Approx, ImageRecord, Neighbours
 
@@ -40,16 +41,6 @@ class FirstOnly(LocalIndex):
             ids[row, : len(kept)] = [found[place] for place in kept]
             scores[row, : len(kept)] = cosines[kept]
         return Neighbours(ids, scores, "first")
-
-
-class Parts(FirstOnly):
-    parts = 3
-
-    def segments(self):
-        return self.parts
-
-    def merge(self):
-        self.parts = 1
 
 
 def ten(kind=FirstOnly, method="first", labels="aaaaabbbbb"):
@@ -97,12 +88,14 @@ def test_queries_are_drawn_by_seed_without_replacement():
     assert len(set(sample_rows(1000, 50, 1))) == 50
 
 
-def test_segments_are_reported_and_merged_only_when_asked():
-    index = ten(Parts)
-    several = measure_recall(index, k=2, grid=[ALL])
+def test_segments_are_reported_and_merged_only_when_asked(monkeypatch):
+    parts = [3]
+    monkeypatch.setattr(measuring, "segments", lambda index: parts[0])
+    monkeypatch.setattr(measuring, "merge_segments", lambda index: parts.__setitem__(0, 1))
+    several = measure_recall(ten(), k=2, grid=[ALL])
     assert several.segments == 3
     assert "--merge" in "\n".join(several.lines())
-    one = measure_recall(index, k=2, grid=[ALL], merge=True)
+    one = measure_recall(ten(), k=2, grid=[ALL], merge=True)
     assert one.segments == 1
     assert "in 1 segment." in "\n".join(one.lines())
     assert "--merge" not in "\n".join(one.lines())
