@@ -29,7 +29,7 @@ NINE, EIGHT = "9.5.3", "8.18.4"
 PLUGINS = "ELASTICSEARCH_PLUGINS"
 POM = Path(__file__).parent / "elasticsearch_jars" / "pom.xml"
 TRANSPORT = ("netty-", "transport-netty4-", "elasticsearch-ssl-config-")
-READY_SECONDS = 180
+READY_SECONDS = 300
 
 
 def missing() -> tuple[str, str]:

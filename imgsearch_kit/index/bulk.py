@@ -50,9 +50,7 @@ def delete_action(id: str, key: str) -> Action:  # noqa: A002 (the field's name)
     return Action(id, orjson.dumps({"delete": {"_id": key}}) + b"\n")
 
 
-def chunks(
-    actions: Iterable[Action], documents: int = MOST_DOCUMENTS, size: int = MOST_BYTES
-) -> Iterator[list[Action]]:
+def chunks(actions: Iterable[Action], documents: int, size: int) -> Iterator[list[Action]]:
     """The actions in order, in lists of at most so many, and of so many bytes unless a single one is larger."""
     chunk: list[Action] = []
     held = 0
@@ -79,7 +77,7 @@ def write(server: Server, alias: str, actions: Iterable[Action]) -> list[Outcome
     pending: set[Future[list[Outcome]]] = set()
     with ThreadPoolExecutor(IN_FLIGHT) as pool:
         try:
-            for chunk in chunks(actions):
+            for chunk in chunks(actions, MOST_DOCUMENTS, MOST_BYTES):
                 if len(pending) == IN_FLIGHT:
                     done, pending = wait(pending, return_when=FIRST_COMPLETED)
                     outcomes += (outcome for future in done for outcome in future.result())

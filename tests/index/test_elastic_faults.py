@@ -1,0 +1,526 @@
+"""A server that is absent, slow, overloaded, dying, or not Elasticsearch: one clear sentence each, and nothing lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import uuid
+
+import numpy as np
+import pytest
+
+from imgsearch_kit import cli
+from imgsearch_kit.errors import (
+    BadQuery,
+    IndexNotFound,
+    IndexUnwritable,
+    PluginMissing,
+    ServerUnavailable,
+    VersionMismatch,
+)
+from imgsearch_kit.index import bulk, client, create_index, new_passport, open_index
+from imgsearch_kit.records import ImageRecord, Refused
+from tests import elasticsearch_node
+from tests.conftest import require
+from tests.faulty_proxy import Cut, Proxy, Reply
+from tests.index.conftest import remove_from_server
+
+DIM = 8
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch):
+    monkeypatch.setattr(client, "WAITS", (0.01, 0.02, 0.03))
+
+
+@pytest.fixture
+def proxy(elasticsearch_9):
+    with Proxy(elasticsearch_9) as running:
+        yield running
+
+
+@pytest.fixture
+def address(proxy):
+    """A fresh name on the real server, seen through the proxy."""
+    address = f"{proxy.url}/test-{uuid.uuid4().hex[:12]}"
+    yield address
+    proxy.answer = lambda request: None
+    remove_from_server(address)
+
+
+@pytest.fixture
+def index(address):
+    with create_index(address, new_passport(None, dim=DIM, method="flat")) as made:
+        yield made
+
+
+def units(n, seed=0):
+    rows = np.random.default_rng(seed).standard_normal((n, DIM))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def named(n):
+    return [ImageRecord(f"{i:04}.jpg", "cat") for i in range(n)]
+
+
+def error(status, kind, reason):
+    body = {
+        "error": {"root_cause": [{"type": kind, "reason": reason}], "type": kind, "reason": reason},
+        "status": status,
+    }
+    return Reply(status, json.dumps(body).encode())
+
+
+def nodes(version):
+    return Reply(body=json.dumps({"nodes": {"n": {"version": version, "plugins": []}}}).encode())
+
+
+# -- opening: the sentence, and exit code 3 -----------------------------------------------------------------------
+
+MEDIA_TYPE = "Invalid media-type value on headers [Accept]; compatible-with=9"
+HTML = b"<html><body><h1>Welcome</h1> to <b>nginx</b></body></html>"
+ANSWERS = {
+    "401": (
+        error(401, "security_exception", "missing authentication credentials for REST request [/x]"),
+        ServerUnavailable,
+        r"asks for credentials \(401\)\. Set ELASTICSEARCH_API_KEY, or ELASTICSEARCH_USERNAME",
+    ),
+    "403": (
+        error(403, "security_exception", "action [indices:admin/get] is unauthorized for user [u]"),
+        IndexUnwritable,
+        r"does not allow this \(403\): action \[indices:admin/get\] .* Use credentials",
+    ),
+    "429": (
+        error(429, "es_rejected_execution_exception", "rejected execution of TimedRunnable"),
+        ServerUnavailable,
+        r"has too much to do \(429\): rejected execution of TimedRunnable\. Try again later",
+    ),
+    "503": (
+        error(503, "master_not_discovered_exception", "no master"),
+        ServerUnavailable,
+        r"cannot answer now \(503\): no master\. Try again later",
+    ),
+    "502 in HTML": (
+        Reply(502, HTML, "text/html", mark=False),
+        ServerUnavailable,
+        r"cannot answer now \(502\): Welcome to nginx\. Try again later",
+    ),
+    "404 in HTML": (
+        Reply(404, HTML, "text/html", mark=False),
+        ServerUnavailable,
+        "is not Elasticsearch: it answered 404 with something else than JSON. Check the address",
+    ),
+    "HTML": (
+        Reply(200, HTML, "text/html", mark=False),
+        ServerUnavailable,
+        "is not Elasticsearch: .* Check the address",
+    ),
+    "HTML called JSON": (Reply(200, HTML), ServerUnavailable, "is not Elasticsearch: its answer is not JSON"),
+    "JSON of another program": (
+        Reply(200, b"{}", mark=False),
+        ServerUnavailable,
+        "does not carry Elasticsearch's mark",
+    ),
+    "a version the client does not speak to": (
+        error(400, "media_type_header_exception", MEDIA_TYPE),
+        VersionMismatch,
+        r"does not understand elasticsearch-py \d.* Type: python -m pip install 'elasticsearch>=8\.19,<9'",
+    ),
+    "a version of the past": (
+        nodes("7.17.29"),
+        VersionMismatch,
+        r"is Elasticsearch 7\.17\.29; this kit speaks to 8 and 9",
+    ),
+    "a version of the future": (
+        nodes("10.0.0-SNAPSHOT"),
+        VersionMismatch,
+        r"is Elasticsearch 10\.0\.0; this kit speaks to",
+    ),
+}
+
+
+@pytest.mark.parametrize(("reply", "kind", "words"), ANSWERS.values(), ids=ANSWERS.keys())
+def test_a_bad_answer_is_one_sentence_and_exit_code_3(reply, kind, words, monkeypatch, capsys):
+    with Proxy() as server:
+        server.answer = lambda request: reply
+        with pytest.raises(kind, match=words):
+            open_index(f"{server.url}/pictures")
+        monkeypatch.setattr(sys, "argv", ["imgsearch", "info", "--index", f"{server.url}/pictures"])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+    assert stopped.value.code == 3
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("imgsearch: ")
+    assert "Traceback" not in err
+
+
+def test_an_absent_server_is_said_at_once():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{unused.getsockname()[1]}/pictures"
+        with pytest.raises(ServerUnavailable, match=r"cannot be reached: Connection refused\. Start it, or check the"):
+            open_index(address)
+
+
+def test_a_server_that_closes_every_connection():
+    def cut(request):
+        raise Cut
+
+    with Proxy() as server:
+        server.answer = cut
+        with pytest.raises(ServerUnavailable, match=r"cannot be reached: .*closed connection"):
+            open_index(f"{server.url}/pictures")
+        assert len(server.seen) == 1
+
+
+def test_a_slow_server(monkeypatch):
+    monkeypatch.setenv("ELASTICSEARCH_TIMEOUT", "0.2")
+    release = threading.Event()
+    with Proxy() as server:
+        server.answer = lambda request: release.wait(60) and Reply()
+        with pytest.raises(ServerUnavailable, match=r"did not answer within 0\.2 s\. .* ELASTICSEARCH_TIMEOUT=120"):
+            open_index(f"{server.url}/pictures")
+        release.set()
+
+
+def test_a_second_host_is_asked_where_the_first_is_absent(proxy, index):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        dead = f"127.0.0.1:{unused.getsockname()[1]}"
+        for hosts in (f"{dead},{proxy.url[7:]}", f"{proxy.url[7:]},{dead}"):
+            with open_index(f"http://{hosts}/{index.address.rpartition('/')[2]}") as other:
+                assert len(other) == 0
+
+
+# -- credentials --------------------------------------------------------------------------------------------------
+
+GIVEN = {
+    "API key": ({"API_KEY": "c2VjcmV0"}, "", "ApiKey c2VjcmV0"),
+    "name and password": ({"USERNAME": "me", "PASSWORD": "hidden"}, "", "Basic bWU6aGlkZGVu"),
+    "in the address": ({}, "me:hid%64en@", "Basic bWU6aGlkZGVu"),
+    "the address comes first": ({"API_KEY": "c2VjcmV0"}, "me:hidden@", "Basic bWU6aGlkZGVu"),
+}
+
+
+@pytest.mark.parametrize(("environment", "login", "header"), GIVEN.values(), ids=GIVEN.keys())
+def test_credentials_are_sent_and_never_shown(environment, login, header, monkeypatch):
+    for name, value in environment.items():
+        monkeypatch.setenv(f"ELASTICSEARCH_{name}", value)
+    sent = []
+    with Proxy() as server:
+        parse = server._server.RequestHandlerClass.parse_request
+
+        def parsed(handler):
+            good = parse(handler)
+            sent.append(handler.headers.get("authorization"))
+            return good
+
+        monkeypatch.setattr(server._server.RequestHandlerClass, "parse_request", parsed)
+        server.answer = lambda request: error(401, "security_exception", "unable to authenticate")
+        with pytest.raises(ServerUnavailable, match=r"refuses the credentials given \(401\)") as refused:
+            open_index(server.url.replace("://", f"://{login}") + "/pictures")
+    assert sent == [header]
+    shown = "".join(str(e) for e in (refused.value, refused.value.__cause__))
+    assert not any(secret in shown for secret in ("hidden", "hid%64en", "c2VjcmV0", "bWU6"))
+
+
+def test_an_address_is_shown_without_its_credentials(proxy, index):
+    with open_index(index.address.replace("://", "://me:hidden@")) as other:
+        assert other.address == index.address
+    with pytest.raises(BadQuery, match="does not end in the name of an index") as refused:
+        open_index("http://me:hidden@127.0.0.1:9200/")
+    assert "hidden" not in str(refused.value)
+
+
+# -- TLS ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    """A private authority's certificate, and a PEM file with a certificate and key for 127.0.0.1 that it signed."""
+    openssl = shutil.which("openssl")
+    require(openssl, "openssl", "apt-get install openssl")
+    folder = tmp_path_factory.mktemp("tls")
+
+    def run(*words):
+        subprocess.run([openssl, *words], check=True, capture_output=True, cwd=folder)
+
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    run("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=A private authority", "-days", "2")
+    run("req", *key, "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=server")
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
+    signing = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names"]
+    run("x509", "-req", "-in", "server.csr", "-out", "server.crt", *signing)
+    server = folder / "server.pem"
+    server.write_text((folder / "server.crt").read_text() + (folder / "server.key").read_text())
+    return folder / "ca.pem", server
+
+
+def test_a_private_authority_is_trusted_only_when_named(authority, elasticsearch_9, monkeypatch):
+    ca, certificate = authority
+    with Proxy(elasticsearch_9, certificate=certificate) as server:
+        address = f"{server.url}/test-{uuid.uuid4().hex[:12]}"
+        with pytest.raises(
+            ServerUnavailable, match=r"certificate of .* is not trusted: .* ELASTICSEARCH_CA_CERTS=FILE"
+        ):
+            create_index(address, new_passport(None, dim=DIM, method="flat"))
+        assert server.seen == []  # nothing was said to a server that is not trusted
+        monkeypatch.setenv("ELASTICSEARCH_CA_CERTS", str(ca))
+        with create_index(address, new_passport(None, dim=DIM, method="flat")) as index:
+            assert index.add(named(1), units(1)) == []
+            assert len(index) == 1
+        remove_from_server(address)
+
+
+def test_tls_asked_of_a_server_without(proxy):
+    with pytest.raises(ServerUnavailable, match=r"speaks no TLS: .* Try http:// instead of https://"):
+        open_index(proxy.url.replace("http://", "https://") + "/pictures")
+
+
+def test_a_missing_file_of_the_authority(monkeypatch):
+    monkeypatch.setenv("ELASTICSEARCH_CA_CERTS", "/no/such/file.pem")
+    with pytest.raises(BadQuery, match=r"ELASTICSEARCH_CA_CERTS names '/no/such/file\.pem', and no file is there"):
+        open_index("https://127.0.0.1:1/pictures")
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "soon", "nan", "inf"])
+def test_a_bad_timeout(text, monkeypatch):
+    monkeypatch.setenv("ELASTICSEARCH_TIMEOUT", text)
+    with pytest.raises(BadQuery, match=f"ELASTICSEARCH_TIMEOUT must be a number of seconds above 0; it is '{text}'"):
+        open_index("http://127.0.0.1:1/pictures")
+
+
+@pytest.mark.parametrize("name", ["", "_all", "*", "a,b", "Pictures", "a b", "-a", "a?x=1", "..", "a" * 201])
+def test_a_bad_name_is_refused_before_anything_is_sent(name):
+    with pytest.raises(BadQuery, match="does not end in the name of an index"):
+        open_index(f"http://127.0.0.1:1/{name}")
+
+
+# -- while working ------------------------------------------------------------------------------------------------
+
+
+def failing(times, reply, only=""):
+    """Answers so many requests whose path contains ``only`` with ``reply`` (None: by cutting), passes the others on."""
+    left = iter(range(times))
+
+    def answer(request):
+        if only in request.path and next(left, None) is not None:
+            if reply is None:
+                raise Cut
+            return reply
+        return None
+
+    return answer
+
+
+BUSY = {
+    "429": error(429, "es_rejected_execution_exception", "busy"),
+    "503": error(503, "unavailable_shards_exception", "no primary"),
+    "cut": None,
+    "502 in HTML": Reply(502, HTML, "text/html", mark=False),
+}
+
+
+@pytest.mark.parametrize("reply", BUSY.values(), ids=BUSY.keys())
+def test_transient_failures_are_tried_again(index, proxy, reply):
+    for path in ("_bulk", "_refresh", "_search", "_count"):
+        proxy.answer = failing(3, reply, path)
+        assert index.add(named(5), units(5)) == []
+        index.flush()
+        assert index.search(units(1), 1).ids.tolist() == [["0000.jpg"]]
+        assert len(index) == 5
+
+
+@pytest.mark.parametrize("reply", BUSY.values(), ids=BUSY.keys())
+def test_lasting_failures_end_in_a_sentence(index, proxy, reply):
+    index.add(named(5), units(5))
+    proxy.answer = failing(10**6, reply)
+    for call in (lambda: index.add(named(1), units(1)), lambda: index.search(units(1), 1), lambda: len(index)):
+        seen = len(proxy.seen)
+        with pytest.raises(ServerUnavailable, match=r"too much to do|cannot answer now|cannot be reached"):
+            call()
+        assert len(proxy.seen) - seen == 1 + len(client.WAITS)
+
+
+def bulk_answer(proxy, request, refuse, status, kind, reason):
+    """The real server's answer, with what ``refuse`` picks never sent to it and refused in its stead."""
+    lines = request.body.splitlines(keepends=True)
+    pairs = list(zip(lines[::2], lines[1::2], strict=True))
+    out = [i for i, (_, source) in enumerate(pairs) if refuse(json.loads(source))]
+    passed = b"".join(head + source for i, (head, source) in enumerate(pairs) if i not in out)
+    items = []
+    if passed:
+        items = json.loads(proxy.forward(type(request)(request.method, request.path, passed)).body)["items"]
+    for i in out:
+        items.insert(i, {"index": {"status": status, "error": {"type": kind, "reason": reason}}})
+    return Reply(body=json.dumps({"items": items}).encode())
+
+
+def test_documents_refused_with_429_are_sent_again_and_only_they(index, proxy):
+    tries = []
+
+    def answer(request):
+        if "_bulk" not in request.path:
+            return None
+        tries.append(len(request.body.splitlines()) // 2)
+        odd = len(tries) < 3
+        reject = ("es_rejected_execution_exception", "rejected execution of coordinating operation")
+        return bulk_answer(proxy, request, lambda doc: odd and int(doc["id"][:4]) % 2, 429, *reject)
+
+    proxy.answer = answer
+    assert index.add(named(10), units(10)) == []
+    assert tries == [10, 5, 5]
+    assert index.records() == named(10)
+    assert np.array_equal(index.vectors(), units(10))
+
+
+def test_documents_refused_for_good_come_back_with_their_reasons(index, proxy):
+    refused = {"0003.jpg": (429, "busy for ever"), "0007.jpg": (400, "too odd")}
+
+    def answer(request):
+        if "_bulk" not in request.path:
+            return None
+        body = request.body
+        for id_, (status, reason) in refused.items():
+            if id_.encode() in body:
+                return bulk_answer(proxy, request, lambda doc: doc["id"] in refused, status, "some_exception", reason)
+        return None
+
+    proxy.answer = answer
+    found = index.add(named(10), units(10), replaces=["0000.jpg"])
+    assert {each.id for each in found} == set(refused)
+    assert Refused("0003.jpg", "busy for ever") in found
+    assert len(index) == 8
+
+
+def test_a_real_refusal_has_the_server_s_reason(index):
+    label = "x" * 40_000  # longer than a term may be
+    (refused,) = index.add([ImageRecord("good"), ImageRecord("bad", label)], units(2))
+    assert refused.id == "bad"
+    assert "immense term" in refused.reason
+    assert [record.id for record in index.records()] == ["good"]
+
+
+def test_a_bulk_that_dies_in_the_middle_is_completed_by_the_next_run(index, proxy, monkeypatch):
+    monkeypatch.setattr(bulk, "MOST_DOCUMENTS", 10)
+    seen = []
+
+    def answer(request):
+        if "_bulk" in request.path:
+            seen.append(request)
+            if len(seen) > 4:
+                if len(seen) % 2:
+                    proxy.forward(request)  # written, but nobody hears of it
+                raise Cut
+        return
+
+    proxy.answer = answer
+    with pytest.raises(ServerUnavailable, match="cannot be reached"):
+        index.add(named(100), units(100))
+    proxy.answer = lambda request: None
+    with open_index(index.address) as again:
+        written = len(again)
+        assert 40 <= written < 100
+        assert again.add(named(100), units(100)) == []
+        again.flush()
+        assert again.records() == named(100)
+        assert np.array_equal(again.vectors(), units(100))
+        assert len(set(again.search(units(1), 100).ids[0].tolist())) == 100
+
+
+def test_several_bulk_requests_are_in_flight_at_once(index, proxy, monkeypatch):
+    monkeypatch.setattr(bulk, "MOST_DOCUMENTS", 10)
+    together = threading.Barrier(bulk.IN_FLIGHT, timeout=60)
+
+    def answer(request):
+        if "_bulk" in request.path:
+            together.wait()  # breaks unless that many are there at the same time
+        return
+
+    proxy.answer = answer
+    n = 10 * bulk.IN_FLIGHT
+    assert index.add(named(n), units(n)) == []
+    assert len(index) == n
+
+
+def test_one_refresh_at_flush_and_none_per_batch(index, proxy):
+    proxy.seen.clear()
+    for start in range(0, 50, 10):
+        index.add(named(50)[start : start + 10], units(50)[start : start + 10])
+    index.flush()
+    paths = [request.path.rpartition("/")[2].partition("?")[0] for request in proxy.seen]
+    assert paths == ["_bulk"] * 5 + ["_refresh"]
+    assert not any("refresh" in request.path for request in proxy.seen[:5])
+    assert index.search(units(1), 1).ids.tolist() == [["0000.jpg"]]
+
+
+def test_a_blocked_index_is_not_written_but_searched(index, elasticsearch_9):
+    """The block a server sets when its disk is nearly full."""
+    index.add(named(3), units(3))
+    index.flush()
+    for block in ("read_only_allow_delete", "read_only", "write"):
+        index._request("PUT", "_settings", {f"index.blocks.{block}": True})
+        with pytest.raises(IndexUnwritable, match=r"is blocked: .*FORBIDDEN|is blocked: .*TOO_MANY_REQUESTS"):
+            index.add(named(1), units(1))
+        assert index.search(units(1), 1).ids.tolist() == [["0000.jpg"]]
+        assert len(index) == 3
+        index._request("PUT", "_settings", {f"index.blocks.{block}": None})
+    assert index.add(named(4), units(4)) == []
+
+
+def test_an_index_that_vanishes_is_not_made_anew(index, elasticsearch_9, address):
+    index.add(named(3), units(3))
+    remove_from_server(address)
+    with pytest.raises(IndexNotFound, match=r"There is no index at .* Make one: imgsearch index FOLDER"):
+        index.add(named(3), units(3))
+    with pytest.raises(IndexNotFound, match="There is no index at"):
+        index.search(units(1), 1)
+    with pytest.raises(IndexNotFound, match="There is no index at"):
+        open_index(address)
+
+
+@pytest.mark.skipif("ELASTICSEARCH_URL" in os.environ, reason="that server may have the plugin")
+@pytest.mark.parametrize("method", ["exact", "l2-lsh", "cosine-lsh", "permutation-lsh"])
+def test_a_server_without_the_plugin(proxy, address, method):
+    words = (
+        rf"has no Elastiknn plugin, which the method '{method}' needs\. Install elastiknn 9\.\d+\.\d+\.N on every node"
+    )
+    with pytest.raises(PluginMissing, match=words):
+        create_index(address, new_passport(None, dim=DIM, method=method))
+    with pytest.raises(IndexNotFound, match="There is no index"):
+        open_index(address)
+
+
+NO_PLUGIN = {
+    "a mapping": "The mapper type [elastiknn_dense_float_vector] declared on field [v] does not exist. It might have",
+    "a query": "unknown query [elastiknn_nearest_neighbors]",
+    "a setting": "unknown setting [index.elastiknn] please check that any required plugins are installed",
+}
+
+
+@pytest.mark.parametrize("reason", NO_PLUGIN.values(), ids=NO_PLUGIN.keys())
+def test_a_plugin_that_has_gone(index, proxy, reason):
+    proxy.answer = failing(1, error(400, "parsing_exception", reason), "_search")
+    with pytest.raises(PluginMissing, match="has no Elastiknn plugin, which this index needs"):
+        index.search(units(1), 1)
+
+
+def test_acknowledged_documents_survive_a_power_cut():
+    what, command = elasticsearch_node.missing()
+    require(not what, what, command)
+    with elasticsearch_node.Node() as node:
+        with create_index(f"{node.url}/pictures", new_passport(None, dim=DIM, method="flat")) as index:
+            assert index.add(named(200), units(200)) == []
+            generation = index.passport.generation
+        node.kill()
+        node.start().wait()
+        with open_index(f"{node.url}/pictures") as index:
+            assert index.records() == named(200)
+            assert np.array_equal(index.vectors(), units(200))
+            assert index.passport.generation >= generation
