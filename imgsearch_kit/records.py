@@ -6,12 +6,19 @@ Pixels are ``(n, side, side, 3)`` uint8 RGB. Vectors are ``(n, dim)`` float32, C
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+from imgsearch_kit import display
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Pixels = npt.NDArray[np.uint8]
 Vectors = npt.NDArray[np.float32]
@@ -105,6 +112,24 @@ class IndexPassport:
         """The folder of the ids that have no prefix."""
         return self.roots.get("")
 
+    def rows(self) -> list[tuple[str, str]]:
+        """What the passport says, as pairs of a name and words for people."""
+        spec = self.spec
+        made_by = f"{spec.name}, {spec.dim}-d, side {spec.side}" if spec else f"unknown, {self.dim}-d"
+        return [
+            ("pictures", f"{self.count:,}, generation {self.generation}"),
+            ("extractor", made_by),
+            ("weights", spec.weights_digest if spec else "unknown"),
+            ("method", self.method),
+            *(("folder", f"{folder}{f' as {prefix}/' if prefix else ''}") for prefix, folder in self.roots.items()),
+            ("created", self.created or "unknown"),
+            ("made with", ", ".join(f"{name} {version}" for name, version in self.libraries.items()) or "unknown"),
+            ("uuid", self.uuid),
+        ]
+
+    def _repr_html_(self) -> str:
+        return display.table((), self.rows(), "Index passport")
+
     def to_json(self, *, probes: bool = True) -> dict[str, Any]:
         """The passport as plain JSON values; ``probes=False`` leaves the probe vectors out, for people."""
         spec = dataclasses.asdict(self.spec) if self.spec else None
@@ -170,7 +195,8 @@ class Results:
     """The hits of one search in rank order, and apart from them the query picture's own records.
 
     ``own`` are ids of the same picture (same id, same sha256, or cosine above 0.9999). ``ms`` holds the time taken in
-    milliseconds under "extract" and "search". ``query`` describes the query: its "id" or "path", and "sha256".
+    milliseconds under "extract" and "search". ``query`` describes the query: its "id" or "file", and "sha256".
+    ``picture`` gives the thumbnail file of an id, so that Jupyter can show the hits.
     """
 
     query: Mapping[str, Any]
@@ -179,6 +205,22 @@ class Results:
     method: str = "exact"
     note: str = ""
     ms: Mapping[str, float] = field(default_factory=dict)
+    picture: Callable[[str], Path] | None = field(default=None, repr=False, compare=False)
+
+    def _repr_html_(self) -> str:
+        name = self.query.get("id") or self.query.get("file") or "a picture"
+        drawn = [(self._uri(h.id), [f"{h.rank}. {h.label or 'no class'}", f"{h.score:.4f}", h.id]) for h in self.hits]
+        own = [(self._uri(id_), ["the query itself", id_]) for id_ in self.own]
+        note = f" ({self.note})" if self.note else ""
+        head = f"<p>{len(self.hits)} neighbours of <b>{escape(str(name))}</b>, {escape(self.method + note)}</p>"
+        return head + display.strip(own + drawn)
+
+    def _uri(self, id_: str) -> str:
+        return display.data_uri(self.picture, id_) if self.picture else ""
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A pandas table with a row a hit: rank, id, label, score and sha256."""
+        return display.dataframe(dataclasses.asdict(hit) for hit in self.hits)
 
     def to_json(self) -> dict[str, Any]:
         """The document of ``imgsearch search --json``."""

@@ -62,12 +62,12 @@ def write_json(path: Path, document: Any) -> None:
 
 def print_report(report: Any) -> None:
     """What an indexing run did, in one line, and below it what failed."""
-    names = ("added", "updated", "moved", "unchanged", "relabelled", "removed")
-    counts = {name: getattr(report, name) for name in names}
-    print(", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing to do", end="")
+    counts = report.counts()
+    vanished = counts.pop("vanished", 0)
+    print(", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing to do", end="")
     print(f" in {report.seconds:.1f} s")
-    if report.vanished:
-        print(f"{report.vanished} indexed pictures are gone from the folder; --prune removes them")
+    if vanished:
+        print(f"{vanished} indexed pictures are gone from the folder; --prune removes them")
     print_failures(report.to_json()["failed"])
 
 

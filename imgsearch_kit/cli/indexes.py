@@ -107,24 +107,13 @@ def info(address: Index = DEFAULT_INDEX, as_json: Json = False) -> None:
         records = opened.records()
         labels = sorted({record.label for record in records if record.label is not None})
         failed = [{"path": f.path, "reason": f.reason} for f in opened.failures()]
-        document = {"address": address, **opened.passport.to_json(probes=False), "labels": labels, "failed": failed}
+        passport = opened.passport
     if as_json:
-        print_json(document)
+        print_json({"address": address, **passport.to_json(probes=False), "labels": labels, "failed": failed})
         return
-    spec = document["spec"] or {}
-    rows = [
-        ("index", address),
-        ("pictures", f"{document['count']} in {len(labels)} classes, generation {document['generation']}"),
-        ("extractor", f"{spec.get('name', 'unknown')}, {document['dim']}-d, side {spec.get('side', '?')}"),
-        ("weights", spec.get("weights_digest", "unknown")),
-        ("method", document["method"]),
-        *(("folder", f"{folder}{f' as {prefix}/' if prefix else ''}") for prefix, folder in document["roots"].items()),
-        ("created", document["created"]),
-        ("made with", ", ".join(f"{name} {version}" for name, version in document["libraries"].items())),
-        ("uuid", document["uuid"]),
-    ]
+    rows = [("index", address), ("classes", str(len(labels))), *passport.rows()]
     print("\n".join(f"{name:<10} {value}" for name, value in rows))
-    print_failures(document["failed"])
+    print_failures(failed)
 
 
 @app.command()

@@ -10,6 +10,7 @@ from typing import Self
 
 import numpy as np
 
+from imgsearch_kit import display
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.records import Approx, Failure, ImageRecord, IndexPassport, Neighbours, Refused, Vectors
 
@@ -97,6 +98,9 @@ class VectorIndex(ABC):
     @abstractmethod
     def close(self) -> None:
         """Lets go of files and connections; closing twice is harmless."""
+
+    def _repr_html_(self) -> str:
+        return display.table((), [("index", self.address), *self.passport.rows()], "Index passport")
 
     def __enter__(self) -> Self:
         return self

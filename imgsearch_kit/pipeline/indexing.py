@@ -8,17 +8,21 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm.auto import tqdm
 
+from imgsearch_kit import display
 from imgsearch_kit.errors import BadQuery, IndexMismatch, UnreadableImage
 from imgsearch_kit.extractors import Extractor
 from imgsearch_kit.images import MAX_PIXELS, FoundImage, Loaded, find_images, load_many
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.pipeline.opening import prefix_of
 from imgsearch_kit.records import Failure, ImageRecord, Pixels, Vectors
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BATCH = 32
 
@@ -36,6 +40,22 @@ class IndexReport:
     vanished: int = 0
     failed: list[Failure] = field(default_factory=list)
     seconds: float = 0.0
+
+    def counts(self) -> dict[str, int]:
+        """What was done, by name, without what did not happen."""
+        names = ("added", "updated", "moved", "unchanged", "relabelled", "removed", "vanished")
+        return {name: getattr(self, name) for name in names if getattr(self, name)}
+
+    def _repr_html_(self) -> str:
+        done = display.table((), self.counts().items(), f"Indexed in {self.seconds:.1f} s")
+        if not self.failed:
+            return done
+        rows = [(failure.path, failure.reason) for failure in self.failed]
+        return done + display.table(("file", "why it was left out"), rows, f"{len(rows)} failed")
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A pandas table with a row a failed file: path, reason, size in bytes, and mtime."""
+        return display.dataframe(dataclasses.asdict(failure) for failure in self.failed)
 
     def to_json(self) -> dict[str, Any]:
         """The document of ``imgsearch index --json``."""

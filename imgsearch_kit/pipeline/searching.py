@@ -101,7 +101,8 @@ class Searcher:
         own, hits, method, note = self._apart(query, vector, k, labels, approx)
         hits = [hit for hit in hits if min_score is None or hit.score >= min_score][:k]
         ms = {"extract": (extracted - started) * 1e3, "search": (time.perf_counter() - extracted) * 1e3}
-        return Results(query, tuple(hits), tuple(own), method, note, {name: round(t, 3) for name, t in ms.items()})
+        rounded = {name: round(t, 3) for name, t in ms.items()}
+        return Results(query, tuple(hits), tuple(own), method, note, rounded, self.thumbnail)
 
     def _of_id(self, id_: str) -> tuple[dict[str, Any], Vectors]:
         record = self.record(id_)

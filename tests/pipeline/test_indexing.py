@@ -38,14 +38,9 @@ def labels_of(index):
     return {record.id: record.label for record in index.records()}
 
 
-def counts(report):
-    names = ("added", "updated", "moved", "unchanged", "relabelled", "removed", "vanished")
-    return {name: getattr(report, name) for name in names if getattr(report, name)}
-
-
 def test_ids_are_paths_and_labels_are_folder_names(folder, index, extractor):
     report = index_folder(folder, index, extractor)
-    assert counts(report) == {"added": 4}
+    assert report.counts() == {"added": 4}
     assert labels_of(index) == {"blue/c.png": "blue", "loose.png": None, "red/a.png": "red", "red/b.png": "red"}
     record = index.records(["red/a.png"])[0]
     assert (record.width, record.height, record.size) == (32, 24, (folder / "red/a.png").stat().st_size)
@@ -55,7 +50,7 @@ def test_ids_are_paths_and_labels_are_folder_names(folder, index, extractor):
 def test_a_second_run_extracts_nothing(folder, index, extractor):
     index_folder(folder, index, extractor)
     generation, extractor.calls = index.passport.generation, []
-    assert counts(index_folder(folder, index, extractor)) == {"unchanged": 4}
+    assert index_folder(folder, index, extractor).counts() == {"unchanged": 4}
     assert extractor.calls == []
     assert index.passport.generation == generation
 
@@ -64,7 +59,7 @@ def test_a_touched_file_is_unchanged_and_its_new_time_is_kept(folder, index, ext
     index_folder(folder, index, extractor)
     os.utime(folder / "red/a.png", (1_000_000_000, 1_000_000_000))
     extractor.calls = []
-    assert counts(index_folder(folder, index, extractor)) == {"unchanged": 4}
+    assert index_folder(folder, index, extractor).counts() == {"unchanged": 4}
     assert extractor.calls == []
     assert index.records(["red/a.png"])[0].mtime == 1_000_000_000
 
@@ -75,7 +70,7 @@ def test_a_renamed_file_moves_without_extraction(folder, index, extractor):
     (folder / "crimson").mkdir()
     (folder / "red/a.png").rename(folder / "crimson/z.png")
     extractor.calls = []
-    assert counts(index_folder(folder, index, extractor)) == {"moved": 1, "unchanged": 3}
+    assert index_folder(folder, index, extractor).counts() == {"moved": 1, "unchanged": 3}
     assert extractor.calls == []
     assert labels_of(index) == {"blue/c.png": "blue", "crimson/z.png": "crimson", "loose.png": None, "red/b.png": "red"}
     assert (index.vectors(["crimson/z.png"]) == vector).all()
@@ -84,13 +79,13 @@ def test_a_renamed_file_moves_without_extraction(folder, index, extractor):
 def test_a_copied_file_is_added_because_the_first_is_still_there(folder, index, extractor):
     index_folder(folder, index, extractor)
     shutil.copy(folder / "red/a.png", folder / "red/copy.png")
-    assert counts(index_folder(folder, index, extractor)) == {"added": 1, "unchanged": 4}
+    assert index_folder(folder, index, extractor).counts() == {"added": 1, "unchanged": 4}
 
 
 def test_a_changed_file_is_replaced(folder, index, extractor):
     index_folder(folder, index, extractor)
     paint(folder / "red/a.png", "blue", size=(64, 64))
-    assert counts(index_folder(folder, index, extractor)) == {"updated": 1, "unchanged": 3}
+    assert index_folder(folder, index, extractor).counts() == {"updated": 1, "unchanged": 3}
     assert index.vectors(["red/a.png"]) @ index.vectors(["blue/c.png"]).T == pytest.approx(1)
     assert index.records(["red/a.png"])[0].width == 64
 
@@ -98,9 +93,9 @@ def test_a_changed_file_is_replaced(folder, index, extractor):
 def test_a_vanished_file_is_counted_and_pruned_only_on_request(folder, index, extractor):
     index_folder(folder, index, extractor)
     (folder / "blue/c.png").unlink()
-    assert counts(index_folder(folder, index, extractor)) == {"vanished": 1, "unchanged": 3}
+    assert index_folder(folder, index, extractor).counts() == {"vanished": 1, "unchanged": 3}
     assert len(index) == 4
-    assert counts(index_folder(folder, index, extractor, prune=True)) == {"removed": 1, "unchanged": 3}
+    assert index_folder(folder, index, extractor, prune=True).counts() == {"removed": 1, "unchanged": 3}
     assert len(index) == 3
 
 
@@ -125,7 +120,7 @@ def test_bad_files_are_listed_each_run_and_the_rest_is_indexed(folder, index, ex
     paint(folder / "red/black.png", "black")  # its vector is zero
     for run in ({"added": 4}, {"unchanged": 4}):
         report = index_folder(folder, index, extractor)
-        assert counts(report) == run
+        assert report.counts() == run
         assert [f.path for f in report.failed] == ["red/black.png", "red/empty.png", "red/text.jpg"]
         assert "zero" in report.failed[0].reason
         assert index.failures() == report.failed
@@ -149,7 +144,7 @@ def test_a_second_folder_needs_a_prefix(folder, index, extractor, tmp_path):
     paint(other / "red/a.png", "yellow")
     with pytest.raises(IndexMismatch, match="--prefix NAME"):
         index_folder(other, index, extractor)
-    assert counts(index_folder(other, index, extractor, prefix="more")) == {"added": 1}
+    assert index_folder(other, index, extractor, prefix="more").counts() == {"added": 1}
     assert labels_of(index)["more/red/a.png"] == "red"
     assert index.passport.roots == {"": str(folder.resolve()), "more": str(other.resolve())}
 
@@ -162,7 +157,7 @@ def test_pruning_touches_only_its_own_prefix(folder, index, extractor, tmp_path)
     index_folder(other, index, extractor, prefix="more")
     (other / "x.png").unlink()
     (folder / "loose.png").unlink()
-    assert counts(index_folder(other, index, extractor, prefix="more", prune=True)) == {"removed": 1, "unchanged": 1}
+    assert index_folder(other, index, extractor, prefix="more", prune=True).counts() == {"removed": 1, "unchanged": 1}
     assert sorted(labels_of(index)) == ["blue/c.png", "loose.png", "more/y.png", "red/a.png", "red/b.png"]
 
 
@@ -200,7 +195,7 @@ def test_a_folder_that_moved_is_accepted_when_said_so(folder, index, extractor, 
     folder.rename(tmp_path / "new")
     with pytest.raises(IndexMismatch, match="has moved"):
         index_folder(tmp_path / "new", index, extractor)
-    assert counts(index_folder(tmp_path / "new", index, extractor, moved_root=True)) == {"unchanged": 4}
+    assert index_folder(tmp_path / "new", index, extractor, moved_root=True).counts() == {"unchanged": 4}
     assert index.passport.root == str(tmp_path / "new")
 
 
@@ -218,7 +213,7 @@ def test_new_labels_for_unchanged_files_need_no_extraction(folder, index, extrac
     index_folder(folder, index, extractor)
     extractor.calls = []
     report = index_folder(folder, index, extractor, labels={"loose.png": "meadow"})
-    assert counts(report) == {"relabelled": 1, "unchanged": 3}
+    assert report.counts() == {"relabelled": 1, "unchanged": 3}
     assert extractor.calls == []
     assert labels_of(index)["loose.png"] == "meadow"
 
@@ -235,10 +230,10 @@ def test_batches_are_committed_as_they_come_and_an_interrupted_run_carries_on(tm
 
     with pytest.raises(IndexingInterrupted, match="interrupted") as stop:
         index_folder(tmp_path / "many", index, Interrupted())
-    assert counts(stop.value.report) == {"added": BATCH}
+    assert stop.value.report.counts() == {"added": BATCH}
     assert len(index) == BATCH
     extractor = QuarterColours()
-    assert counts(index_folder(tmp_path / "many", index, extractor)) == {"added": 5, "unchanged": BATCH}
+    assert index_folder(tmp_path / "many", index, extractor).counts() == {"added": 5, "unchanged": BATCH}
     assert extractor.calls == [5]
 
 
@@ -253,7 +248,7 @@ def test_many_renames_in_one_run_keep_every_vector_with_its_picture(tmp_path, in
     for name, other in zip(names, reversed(names), strict=True):
         (root / name).rename(root / f"moved-{other}")
     extractor.calls = []
-    assert counts(index_folder(root, index, extractor)) == {"moved": len(colours)}
+    assert index_folder(root, index, extractor).counts() == {"moved": len(colours)}
     assert extractor.calls == []
     for record in index.records():
         assert record.id.startswith("moved-")
