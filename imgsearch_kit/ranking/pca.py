@@ -15,10 +15,10 @@ LEAST_VARIANCE = 1e-9  # of the first component's: below it lies rounding, which
 
 @dataclass(frozen=True)
 class Pca:
-    """What was learned: ``mean`` ``(d,)``, ``components`` ``(d, dims)`` over variance to the power, and the gallery.
+    """What was learned: ``mean`` ``(d,)``, ``components`` ``(d, dims)`` over deviation to the power, and the gallery.
 
-    Jégou and Chum, "Negative evidences and co-occurences in image retrieval: the benefit of PCA and whitening" (2012);
-    a power below 0.5 (full whitening) keeps some of the weight of the strong directions (Gordo et al. 2017).
+    Power 1 is whitening: Jégou and Chum, "Negative evidences and co-occurences in image retrieval: the benefit of PCA
+    and whitening" (2012). Power 0 only turns the axes; between them the strong directions keep some of their weight.
     """
 
     mean: Floats
@@ -44,7 +44,7 @@ class Pca:
             raise BadQuery(f"PCA to {dims} dimensions: these {n} vectors of {d} vary in {there} only. Ask for fewer.")
         vectors = vectors[:, :dims]
         vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(dims)])
-        components = vectors / variances[:dims] ** power
+        components = vectors / variances[:dims] ** (power / 2)
         return cls(mean, components, _project(gallery, mean, components))
 
     def project(self, vectors: Vectors) -> Vectors:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csc_array, csr_array, vstack
 
-from imgsearch_kit.ranking.asking import Asked, Ints, Scores, blocks_of_itself, first
+from imgsearch_kit.ranking.asking import Asked, Floats, Ints, Scores, blocks_of_itself, first
 from imgsearch_kit.records import Vectors
 
 
@@ -55,7 +56,8 @@ class Reciprocal:
         cosines = asked.scores()
         encoded = self._encode(cosines, asked.own)
         queries = self._average(encoded, self.encoded, *first(cosines, self.k1))
-        jaccard = np.stack([self._jaccard(queries[[row]]) for row in range(len(cosines))])
+        bounds = [slice(*ends) for ends in itertools.pairwise(queries.indptr)]
+        jaccard = np.stack([self._jaccard(queries.indices[row], queries.data[row]) for row in bounds])
         scores = 1 - (1 - self.weight) * jaccard - self.weight * np.where(np.isfinite(cosines), 1 - cosines, 0)
         scores[asked.own.nonzero()] = -np.inf
         return scores.astype(np.float32)
@@ -85,12 +87,12 @@ class Reciprocal:
         counts = 1 + np.asarray(near.sum(axis=1))
         return csr_array((encoded + near.astype(np.float64) @ gallery).multiply(1 / counts[:, None]))
 
-    def _jaccard(self, query: csr_array) -> npt.NDArray[np.float64]:
+    def _jaccard(self, columns: Ints, weights: Floats) -> Floats:
         """The Jaccard distance of one query's weights to each gallery row's, ``(n,)``; only shared columns are read."""
-        starts = self.expanded.indptr[query.indices]
-        lengths = self.expanded.indptr[query.indices + 1] - starts
+        starts = self.expanded.indptr[columns]
+        lengths = self.expanded.indptr[columns + 1] - starts
         entries = np.repeat(starts - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
-        smaller = np.minimum(self.expanded.data[entries], np.repeat(query.data, lengths))
+        smaller = np.minimum(self.expanded.data[entries], np.repeat(weights, lengths))
         shared = np.bincount(self.expanded.indices[entries], smaller, self.expanded.shape[0])
         return 1 - shared / (2 - shared)
 

@@ -12,7 +12,7 @@ FORMS = "pca:DIMS[:POWER], dba:N:ALPHA, qe:N:ALPHA, krecip:K1:K2:LAMBDA"
 
 @dataclass(frozen=True, slots=True)
 class PcaStep:
-    """``pca:DIMS:POWER``; without a power, 0: plain PCA."""
+    """``pca:DIMS:POWER``: components divided by their standard deviation to the power; 0, plain PCA, if left out."""
 
     dims: int
     power: float = 0.0

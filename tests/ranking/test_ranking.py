@@ -60,13 +60,16 @@ def test_a_misspelt_spec_is_refused(spec, message):
 # PCA
 
 
-@pytest.mark.parametrize("power", [0, 0.25, 0.5])
+@pytest.mark.parametrize("power", [0, 0.5, 1])
 def test_pca_equals_a_singular_value_decomposition(power):
     gallery, queries = clustered(), clustered(20, seed=1)
     mean = gallery.mean(axis=0)
     _, singular, directions = np.linalg.svd(gallery - mean, full_matrices=False)
-    scale = (singular[:5] ** 2 / N) ** power
-    plain = unit((queries - mean) @ directions[:5].T / scale) @ unit((gallery - mean) @ directions[:5].T / scale).T
+    deviation = singular[:5] / np.sqrt(N)
+    plain = (
+        unit((queries - mean) @ directions[:5].T / deviation**power)
+        @ unit((gallery - mean) @ directions[:5].T / deviation**power).T
+    )
     np.testing.assert_allclose(Ranking(f"pca:5:{power}", gallery).scores(queries), plain, atol=1e-5)
 
 
