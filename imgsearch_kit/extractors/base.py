@@ -27,7 +27,10 @@ class Extractor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A named way to make vectors: which network, read at which layer, pooled how, fed with which pixels."""
+    """A named way to make vectors: which network, read at which layer, pooled how, fed with which pixels.
+
+    ``scales`` are further input sides: the pixels are resized to each as well, and the unit vectors joined.
+    """
 
     network: str
     layer: str
@@ -35,6 +38,7 @@ class Preset:
     dim: int
     side: int = 224
     resampling: str = "bilinear"
+    scales: tuple[int, ...] = ()
 
 
 DEFAULT_PRESET = "vgg16-rmac"
@@ -45,6 +49,7 @@ PRESETS = {
     "vgg16-spoc": Preset("vgg16-conv", "block5_conv3", "spoc", 512),
     "vgg16-mac": Preset("vgg16-conv", "block5_conv3", "mac", 512),
     "vgg16-gem": Preset("vgg16-conv", "block5_conv3", "gem", 512),
+    "vgg16-rmac-ms": Preset("vgg16-conv", "block5_conv3", "rmac", 1024, side=320, scales=(224,)),
 }
 
 

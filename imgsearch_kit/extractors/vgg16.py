@@ -49,10 +49,23 @@ def forward(tensors: Tensors, presets: Sequence[Preset]) -> Callable[[tf.Tensor]
     weights = {layer: tuple(tf.constant(tensor) for tensor in pair) for layer, pair in tensors.items()}
 
     def run(pixels: tf.Tensor) -> list[tf.Tensor]:
-        maps = convolve(tf.cast(pixels, tf.float32)[..., ::-1] - tf.constant(BGR_MEANS), weights)
-        return [POOLINGS[p.pooling](maps) if p.pooling in POOLINGS else fc1(maps, weights) for p in presets]
+        images = tf.cast(pixels, tf.float32)[..., ::-1] - tf.constant(BGR_MEANS)
+        maps = {0: convolve(images, weights)}
+        for side in sorted({side for preset in presets for side in preset.scales}):
+            maps[side] = convolve(tf.image.resize(images, (side, side), antialias=True), weights)
+        return [_vector(preset, maps, weights) for preset in presets]
 
     return run
+
+
+def _vector(preset: Preset, maps: Mapping[int, tf.Tensor], weights: Mapping[str, tuple[tf.Tensor, ...]]) -> tf.Tensor:
+    """What a preset reads from the maps by input side (0 for the pictures as they came), each side of equal weight."""
+    import tensorflow as tf
+
+    if preset.pooling not in POOLINGS:
+        return fc1(maps[0], weights)
+    parts = [POOLINGS[preset.pooling](maps[side]) for side in (0, *preset.scales)]
+    return parts[0] if len(parts) == 1 else tf.concat([tf.math.l2_normalize(part, axis=1) for part in parts], axis=1)
 
 
 def convolve(images: tf.Tensor, weights: Mapping[str, tuple[tf.Tensor, ...]]) -> tf.Tensor:

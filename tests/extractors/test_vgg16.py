@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.extractors import PRESETS, load_extractor, load_extractors, probe_pixels, vgg16, weight_files
@@ -123,6 +124,21 @@ def test_a_larger_side_makes_a_larger_map(conv_weights):
     near = np.einsum("nd,nd->n", unit(at_320.numpy()), unit(at_224.numpy()))
     assert near.min() > 0.8  # the same pictures, nearer to themselves than to each other
     assert near.min() > unit(at_320.numpy())[0] @ unit(at_224.numpy())[1]
+
+
+def test_two_scales_are_two_vectors_of_equal_weight(joint, conv_weights):
+    both = load_extractor("vgg16-rmac-ms", conv_weights)
+    picture = probe_pixels(320)
+    vectors = both.extract(picture)
+    assert (both.spec.dim, both.spec.side, vectors.shape) == (1024, 320, (2, 1024))
+    np.testing.assert_allclose(np.linalg.norm(vectors[:, :512], axis=1), np.sqrt(0.5), atol=1e-5)
+    np.testing.assert_allclose(both.extract(picture[:1]), vectors[:1], atol=1e-5)
+    tensors = weight_files.read(conv_weights, vgg16.NETWORKS["vgg16-conv"])
+    (large,) = vgg16.forward(tensors, [dataclasses.replace(PRESETS["vgg16-rmac"], side=320)])(picture)
+    np.testing.assert_allclose(unit(vectors[:, :512]), unit(large.numpy()), atol=1e-4)
+    small = np.stack([Image.fromarray(each).resize((224, 224), Image.Resampling.BILINEAR) for each in picture])
+    same = np.einsum("nd,nd->n", unit(vectors[:, 512:]), joint.extract(small)["vgg16-rmac"])
+    assert same.min() > 0.999  # TensorFlow's antialiased resizing is near Pillow's, not equal to it
 
 
 def test_weights_that_give_nothing_are_noticed(tmp_path):
