@@ -5,6 +5,7 @@ The only module that imports ``elasticsearch``.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import time
@@ -35,6 +36,7 @@ TIMEOUTS = 2  # how often a request that got no answer in time is sent again
 MAJORS = (8, 9)
 CLIENT = ".".join(map(str, elasticsearch.VERSION))
 BASE64_FROM = (9, 3)
+logging.getLogger("elastic_transport").setLevel(logging.ERROR)  # its warnings tell what the errors here say
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,199}")
 
 
