@@ -36,8 +36,11 @@ watch('value', () => {
 });
 element.addEventListener('click', (event) => {
   const again = event.target.closest('[data-again]');
-  if (again) trigger('select', {id: again.dataset.again});
   if (again || event.target === dialog() || event.target.closest('[data-close]')) dialog().close();
+  if (again) {
+    trigger('select', {id: again.dataset.again});
+    document.querySelector('#columns').scrollIntoView();  // closing went back to the hit
+  }
 });"""
 
 
@@ -75,7 +78,8 @@ class SearchTab:
         for record in self.searcher.index.records():
             first.setdefault(record.label, record.id)
         ids = sorted(first.values())
-        return ids[:: max(1, len(ids) // EXAMPLES)][:EXAMPLES]
+        count = min(EXAMPLES, len(ids))
+        return [ids[i * len(ids) // count] for i in range(count)]
 
     def picture(self, upload: dict[str, Any] | None, k: int, labels: list[str], shown: Shown) -> tuple[Any, ...]:
         """A picture was dropped, pasted or uploaded, or taken away."""

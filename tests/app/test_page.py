@@ -101,10 +101,11 @@ def test_a_pasted_picture_is_searched_for(visit, served, upload):
 
 
 def test_a_hit_shows_its_details_and_can_be_searched_with(visit, served, upload, searcher):
-    page = visit(served)
+    page = visit(served, viewport={"width": 1280, "height": 300})
     choose(page, upload("mine.png", BETWEEN_2_AND_3))
     wait_for_first(page, "red/02.png")
     page.locator('#hits [data-id="red/05.png"]').click()
+    assert page.evaluate("scrollY") > 0
     dialog = page.get_by_role("dialog")
     dialog.wait_for()
     facts = dialog.inner_text()
@@ -118,6 +119,7 @@ def test_a_hit_shows_its_details_and_can_be_searched_with(visit, served, upload,
     page.wait_for_function("() => document.querySelector('dialog img').naturalWidth > 0")
 
     dialog.get_by_role("button", name="Search with this one").click()
+    page.wait_for_function("() => document.querySelector('#query').getBoundingClientRect().top > -1")
     wait_for_first(page, "red/06.png")  # at an angle the tangent makes smaller than the one to number 4
     assert hits(page)[:4] == ["red/06.png", "red/04.png", "red/07.png", "red/03.png"]
     assert dialog.count() == 0
