@@ -68,6 +68,18 @@ def create_index(address: str, passport: IndexPassport) -> VectorIndex:
     return LocalIndex.in_memory(passport) if kind == "memory" else LocalIndex.create(path, passport)
 
 
+def rebuild_index(address: str, passport: IndexPassport) -> VectorIndex:
+    """A new, empty index to be filled and then ``publish``-ed; on a server, what is at the address serves until then.
+
+    :raises IndexMismatch: when something is there already and the address is not on a server.
+    """
+    if _parse(address)[0] != "http":
+        return create_index(address, passport)
+    from imgsearch_kit.index.elastic import rebuild_elastic
+
+    return rebuild_elastic(address, passport)
+
+
 def new_passport(
     spec: ExtractorSpec | None,
     *,

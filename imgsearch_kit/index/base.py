@@ -91,6 +91,12 @@ class VectorIndex(ABC):
     def flush(self) -> None:
         """Makes everything added so far searchable."""
 
+    def publish(self, count: int) -> None:  # noqa: B027 (most indexes are in their place from the start)
+        """Makes the address stand for this index, where ``rebuild_index`` has let another one serve meanwhile.
+
+        :raises IndexMismatch: when there are not ``count`` records, or some are not found; the other one serves on.
+        """
+
     @abstractmethod
     def __len__(self) -> int:
         """The number of records."""

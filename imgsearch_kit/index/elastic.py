@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -110,15 +111,12 @@ def _writing(name: str) -> str:
     return f"{name}-write"
 
 
-def _family(server: Server) -> dict[str, Json]:
-    """The indexes that were made for an address, each with its aliases."""
-    kept = "*.aliases,*.mappings._meta.imgsearch.format"
-    found = server.request("GET", f"/{server.name}-*", filter_path=kept)
-    return {
-        name: index["aliases"]
-        for name, index in found.items()
-        if "mappings" in index and _writing(name) in index["aliases"]
-    }
+def _family(server: Server) -> dict[str, list[str]]:
+    """The indexes that were made for an address, and those of no other, each with its aliases."""
+    made = re.compile(re.escape(server.name) + "-[0-9a-f]{8}")
+    found = server.request("GET", f"/{server.name}-*", filter_path="*.aliases")
+    aliases = {name: list(index["aliases"]) for name, index in found.items() if made.fullmatch(name)}
+    return {name: known for name, known in aliases.items() if _writing(name) in known}
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, IndexNotFound
-from imgsearch_kit.index import create_index, index_file, open_index
+from imgsearch_kit.index import index_file, open_index, rebuild_index
 from imgsearch_kit.index.archive import write_archive
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.records import ImageRecord, Refused, Vectors
@@ -40,16 +40,17 @@ class CopyReport:
 def copy(source: str, target: str, *, method: str = "exact", progress: bool | None = None) -> CopyReport:
     """Copies records, vectors, failures and passport (under a new uuid), checks them, and reports what arrived.
 
-    A copy that is interrupted leaves nothing at a target that is a file.
+    A copy that is interrupted leaves nothing at ``target``. An index on a server may be copied to its own address, to
+    get another method: the old one serves until the new one is whole, and is then deleted.
 
     :raises IndexNotFound: when nothing is at ``source``.
     :raises IndexMismatch: when something is at ``target`` already.
     :raises IndexDamaged: when what arrived differs from what was sent.
     """
     report = CopyReport()
-    with open_index(source) as origin, _staged(target) as address:
+    with open_index(source) as origin, _staged(source, target) as address:
         passport = dataclasses.replace(origin.passport, uuid=str(uuid.uuid4()), generation=0, count=0, method=method)
-        with create_index(address, passport) as made:
+        with rebuild_index(address, passport) as made:
             disable = None if progress is None else not progress
             with tqdm(total=len(origin), unit="img", desc="copying", disable=disable) as bar:
                 for records, vectors in batches(origin):
@@ -59,6 +60,7 @@ def copy(source: str, target: str, *, method: str = "exact", progress: bool | No
             made.flush()
             report.copied = len(made)
             _verify(origin, made, report)
+            made.publish(report.copied)
     return report
 
 
@@ -71,15 +73,18 @@ def batches(index: VectorIndex) -> Iterator[tuple[list[ImageRecord], Vectors]]:
 
 
 @contextmanager
-def _staged(target: str) -> Iterator[str]:
+def _staged(source: str, target: str) -> Iterator[str]:
     """The address to write to; an index that is a file takes its real name only once it is whole."""
+    file = index_file(target)
     try:
         open_index(target).close()
     except IndexNotFound:
         pass
     else:
+        if source == target and file is None:
+            yield target
+            return
         raise IndexMismatch(f"There is an index at {target} already. Copy to another address, or remove it first.")
-    file = index_file(target)
     if file is None:
         yield target
         return

@@ -320,6 +320,19 @@ def test_an_interrupted_rebuild_leaves_the_old_index_serving_and_no_remains(serv
     second.close()
 
 
+def test_a_rebuild_leaves_the_indexes_of_other_addresses_alone(server, make):
+    old = filled(make(server, "flat", dim=16), 5)
+    passport = new_passport(None, dim=16, method="flat")
+    for other in (f"{old.address}-2", f"{old.address}-00000000"):
+        create_index(other, passport).close()
+        elastic.rebuild_elastic(other, passport).close()
+    with elastic.rebuild_elastic(old.address, passport) as new:
+        new.publish(0)
+        for other in (f"{old.address}-2", f"{old.address}-00000000"):
+            with open_index(other) as untouched:
+                assert sorted(names(server, untouched).values()) == [False, True]
+
+
 def test_a_rebuild_that_does_not_find_its_own_pictures_is_not_published(server, make, monkeypatch):
     old = filled(make(server, "flat", dim=16), 5)
     new = elastic.rebuild_elastic(old.address, new_passport(None, dim=16, method="flat"))
@@ -456,3 +469,24 @@ def test_copies_go_from_anywhere_to_anywhere(server, make, tmp_path):
     remove_from_server(there)
     with pytest.raises(IndexNotFound, match="There is no index"):
         open_index(there)
+
+
+def test_copying_an_index_to_its_own_address_gives_it_another_method(server, make):
+    index = filled(make(server, "flat", dim=16), 120)
+    with open_index(index.address) as reader:
+        assert copy(index.address, index.address, method="hnsw:no-exact", progress=False).copied == 120
+        assert reader.search(clustered(1, 16), 1, approx=Approx()).method.startswith("hnsw")
+        assert reader.records() == labelled(120)
+    assert list(names(server, index).values()) == [True]  # the old one is gone
+
+
+def test_a_copy_that_breaks_off_leaves_the_index_serving(server, make, monkeypatch):
+    index = filled(make(server, "flat", dim=16), 120)
+    monkeypatch.setattr(elastic.ElasticIndex, "set_failures", lambda *args: 1 / 0)
+    for target in (index.address, f"{index.address}-2"):
+        with pytest.raises(ZeroDivisionError, match="division by zero"):
+            copy(index.address, target, progress=False, method="hnsw")
+    with open_index(index.address) as reader:
+        assert (len(reader), reader.passport.method) == (120, "flat")
+    with pytest.raises(IndexNotFound, match="There is no index"):
+        open_index(f"{index.address}-2")
