@@ -53,7 +53,7 @@ def create_elastic(address: str, passport: IndexPassport) -> ElasticIndex:
             return _created(server, passport, method, serving=True)
         raise IndexMismatch(
             f"There is an index at {server.address} already, with {len(found)} records. "
-            "Open it, give another address, or delete it."
+            "Open it, delete it, or give another address."
         )
 
 
