@@ -21,7 +21,8 @@ from imgsearch_kit.index.segments import merge as merge_segments
 from imgsearch_kit.index.segments import segments
 from imgsearch_kit.records import Approx, Neighbours, Vectors
 
-CANDIDATES = (20, 50, 100, 200, 500, 1000, 2000, 5000)
+HASHED = (20, 50, 100, 200, 500, 1000, 2000, 5000)  # numbers of candidates to try
+NATIVE = (20, 50, 100, 200, 500)
 PROBES = {"l2-lsh": (0, 1, 3)}
 WARM_UP = 10  # queries of each setting before the clock counts
 
@@ -70,19 +71,8 @@ class RecallReport:
     segments: int | None
     passport: dict[str, Any]
 
-    def front(self) -> list[Measured]:
-        """The approximate settings that no other one beats in both recall and median time, fastest first."""
-        rows = sorted(self.rows[1:], key=lambda row: (row.p50, -row.loss.recall[0]))
-        best, kept = -math.inf, []
-        for row in rows:
-            if row.loss.recall[0] > best:
-                best = row.loss.recall[0]
-                kept.append(row)
-        return kept
-
     def to_json(self) -> dict[str, Any]:
         """The document of ``imgsearch recall --json``; times are in milliseconds."""
-        front = [self.rows.index(row) for row in self.front()]
         return {
             "k": self.k,
             "queries": self.queries,
@@ -90,7 +80,6 @@ class RecallReport:
             "gallery": self.gallery,
             "segments": self.segments,
             "rows": [row.to_json() for row in self.rows],
-            "front": front,
             "passport": self.passport,
         }
 
@@ -180,7 +169,7 @@ def default_grid(method: str, n: int) -> list[Approx]:
     name = method.partition(":")[0]
     if name in ("exact", "flat"):
         return []
-    counts = [count for count in CANDIDATES if count < n] or [n]
+    counts = [count for count in (HASHED if name.endswith("-lsh") else NATIVE) if count < n] or [n]
     return [Approx(count, probes) for probes in PROBES.get(name, (None,)) for count in counts]
 
 

@@ -29,7 +29,7 @@ CANDIDATES = (20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 1500, 2000, 30
 PROBES = {"l2-lsh": (0, 3)}
 SURE = 1.645  # standard errors that a prediction must lie above the wanted recall: 95 % one-sided
 # Nanoseconds of one core as timed on the plugin; only their ratios matter: they say which setting is tried first.
-NS_MULTIPLY, NS_POSTING, NS_DOCUMENT = 0.6, 6.0, 1.5
+NS_MULTIPLY, NS_POSTING, NS_DOCUMENT = 1.0, 3.0, 2.0
 
 Grid = Mapping[str, Sequence[Mapping[str, int]]]
 
