@@ -92,10 +92,12 @@ class Tuning:
 
     def lines(self) -> list[str]:
         """The proposals as a table for people, and what to type."""
-        head = ["method", "candidates", "probes", f"recall@{self.k} predicted", "measured", "p50 ms", "exact p50 ms"]
+        head = ["method", "candidates", "probes", f"recall@{self.k} predicted"]
+        if any(proposal.measured for proposal in self.proposals):
+            head += ["measured", "p50 ms", "exact p50 ms"]
         of = "" if self.sampled == self.gallery else f"{self.sampled} of "
         lines = [
-            *table([head, *map(_cells, self.proposals)]),
+            *table([head, *(_cells(proposal)[: len(head)] for proposal in self.proposals)]),
             "",
             f"{self.simulated} settings simulated: {self.queries} queries against {of}{self.gallery} pictures.",
         ]
@@ -105,6 +107,8 @@ class Tuning:
                 f"None reaches a recall of {self.wanted}. Search exactly, or allow more loss: --recall",
             ]
         wish = f"--approx --candidates {self.best.setting.candidates}"
+        if self.best.setting.probes:
+            wish += f" --probes {self.best.setting.probes}"
         return [*lines, f"Proposed: an index with --method {self.best.method}, searched with {wish}"]
 
 

@@ -12,8 +12,10 @@ import pytest
 
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.evaluation.lsh import METHODS
+from imgsearch_kit.evaluation.recall import Loss
 from imgsearch_kit.index import create_index, new_passport
 from imgsearch_kit.pipeline import tuning
+from imgsearch_kit.pipeline.measuring import Measured
 from imgsearch_kit.pipeline.tuning import Proposal, Tuning, parameter_grid, propose, verify
 from imgsearch_kit.records import Approx, ImageRecord
 
@@ -106,11 +108,26 @@ def test_too_few_pictures_are_refused():
 
 
 def test_the_lines_say_what_to_type():
-    proposal = Proposal("permutation-lsh:k=64", Approx(200), 0.97, 1.5)
+    proposal = Proposal("l2-lsh:L=50,k=3,w=1", Approx(200, 3), 0.97, 1.5)
     lines = Tuning(0.95, 10, 200, 9000, 9000, 69, (proposal,)).lines()
-    assert "--method permutation-lsh:k=64" in lines[-1]
-    assert "--approx --candidates 200" in lines[-1]
-    assert "0.970" in lines[1]
+    assert lines[-1].endswith("--method l2-lsh:L=50,k=3,w=1, searched with --approx --candidates 200 --probes 3")
+    assert lines[0].endswith("recall@10 predicted")  # no columns for what was not measured
+    assert lines[1].endswith("0.970")
+
+
+def test_verified_proposals_show_predicted_beside_measured():
+    def row(method, recall, p50):
+        triple = (recall, recall, recall)
+        return Measured(method, None, Loss(triple, triple, (0, 0, 0), 0, 0), p50, p50, predicted=0.97)
+
+    sure, fast, poor = (
+        Proposal(name, Approx(200), 0.97, work, row(name, recall, p50), row("exact", 1.0, 9.5))
+        for name, work, recall, p50 in (("sure", 1, 0.96, 2.5), ("fast", 2, 0.951, 1.25), ("poor", 0.5, 0.90, 1.0))
+    )
+    found = Tuning(0.95, 10, 200, 9000, 9000, 69, (poor, sure, fast))
+    assert found.best == fast  # by the time measured, among those that measured up
+    assert found.lines()[0].endswith("exact p50 ms")
+    assert found.lines()[3].split() == ["fast", "200", "0.970", "0.951", "1.2", "9.5"]
 
 
 def test_the_document_is_json(gallery):
