@@ -95,7 +95,7 @@ class Projection:
     def lines(self) -> list[str]:
         """How far to trust the map, in words; they stand on every map."""
         figures = self.to_json()
-        lines = [f"{figures['pictures']} pictures laid out by {self.method.upper()}, seed {self.seed}"]
+        lines = [f"{figures['pictures']:,} pictures laid out by {self.method.upper()}, seed {self.seed}"]
         if figures["trustworthiness"] is None:
             return [*lines, "too few pictures to say how far to trust it"]
         return [

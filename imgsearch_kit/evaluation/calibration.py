@@ -59,15 +59,12 @@ class Calibration:
 
     def to_json(self) -> dict[str, Any]:
         """The calibration as plain JSON values, for ``from_json``."""
-        plain = dataclasses.asdict(self)
-        return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in plain.items()}
+        return _plain(self)
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Calibration:
         """The calibration that ``to_json`` wrote; further keys are ignored."""
-        values: dict[str, Any] = {f.name: plain[f.name] for f in dataclasses.fields(cls) if f.name in plain}
-        arrays = {name: np.asarray(value) for name, value in values.items() if isinstance(value, list)}
-        return cls(**(values | arrays))
+        return cls(**_arrays(cls, plain))
 
     def lines(self) -> list[str]:
         """The calibration as lines for a terminal."""
@@ -83,7 +80,7 @@ class Calibration:
 
 
 def calibrate(
-    cosines: Floats,
+    cosines: npt.NDArray[np.floating],
     same: Bools,
     *,
     weights: Floats | None = None,
@@ -168,13 +165,23 @@ class Reliability:
     error: float
 
     def to_json(self) -> dict[str, Any]:
-        """The numbers as plain JSON values."""
-        plain = dataclasses.asdict(self)
-        return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in plain.items()}
+        """The numbers as plain JSON values, for ``from_json``."""
+        return _plain(self)
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> Reliability:
+        """What ``to_json`` wrote; further keys are ignored."""
+        return cls(**_arrays(cls, plain))
 
 
 def reliability(
-    calibration: Calibration, cosines: Floats, same: Bools, *, bins: int = 10, resamples: int = RESAMPLES, seed: int = 0
+    calibration: Calibration,
+    cosines: npt.NDArray[np.floating],
+    same: Bools,
+    *,
+    bins: int = 10,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> Reliability:
     """How well a calibration holds on other hits: ``bins`` bins of equal width in [0, 1], empty ones left out.
 
@@ -197,3 +204,15 @@ def reliability(
     low, high = np.nanquantile(shares, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     error = float(np.abs(predicted - observed) @ counts / counts.sum())
     return Reliability(predicted, observed, low, high, counts, error)
+
+
+def _plain(record: Calibration | Reliability) -> dict[str, Any]:
+    """A record's fields with arrays as lists."""
+    fields = dataclasses.asdict(record)
+    return {name: v.tolist() if isinstance(v, np.ndarray) else v for name, v in fields.items()}
+
+
+def _arrays(kind: type[Calibration | Reliability], plain: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a record from plain values, lists as arrays."""
+    fields = {f.name: plain[f.name] for f in dataclasses.fields(kind) if f.name in plain}
+    return {name: np.asarray(value) if isinstance(value, list) else value for name, value in fields.items()}

@@ -1,0 +1,91 @@
+"""An index to what its scores mean and whether it is sound."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.evaluation.calibration import Calibration, Reliability, calibrate, reliability
+from imgsearch_kit.evaluation.health import NEAR, Health, examine
+from imgsearch_kit.evaluation.neighbours import Bools, leave_one_out
+from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.pipeline.artefacts import artefact
+from imgsearch_kit.records import Vectors
+
+
+def health(index: VectorIndex, *, k: int = 10, near: float = NEAR) -> Health:
+    """Duplicates, hubs and orphans, and suspected labels of an index, with what each does to P@k.
+
+    :raises BadQuery: when the index is empty, or ``k`` or ``near`` is out of range.
+    """
+    records = index.records()
+    labels, hashes = [record.label for record in records], [record.sha256 for record in records]
+    return examine([record.id for record in records], index.vectors(), labels, hashes, k=k, near=near)
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """A calibration learned from all labelled pictures, and how one learned from half of them holds on the others."""
+
+    calibration: Calibration
+    held_out: Reliability
+
+    def to_json(self) -> dict[str, Any]:
+        """Both as plain JSON values."""
+        return {"calibration": self.calibration.to_json(), "held_out": self.held_out.to_json()}
+
+    @classmethod
+    def from_json(cls, plain: dict[str, Any]) -> Calibrated:
+        """What ``to_json`` wrote."""
+        return cls(Calibration.from_json(plain["calibration"]), Reliability.from_json(plain["held_out"]))
+
+    def lines(self) -> list[str]:
+        """The calibration as lines for a terminal, with its expected error."""
+        error = f"Learned from half of the pictures, it is off by {self.held_out.error:.3f} on average on the others."
+        return [*self.calibration.lines(), error]
+
+
+def calibration(index: VectorIndex, *, k: int = 10, seed: int = 0) -> Calibrated:
+    """What the cosines of an index mean, learned leave-one-out from the first ``k`` hits of its labelled pictures.
+
+    A picture's copies (same sha256) are not among its hits, as in a search. The result is kept in the cache.
+
+    :raises BadQuery: when fewer than four pictures have a label.
+    """
+    return artefact(
+        index.passport,
+        "calibration.json",
+        {"k": k, "seed": seed},
+        lambda: _calibration(index, k, seed),
+        lambda made, path: path.write_text(json.dumps(made.to_json()), encoding="utf-8"),
+        lambda path: Calibrated.from_json(json.loads(path.read_text(encoding="utf-8"))),
+    )
+
+
+def _calibration(index: VectorIndex, k: int, seed: int) -> Calibrated:
+    records = index.records()
+    labelled = np.flatnonzero([record.label is not None for record in records])
+    if len(labelled) < 4:
+        raise BadQuery(
+            f"{len(labelled)} of {len(records)} pictures have a label; at least 4 are needed to learn what a score "
+            "means. Labels are folder names; `imgsearch label CSV` sets them."
+        )
+    vectors = index.vectors()[labelled]
+    classes = np.unique([str(records[row].label) for row in labelled], return_inverse=True)[1]
+    files = np.unique([records[row].sha256 or f"row {row}" for row in labelled], return_inverse=True)[1]
+
+    def hits(rows: npt.NDArray[np.int64]) -> tuple[Vectors, Bools]:
+        nearest = leave_one_out(vectors[rows], k, files[rows])
+        return nearest.cosines, classes[rows][nearest.rows] == classes[rows][:, None]
+
+    shuffled = np.random.default_rng(seed).permutation(len(labelled))
+    half, other = np.sort(shuffled[::2]), np.sort(shuffled[1::2])  # neither sees the other's pictures
+    learned = calibrate(*hits(half), seed=seed)
+    return Calibrated(
+        calibrate(*hits(np.arange(len(labelled))), seed=seed), reliability(learned, *hits(other), seed=seed)
+    )

@@ -1,0 +1,172 @@
+"""The map as one HTML file that opens anywhere: no server, no network, names shown as text whatever they contain."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from imgsearch_kit.errors import MissingExtra
+from imgsearch_kit.plots.figure import colours
+
+MARKERS = ("circle", "square", "triangle", "diamond", "inverted_triangle", "hex")
+NO_PICTURE = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="  # one clear pixel
+
+# A tooltip lies in a shadow root, where the page's style sheet does not reach.
+TOOLTIP = """
+<div style="max-width: 220px; overflow-wrap: anywhere">
+  <img src="@thumbnail" alt="" style="display: block; width: 128px; height: 128px; object-fit: contain; margin: auto">
+  <div style="font-weight: bold">@label</div>
+  <div>@id</div>
+</div>
+"""
+
+PAGE = Template("""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline';
+ style-src 'unsafe-inline'; img-src data: file: 'self'; font-src data:">
+<title>$title</title>
+<style>$style</style>
+</head>
+<body>
+<header><h1>$title</h1><p>$notes</p></header>
+<main>
+<div id="plot" role="img" aria-label="$alt"></div>
+<aside>
+<section>
+<label for="search">Search by class or file name</label>
+<input id="search" type="search" autocomplete="off">
+<output id="found" class="count"></output>
+</section>
+<section id="classes">
+<h2>Classes</h2>
+<div><button id="all" type="button">Show all</button> <button id="none" type="button">Hide all</button></div>
+<div class="scroll"><ul id="legend"></ul></div>
+</section>
+<section id="selection" aria-live="polite">
+<h2 id="selected">Nothing selected</h2>
+<p id="hint" class="hint">Click a picture to see its true neighbours, whatever the map says; draw around some with the
+lasso tool to list them.</p>
+<div><button id="download" type="button" hidden>Download CSV</button></div>
+<div class="scroll"><table><tbody id="rows"></tbody></table><p id="more" class="hint"></p></div>
+</section>
+</aside>
+</main>
+<script type="application/json" id="data">$data</script>
+<script type="application/json" id="figure">$figure</script>
+$bokeh
+<script>$script</script>
+</body>
+</html>
+""")
+
+
+def map_page(
+    positions: npt.NDArray[np.float32],
+    ids: Sequence[str],
+    labels: Sequence[str | None],
+    thumbnails: Sequence[str | None],
+    neighbours: npt.NDArray[np.int64],
+    cosines: npt.NDArray[np.float32],
+    *,
+    title: str = "Map of pictures",
+    notes: Sequence[str] = (),
+) -> str:
+    """The page, as HTML: the map, a panel to hide classes, search and list, and lines to a picture's true neighbours.
+
+    ``positions`` is ``(n, 2)``. Each of ``thumbnails`` is the source of a picture (a data address, or one relative to
+    the page) or None. ``neighbours`` ``(n, k)`` are the rows of each picture's nearest in rank order, -1 for none, with
+    their ``cosines`` ``(n, k)``. ``notes`` say how far the map can be trusted.
+
+    :raises MissingExtra: when bokeh is not installed.
+    """
+    try:
+        from bokeh.resources import Resources
+    except ImportError as error:
+        raise MissingExtra("bokeh", "notebooks") from error
+    names = sorted({label for label in labels if label is not None})
+    shown: list[str | None] = [*names, None] if None in labels else [*names]
+    number = {name: i for i, name in enumerate(shown)}
+    class_of = [number[label] for label in labels]
+    shades = [*colours(len(names)), "#8a8a8a"]
+    counts = np.bincount(np.array(class_of, np.int64), minlength=len(number)).tolist()
+    data = {
+        "classes": [
+            {"name": name or "no label", "colour": shades[i], "count": counts[i]} for name, i in number.items()
+        ],
+        "classOf": class_of,
+        "neighbours": [[row for row in rows if row >= 0] for rows in neighbours.tolist()],
+        "cosines": [[round(c, 4) for c in row if c == c] for row in cosines.tolist()],
+    }
+    columns = {
+        "x": positions[:, 0],
+        "y": positions[:, 1],
+        "id": list(ids),
+        "label": [label or "" for label in labels],
+        "thumbnail": [source or NO_PICTURE for source in thumbnails],
+        "colour": [shades[c] for c in class_of],
+        "marker": [MARKERS[c % len(MARKERS)] for c in class_of],
+        "alpha": np.full(len(ids), 0.8, np.float32),
+    }
+    beside = Path(__file__)
+    return PAGE.substitute(
+        title=html.escape(title),
+        notes=html.escape("; ".join(notes)),
+        alt=html.escape(f"Map of {len(ids)} pictures in {len(names)} classes. {'; '.join(notes)}"),
+        style=beside.with_name("map.css").read_text(encoding="utf-8"),
+        script=beside.with_name("map.js").read_text(encoding="utf-8"),
+        data=_json(data),
+        figure=_json(_figure(columns)),
+        bokeh=Resources(mode="inline", components=["bokeh", "bokeh-gl"]).render_js(),
+    )
+
+
+def _figure(columns: dict[str, Any]) -> dict[str, Any]:
+    """The dots and the lines as Bokeh's JSON, to be drawn into #plot."""
+    from bokeh.embed import json_item
+    from bokeh.models import BooleanFilter, CDSView, ColumnDataSource, HoverTool, LassoSelectTool, TapTool
+    from bokeh.plotting import figure
+
+    count = len(columns["id"])
+    size = float(np.clip(600 / max(count, 1) ** 0.5, 5, 14))
+    plot = figure(
+        sizing_mode="stretch_both",
+        output_backend="webgl",
+        tools="pan,wheel_zoom,box_zoom,reset,save",
+        active_scroll="wheel_zoom",
+        match_aspect=True,
+    )
+    plot.toolbar.logo = None
+    plot.axis.visible = plot.grid.visible = False
+    lines = ColumnDataSource({"x0": [], "y0": [], "x1": [], "y1": []}, name="lines")
+    visible = BooleanFilter(booleans=[True] * count, name="visible")
+    dots = plot.scatter(
+        "x",
+        "y",
+        source=ColumnDataSource(columns, name="pictures"),
+        view=CDSView(filter=visible),
+        size=size,
+        marker="marker",
+        color="colour",
+        alpha="alpha",
+        line_color=None,
+        nonselection_fill_alpha=0.08,
+    )
+    plot.segment("x0", "y0", "x1", "y1", source=lines, line_color="#1b2733", line_width=1.5)
+    hover = HoverTool(renderers=[dots], tooltips=TOOLTIP, limit=1)
+    plot.add_tools(LassoSelectTool(renderers=[dots], continuous=False), TapTool(renderers=[dots]), hover)
+    return dict(json_item(plot)) | {"target_id": "plot"}
+
+
+def _json(value: Any) -> str:
+    """JSON that cannot end the script element it stands in."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
