@@ -14,7 +14,7 @@ from imgsearch_kit.app import cards
 from imgsearch_kit.app.api import DEFAULT_K, MAX_K, answer
 from imgsearch_kit.errors import KitError
 from imgsearch_kit.pipeline.searching import Searcher
-from imgsearch_kit.records import Results
+from imgsearch_kit.records import ImageRecord, Results
 
 EXAMPLES = 8
 
@@ -73,11 +73,12 @@ class SearchTab:
         )
 
     def examples(self) -> list[str]:
-        """The first picture of each of a few classes, spread over their alphabet."""
-        first: dict[str | None, str] = {}
+        """The largest file of each of a few classes, spread over their alphabet."""
+        largest: dict[str | None, ImageRecord] = {}
         for record in self.searcher.index.records():
-            first.setdefault(record.label, record.id)
-        ids = sorted(first.values())
+            if record.size > largest.setdefault(record.label, record).size:
+                largest[record.label] = record
+        ids = sorted(record.id for record in largest.values())
         count = min(EXAMPLES, len(ids))
         return [ids[i * len(ids) // count] for i in range(count)]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 
 import pytest
@@ -12,13 +11,10 @@ from imgsearch_kit.app import serve
 from imgsearch_kit.index import create_index, new_passport
 from imgsearch_kit.pipeline.indexing import index_folder
 from imgsearch_kit.pipeline.searching import Searcher
-from tests.conftest import require
 from tests.small_extractor import QuarterColours, paint
 
 STRANGE = 'a <b>bold</b> & "quoted"/x ${1 + 1} {{value}} \'.png'
 LONG = f"{'a-very-long-folder-name-' * 4}/{'an_even_longer_file_name_' * 6}.png"
-CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-CHROMIUM += ["--disable-component-update", "--disable-sync"]
 
 
 def paint_folder(folder):
@@ -78,21 +74,6 @@ def serving():
     yield start
     for page in pages:
         page.close()
-
-
-@pytest.fixture(scope="session")
-def browser():
-    try:
-        from playwright.sync_api import sync_playwright
-    except ModuleNotFoundError:
-        require(None, "Playwright", "python -m pip install playwright")
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    with sync_playwright() as playwright:
-        own = playwright.chromium.executable_path
-        require(chromium or shutil.which(own), "Chromium", "python -m playwright install chromium")
-        started = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM)
-        yield started
-        started.close()
 
 
 @pytest.fixture

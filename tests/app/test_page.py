@@ -229,9 +229,13 @@ def test_the_class_filter_keeps_only_the_chosen_classes(visit, served, upload):
 
 def test_an_example_is_searched_with_one_click(visit, served):
     page = visit(served)
-    page.locator('#examples [data-id="green/00.png"]').click()
-    wait_for_first(page, "green/01.png")
-    assert page.locator("#own .small").all_inner_texts() == ["green/00.png"]
+    example = page.locator('#examples [data-id^="green/"]')
+    id_ = example.get_attribute("data-id")
+    example.click()
+    page.locator(f'#own [data-id="{id_}"]').wait_for()
+    assert len(hits(page)) == 10
+    assert id_ not in hits(page)
+    page.wait_for_function("() => document.querySelector('#query img').naturalWidth === 32")
 
 
 def test_loading_is_said_in_words_and_the_old_hits_fade(visit, serving, pictures, upload):
