@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import platformdirs
@@ -13,6 +14,8 @@ from imgsearch_kit.extractors.weights import fetch
 from tests import elasticsearch_node
 
 CALTECH = Path(__file__).resolve().parents[2] / "shared" / "data" / "caltech101"
+CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+CHROMIUM += ["--disable-component-update", "--disable-sync"]
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +57,22 @@ def require(present: object, what: str, command: str) -> None:
     if os.environ.get("CI"):
         pytest.fail(message)
     pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """One Chromium for the whole run: two cannot be driven from one thread."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ModuleNotFoundError:
+        require(None, "Playwright", "python -m pip install playwright")
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    with sync_playwright() as playwright:
+        own = playwright.chromium.executable_path
+        require(chromium or shutil.which(own), "Chromium", "python -m playwright install chromium")
+        started = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM)
+        yield started
+        started.close()
 
 
 def running(version):
