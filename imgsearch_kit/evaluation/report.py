@@ -6,13 +6,17 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from imgsearch_kit import display
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.evaluation import bootstrap
 from imgsearch_kit.evaluation.metrics import Floats, Ints, QueryScores, chance
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DIGITS = 6  # of per-query values in a file, and so of a comparison with it
 METHOD = "percentile bootstrap; micro: queries within class, macro: classes"
@@ -92,7 +96,12 @@ class Evaluation:
             **settings,
             "k": list(self.ks),
             "ties": dataclasses.asdict(self.scores.ties),
-            "intervals": {"level": bootstrap.LEVEL, "method": METHOD, "resamples": bootstrap.RESAMPLES},
+            "intervals": {
+                "level": bootstrap.LEVEL,
+                "method": METHOD,
+                "resamples": bootstrap.RESAMPLES,
+                "seed": self.seed,
+            },
             "micro": self._table(self.intervals.micro),
             "macro": self._table(self.intervals.macro),
             "chance": {
@@ -113,15 +122,45 @@ class Evaluation:
     def _table(self, table: Floats) -> dict[str, dict[str, float | None]]:
         return {name: estimate(row) for name, row in zip(self.measures, table, strict=True)}
 
+    def _repr_html_(self) -> str:
+        tables = (self.intervals.micro, self.intervals.macro)
+        means = [
+            (name, *(bounded(table[column]) for table in tables), float(self.chance[:, column].mean()))
+            for column, name in enumerate(self.measures)
+        ]
+        return display.table(("", "micro, 95 %", "macro, 95 %", "chance"), means, self.summary())
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A pandas table with a row a class: class, queries, and of each measure value, low, high and chance."""
+        return display.dataframe(
+            {"class": self.labels[c], "queries": int((self.strata == row).sum())}
+            | {
+                f"{name}{suffix}": number
+                for column, name in enumerate(self.measures)
+                for suffix, number in zip(
+                    ("", " low", " high", " chance"),
+                    (*self.intervals.per_class[row, column].tolist(), float(self.class_chance[row, column])),
+                    strict=True,
+                )
+            }
+            for row, c in enumerate(self.scored_classes)
+        )
+
+    def summary(self) -> str:
+        """Who was asked about whom, and what was left out, in one line."""
+        left_out = [f"{self.about[key]:,} {words}" for key, words in LEFT_OUT.items() if self.about.get(key)]
+        return (
+            f"{len(self.queries):,} queries of {len(self.scored_classes):,} classes "
+            f"against {len(self.gallery):,} pictures" + (f"; left out: {', '.join(left_out)}" if left_out else "")
+        )
+
     def lines(self, *, measure: str | None = None, shown: int = 5) -> list[str]:
         """The evaluation as lines of text: the means with bounds and chance, then the worst and best classes.
 
         Classes are ordered by ``measure`` (P@k of the middle k unless given), ``shown`` from either end.
         """
-        about = [f"{self.about[key]:,} {words}" for key, words in LEFT_OUT.items() if self.about.get(key)]
         out = [
-            f"{len(self.queries):,} queries of {len(self.scored_classes):,} classes "
-            f"against {len(self.gallery):,} pictures" + (f"; left out: {', '.join(about)}" if about else ""),
+            self.summary(),
             "",
             f"{'':14}  {'micro':23}  {'macro':23}  {'chance':>8}",
         ]

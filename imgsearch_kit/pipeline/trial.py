@@ -121,8 +121,11 @@ class _Side:
 
     @classmethod
     def of(cls, index: VectorIndex) -> _Side:
-        records = index.records()
-        return cls(records, index.vectors([record.id for record in records]))
+        generation = index.passport.generation
+        side = cls(index.records(), index.vectors())
+        if index.passport.generation != generation:
+            raise BadQuery(f"{index.address} changed while it was read. Evaluate it when indexing has finished.")
+        return side
 
     def take(self, rows: Ints) -> _Side:
         return _Side([self.records[row] for row in rows], self.vectors[rows])

@@ -75,6 +75,16 @@ def test_the_text_shows_means_bounds_chance_and_the_classes_at_both_ends():
     assert "with a tie" not in text
 
 
+def test_jupyter_shows_the_means_and_a_row_a_class():
+    shown = evaluation(excluded=467)._repr_html_()
+    assert "4 queries of 2 classes against 5 pictures; left out: 467 of an excluded label" in shown
+    assert "0.5000 [0.0000, 1.0000]" in shown  # P@1: one cat and one dog found their class
+    table = evaluation().to_dataframe().set_index("class")
+    assert table.index.tolist() == ["cat", "dog"]
+    assert table.loc["cat", ["queries", "P@2", "P@2 chance"]].tolist() == [2, 0.5, 0.25]
+    assert table.loc["dog", "P@1 low"] == 0
+
+
 def test_the_text_says_when_ties_could_matter():
     tied = [[1.0, 0.5, 0.5, 0.2, 0.1], *SCORES[1:]]
     assert "Queries with a tie, broken by id, between a right and a wrong picture: 1" in evaluation(tied).lines()

@@ -150,6 +150,20 @@ def test_an_index_without_labels_or_pairs_has_nothing_to_evaluate():
         evaluate(index_of(("1", "cat", 0), ("2", "dog", 0)))
 
 
+def test_an_index_that_changes_while_it_is_read_is_not_evaluated(monkeypatch):
+    index = index_of(*CATS_AND_DOGS)
+    read = index.vectors
+
+    def read_while_another_deletes():
+        monkeypatch.setattr(index, "vectors", read)
+        index.delete(["cat/1"])
+        return read()
+
+    monkeypatch.setattr(index, "vectors", read_while_another_deletes)
+    with pytest.raises(BadQuery, match="memory: changed while it was read"):
+        evaluate(index)
+
+
 def test_the_document_is_plain_json_with_the_promised_keys():
     document = evaluate(index_of(*CATS_AND_DOGS, ("owl", "owl", 5))).to_json(per_query=True)
     assert json.loads(json.dumps(document, allow_nan=False)) == document
