@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import gradio as gr
@@ -32,7 +33,11 @@ class Page:
 
     def wait(self) -> None:
         """Returns when the server was stopped, by Ctrl-C or ``close``."""
-        self.blocks.block_thread()
+        try:
+            while self.blocks.is_running:
+                time.sleep(0.2)
+        except KeyboardInterrupt:
+            self.close()
 
 
 def serve(

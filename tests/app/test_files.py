@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 from urllib.parse import quote
@@ -27,6 +30,18 @@ from tests.app.test_api import post, sent
 from tests.small_extractor import QuarterColours
 
 SOURCES = Path(imgsearch_kit.__file__).parent
+ROOT = Path(__file__).resolve().parents[2]
+SERVER = """
+import sys
+from pathlib import Path
+from imgsearch_kit.app import serve
+from tests.app.conftest import make_searcher
+from tests.small_extractor import paint
+paint(Path(sys.argv[1]) / "red/0.png", (200, 0, 0))
+page = serve(make_searcher(Path(sys.argv[1])), port=int(sys.argv[2]), block=False)
+print(page.url, flush=True)
+page.wait()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -147,15 +162,48 @@ def test_a_file_above_the_limit_is_refused(local):
     assert answer.status_code == 413
 
 
+def vanishes(path):
+    deadline = time.monotonic() + 60
+    while path.exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return not path.exists()
+
+
 def test_uploads_are_deleted_when_they_are_old(searcher, serving, upload, monkeypatch):
     monkeypatch.setattr(page_module, "UPLOADS_KEPT", 1)
     url = serving(searcher)
     stored = Path(sent(url, upload("mine.png", (200, 24, 0)))["path"])
-    assert stored.exists()
-    deadline = time.monotonic() + 60
-    while stored.exists() and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert not stored.exists()
+    assert vanishes(stored)
+
+
+def test_previews_shown_as_the_query_are_deleted_too(searcher, serving, visit, monkeypatch):
+    monkeypatch.setattr(page_module, "UPLOADS_KEPT", 2)
+    page = visit(serving(searcher))
+    page.locator("#examples .small").first.click()
+    source = page.locator("#query img").get_attribute("src")
+    assert vanishes(Path(source.split("file=")[1]))
+
+
+def test_nothing_is_told_to_anyone(local):
+    config = httpx.get(f"{local}/config").json()
+    assert config["analytics_enabled"] is False
+    assert config["run_history"] is False
+    assert config["footer_links"] == ["api"]
+
+
+def test_ctrl_c_stops_it_quietly(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVER, str(tmp_path), str(free_port())],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    url = process.stdout.readline().strip()
+    assert httpx.get(f"{url}config").status_code == 200
+    process.send_signal(signal.SIGINT)
+    printed, said = process.communicate(timeout=60)
+    assert (process.returncode, printed, said) == (0, "", "")
 
 
 def test_it_listens_on_the_machine_itself_only(local):
