@@ -20,7 +20,8 @@ from PIL import Image
 from tests.small_extractor import paint
 
 IMGSEARCH = Path(sys.executable).with_name("imgsearch")
-COMMANDS = ("demo", "index", "search", "evaluate", "info", "export", "copy", "label", "weights", "doctor", "serve")
+COMMANDS = ("demo", "index", "search", "evaluate", "info", "export", "copy", "label", "weights", "doctor")
+COMMANDS += ("serve", "recall", "tune", "health", "map")
 
 NUMBER = {"type": "number"}
 COUNT = {"type": "integer", "minimum": 0}
@@ -147,12 +148,11 @@ def test_label_filter_and_least_score(workplace):
 
 def test_evaluate_prints_and_writes_the_documented_keys(workplace, tmp_path):
     out = tmp_path / "result.json"
-    done = run("evaluate", "--k", "1,4", "--json", "-o", out, cwd=workplace)
+    done = run("evaluate", "--k", "1,4", "--per-query", "--json", "-o", out, cwd=workplace)
     document = json.loads(done.stdout)
     jsonschema.validate(document, EVALUATE)
-    written = json.loads(out.read_text())
-    assert len(written.pop("per_query")["ids"]) == 8
-    assert written == document
+    assert json.loads(out.read_text()) == document
+    assert len(document["per_query"]["ids"]) == 8
     against = json.loads(run("evaluate", "--k", "1,4", "--json", "--against", out, cwd=workplace).stdout)["against"]
     assert against["micro"]["P@1"]["difference"] == 0
     assert document["queries"] == 8
@@ -197,6 +197,42 @@ def test_copy_there_and_back_gives_the_same_answers(workplace, tmp_path):
     assert first["hits"] == again["hits"]
     refused = run("copy", "local:imgsearch.db", f"local:{tmp_path / 'b.db'}", cwd=workplace, code=3)
     assert "already" in refused.stderr
+
+
+def test_evaluate_ranks_and_writes_trec_files(workplace, tmp_path):
+    args = ("evaluate", "--k", "1,4", "--rank", "pca:4:0.5,qe:2:1", "--trec", tmp_path / "x", "--json")
+    document = json.loads(run(*args, cwd=workplace).stdout)
+    jsonschema.validate(document, EVALUATE)
+    assert document["rank"] == "pca:4:0.5,qe:2:1"
+    assert len((tmp_path / "x.qrels").read_text().splitlines()) == 8 * 3
+    assert len((tmp_path / "x.run").read_text().splitlines()) == 8 * 7
+
+
+def test_health_says_what_is_wrong_with_the_index(workplace, tmp_path):
+    assert "hubs" in run("health", "-k", 3, cwd=workplace).stdout
+    written = json.loads(run("health", "-k", 3, "--json", "-o", tmp_path / "h.json", cwd=workplace).stdout)
+    assert json.loads((tmp_path / "h.json").read_text()) == written
+
+
+def test_map_writes_one_file(workplace, tmp_path):
+    done = run("map", "-o", tmp_path / "map.html", cwd=workplace)
+    assert "map.html" in done.stdout
+    page = (tmp_path / "map.html").read_text()
+    assert page.count("data:image/webp") >= 8
+    assert str(workplace) not in page
+
+
+def test_recall_of_an_exact_index_says_what_to_do(workplace):
+    assert "--method SPEC" in run("recall", cwd=workplace, code=3).stderr
+
+
+def test_tune_proposes_a_method_for_a_wanted_recall(workplace):
+    document = json.loads(run("tune", "--recall", "0.9", "-k", 2, "--json", cwd=workplace).stdout)
+    assert {proposal["method"].partition(":")[0] for proposal in document["proposals"]} & {
+        "l2-lsh",
+        "cosine-lsh",
+        "permutation-lsh",
+    }
 
 
 def test_label_changes_labels_and_lists_unknown_paths(workplace, tmp_path):

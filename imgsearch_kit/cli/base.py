@@ -28,6 +28,7 @@ ExtractorName = Annotated[str | None, typer.Option("--extractor", metavar="NAME"
 Weights = Annotated[Path | None, typer.Option("--weights", metavar="PATH", help="A file with the network's weights.")]
 Root = Annotated[Path | None, typer.Option("--root", metavar="FOLDER", help="Where the pictures lie, if they moved.")]
 Force = Annotated[bool, typer.Option("--force", help="Go on when the probe pictures come out differently.")]
+Rank = Annotated[str | None, typer.Option("--rank", metavar="SPEC", help="Re-rank, e.g. pca:128:0.5,qe:10:1.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write the JSON document there.")]
 
@@ -35,6 +36,13 @@ Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", h
 def print_json(document: Any) -> None:
     """One document on stdout; a number that is not one becomes null, as JSON has no NaN."""
     print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def print_report_of(found: Any, as_json: bool, output: Path | None = None) -> None:
+    """Anything that tells itself as lines and as a document, the way the options ask for."""
+    if output:
+        write_json(output, found.to_json())
+    print_json(found.to_json()) if as_json else print("\n".join(found.lines()))
 
 
 def note(sentence: str) -> None:

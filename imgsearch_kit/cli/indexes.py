@@ -64,12 +64,13 @@ def index(
 def copy(
     source: Annotated[str, typer.Argument(metavar="FROM", help="The address of an index.")],
     target: Annotated[str, typer.Argument(metavar="TO", help="An address where nothing is yet.")],
+    method: Annotated[str, typer.Option(metavar="SPEC", help="How the copy searches.")] = "exact",
     as_json: Json = False,
 ) -> None:
     """One index into another, of any kind, without touching a picture."""
     from imgsearch_kit.pipeline.copying import copy as run
 
-    report = run(source, target)
+    report = run(source, target, method=method)
     print_json(report.to_json()) if as_json else print(
         f"{report.copied} records to {target}, counts and sample verified"
     )

@@ -8,7 +8,20 @@ from typing import Annotated, Any
 
 import typer
 
-from imgsearch_kit.cli.base import DEFAULT_INDEX, Index, Json, Output, app, print_json, read_json, write_json
+from imgsearch_kit.cli.base import (
+    DEFAULT_INDEX,
+    EXIT_FAILURES,
+    Index,
+    Json,
+    Output,
+    Rank,
+    Root,
+    app,
+    print_json,
+    print_report_of,
+    read_json,
+    write_json,
+)
 
 
 @app.command()
@@ -20,7 +33,12 @@ def evaluate(
     exclude_label: Annotated[list[str] | None, typer.Option(help="A label to take out of everything.")] = None,
     group_duplicates: Annotated[bool, typer.Option("--group-duplicates", help="Equal files are no answers.")] = False,
     near: Annotated[float | None, typer.Option(metavar="COSINE", help="Nor are pictures of at least this.")] = None,
-    against: Annotated[Path | None, typer.Option(metavar="FILE", help="Compare with an earlier -o FILE.")] = None,
+    rank: Rank = None,
+    per_query: Annotated[bool, typer.Option("--per-query", help="Add what a later --against compares.")] = False,
+    trec: Annotated[Path | None, typer.Option(metavar="STEM", help="Write STEM.run and STEM.qrels.")] = None,
+    against: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Compare with an earlier --per-query -o FILE.")
+    ] = None,
     as_json: Json = False,
     output: Output = None,
 ) -> None:
@@ -28,6 +46,8 @@ def evaluate(
     from imgsearch_kit.evaluation.report import comparison_lines
     from imgsearch_kit.index import open_index
     from imgsearch_kit.pipeline.evaluating import evaluate as run
+    from imgsearch_kit.pipeline.evaluating import write_trec
+    from imgsearch_kit.pipeline.trial import make_trial
 
     try:
         ks = tuple(int(part) for part in k.split(","))
@@ -36,13 +56,96 @@ def evaluate(
     earlier = read_json(against) if against else None
     with open_index(address) as gallery, nullcontext() if queries is None else open_index(queries) as asking:
         grouped = group_duplicates if near is None else near
-        options: dict[str, Any] = {"queries": asking, "split": split, "group_duplicates": grouped}
-        evaluation = run(gallery, ks=ks, exclude_labels=exclude_label or (), **options)
+        options: dict[str, Any] = {"queries": asking, "split": split, "group_duplicates": grouped, "rank": rank}
+        options["exclude_labels"] = exclude_label or ()
+        evaluation = run(gallery, ks=ks, **options)
+        if trec:
+            write_trec(make_trial(gallery, **options), Path(f"{trec}.run"), Path(f"{trec}.qrels"))
     comparison = evaluation.against(earlier) if earlier else None
-    document = evaluation.to_json() | ({"against": comparison} if comparison else {})
+    document = evaluation.to_json(per_query=per_query) | ({"against": comparison} if comparison else {})
     if output:
-        write_json(output, evaluation.to_json(per_query=True))
+        write_json(output, document)
     if as_json:
         print_json(document)
         return
     print("\n".join(evaluation.lines() + (["", *comparison_lines(comparison)] if comparison else [])))
+
+
+@app.command()
+def recall(
+    address: Index = DEFAULT_INDEX,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many neighbours.")] = 10,
+    queries: Annotated[int, typer.Option(min=1, help="How many indexed pictures to ask with.")] = 200,
+    merge: Annotated[bool, typer.Option("--merge", help="Merge the index into one segment first.")] = False,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw recall over latency (.png, .svg).")] = None,
+    as_json: Json = False,
+    output: Output = None,
+) -> None:
+    """What an approximate index loses against exact answers."""
+    from imgsearch_kit.index import open_index
+    from imgsearch_kit.pipeline.measuring import measure_recall
+
+    with open_index(address) as opened:
+        report = measure_recall(opened, k=k, queries=queries, merge=merge)
+    if plot:
+        from imgsearch_kit.plots import MethodPoint, recall_latency
+
+        timed = [(row, row.method.partition(":")[0]) for row in report.rows if row.p50 == row.p50]  # NaN: not timed
+        points = [
+            MethodPoint(row.method, row.loss.recall[0], row.p50, *row.loss.recall[1:], kind) for row, kind in timed
+        ]
+        recall_latency(points, k=k)[0].savefig(plot)
+    print_report_of(report, as_json, output)
+
+
+@app.command()
+def tune(
+    address: Index = DEFAULT_INDEX,
+    wanted: Annotated[float, typer.Option("--recall", help="The recall that is wanted, in (0, 1].")] = 0.95,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many neighbours.")] = 10,
+    on: Annotated[str | None, typer.Option(metavar="ADDRESS", help="A server to verify the proposals on.")] = None,
+    as_json: Json = False,
+    output: Output = None,
+) -> None:
+    """Propose an approximate method for a wanted recall."""
+    from imgsearch_kit.index import open_index
+    from imgsearch_kit.pipeline.tuning import propose, verify
+
+    with open_index(address) as opened:
+        tuning = propose(opened, wanted, k=k)
+        if server := on or (address if address.startswith("http") else None):
+            tuning = verify(tuning, opened, server)
+    print_report_of(tuning, as_json, output)
+
+
+@app.command()
+def health(
+    address: Index = DEFAULT_INDEX,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many neighbours count.")] = 10,
+    as_json: Json = False,
+    output: Output = None,
+) -> None:
+    """Duplicates, hubs, orphans, doubtful labels, score meaning."""
+    from imgsearch_kit.index import open_index
+    from imgsearch_kit.pipeline.examining import health as run
+
+    with open_index(address) as opened:
+        print_report_of(run(opened, k=k), as_json, output)
+
+
+@app.command(name="map")
+def draw_map(
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.html", help="The page to write.")],
+    address: Index = DEFAULT_INDEX,
+    root: Root = None,
+    seed: Annotated[int, typer.Option(help="Of the layout.")] = 42,
+    as_json: Json = False,
+) -> None:
+    """One HTML file to explore the pictures by, offline."""
+    from imgsearch_kit.index import open_index
+    from imgsearch_kit.pipeline.mapping import write_map
+
+    with open_index(address) as opened:
+        report = write_map(opened, output, root=root, seed=seed)
+    print_report_of(report, as_json)
+    raise typer.Exit(EXIT_FAILURES if report.failed else 0)
