@@ -5,11 +5,9 @@ import sys
 from pathlib import Path
 
 from imgsearch_kit.app import serve
-from imgsearch_kit.datasets import sample_pictures
 from imgsearch_kit.errors import KitError
 from imgsearch_kit.index import open_index
-from imgsearch_kit.pipeline.indexing import index_folder
-from imgsearch_kit.pipeline.opening import bring_weights, open_for_indexing
+from imgsearch_kit.pipeline.demo import demo_searcher
 from imgsearch_kit.pipeline.searching import Searcher
 
 
@@ -17,11 +15,7 @@ def searcher() -> Searcher:
     """Over the index the environment names, else over the sample pictures, indexed now if they are not yet."""
     if address := os.environ.get("IMGSEARCH_INDEX"):
         return Searcher(open_index(address))
-    pictures = sample_pictures(Path("demo/pictures"))
-    bring_weights(print)
-    index, extractor = open_for_indexing("local:demo/imgsearch.db", say=print)
-    index_folder(pictures, index, extractor, moved_root=True)
-    return Searcher(index, extractor)
+    return demo_searcher(Path("demo"), print)[0]
 
 
 if __name__ == "__main__":

@@ -140,6 +140,12 @@ class IndexPassport:
             del plain["probes"]
         return plain
 
+    def published(self) -> dict[str, Any]:
+        """The passport beside a figure that others will read: ``data`` names the folders, not where they lie."""
+        plain = self.to_json(probes=False)
+        del plain["root"], plain["roots"]
+        return plain | {"data": sorted({Path(folder).name for folder in self.roots.values()})}
+
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> IndexPassport:
         """The passport that ``to_json`` wrote; keys of later formats are ignored."""

@@ -62,3 +62,9 @@ def test_hits_become_a_table(searcher):
     table = searcher.search(id=f"{HOSTILE}/a.png").to_dataframe()
     assert list(table.columns) == ["rank", "id", "label", "score", "sha256"]
     assert table["rank"].tolist() == [1, 2]
+
+
+def test_a_published_passport_names_the_data_and_not_where_it_lies(searcher, tmp_path):
+    published = searcher.passport.published()
+    assert published["data"] == ["pictures"]
+    assert str(tmp_path) not in str(published)

@@ -15,6 +15,7 @@ from imgsearch_kit.cli.base import (
     Force,
     Index,
     Json,
+    Rank,
     Root,
     Weights,
     app,
@@ -32,19 +33,12 @@ def demo(
     port: Annotated[int, typer.Option(help="The page's port.")] = 7860,
 ) -> None:
     """Sample pictures, their index, one search, the page."""
-    from imgsearch_kit.datasets import sample_pictures
-    from imgsearch_kit.pipeline.indexing import index_folder
-    from imgsearch_kit.pipeline.opening import bring_weights, open_for_indexing
-    from imgsearch_kit.pipeline.searching import Searcher
+    from imgsearch_kit.pipeline.demo import demo_searcher
 
-    pictures = sample_pictures(folder / "pictures")
-    bring_weights(note)
-    index, extractor = open_for_indexing(f"local:{folder / 'imgsearch.db'}", say=note)
-    with index:
-        note(f"Indexing the sample pictures in {pictures}")
-        print_report(index_folder(pictures, index, extractor, moved_root=True))
-        searcher = Searcher(index, extractor)
-        query = index.records()[0].id
+    searcher, report = demo_searcher(folder, note)
+    with searcher.index as opened:
+        print_report(report)
+        query = next(record.id for record in opened.records() if "original" in record.id)
         print(f"\nThe neighbours of {query}:")
         print_hits(searcher.search(id=query, k=5))
         print(f"\nAgain: imgsearch search --id {query} --index local:{folder / 'imgsearch.db'}")
@@ -62,6 +56,7 @@ def search(
     min_score: Annotated[float | None, typer.Option(help="Only hits of at least this cosine.")] = None,
     approx: Annotated[bool, typer.Option("--approx", help="Ask the index's approximate method.")] = False,
     candidates: Annotated[int | None, typer.Option(min=1, help="How many it scores exactly.")] = None,
+    rank: Rank = None,
     extractor: ExtractorName = None,
     weights: Weights = None,
     force: Force = False,
@@ -74,7 +69,7 @@ def search(
     from imgsearch_kit.records import Approx
 
     with open_index(address) as opened:
-        searcher = Searcher(opened, name=extractor, weights=weights, force=force)
+        searcher = Searcher(opened, name=extractor, weights=weights, force=force, rank=rank)
         wish = Approx(candidates) if approx or candidates else None
         results = searcher.search(image, id=id, k=k, labels=label or None, min_score=min_score, approx=wish)
     if as_json:
@@ -94,6 +89,7 @@ def serve(
     port: Annotated[int, typer.Option(help="The port to listen on.")] = 7860,
     share: Annotated[bool, typer.Option("--share", help="A public link through Gradio; needs --auth.")] = False,
     auth: Annotated[str | None, typer.Option(metavar="USER:PASS", envvar="IMGSEARCH_AUTH", help="Ask for it.")] = None,
+    rank: Rank = None,
     extractor: ExtractorName = None,
     weights: Weights = None,
     root: Root = None,
@@ -106,7 +102,7 @@ def serve(
     if auth is not None and not all(auth.partition(":")):
         raise typer.BadParameter("--auth takes USER:PASS")
     with open_index(address) as opened:
-        searcher = Searcher(opened, name=extractor, weights=weights, root=root, force=force)
+        searcher = Searcher(opened, name=extractor, weights=weights, root=root, force=force, rank=rank)
         serve_page(searcher, host=host, port=port, share=share, auth=auth)
 
 

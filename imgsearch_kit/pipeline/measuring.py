@@ -160,7 +160,7 @@ def measure_recall(
         labelled=sum(label is not None for label in wanted),
         gallery=len(records),
         segments=segments(index),
-        passport=index.passport.to_json(probes=False),
+        passport=index.passport.published(),
     )
 
 

@@ -14,6 +14,8 @@ from imgsearch_kit.extractors import Extractor
 from imgsearch_kit.images import PREVIEW, THUMBNAIL, load, thumbnail
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.pipeline.opening import check_extractor, check_probes, load_for, picture_path
+from imgsearch_kit.pipeline.reranking import RankedGallery
+from imgsearch_kit.ranking import parse_rank
 from imgsearch_kit.records import Approx, Hit, ImageRecord, IndexPassport, Results, Vectors
 
 OWN_COSINE = 0.9999
@@ -24,6 +26,7 @@ class Searcher:
 
     The extractor is loaded when a picture is first searched for, or by ``ready``; a search by id needs none. ``root``
     is where the pictures lie when they have moved, ``force`` goes on when the probe pictures come out differently.
+    ``rank`` is a SPEC that re-ranks every answer (see ``imgsearch_kit.ranking``).
     """
 
     def __init__(
@@ -35,11 +38,16 @@ class Searcher:
         weights: Path | None = None,
         root: Path | None = None,
         force: bool = False,
+        rank: str | None = None,
     ):
         if extractor is not None:
             check_extractor(index.passport, extractor.spec)
         self.index, self.root = index, root
         self._extractor, self._name, self._weights, self._force = extractor, name, weights, force
+        if rank is not None:
+            parse_rank(rank)  # a misspelt one is told now, not at the first search
+        self.rank = rank
+        self._ranked: RankedGallery | None = None
         self._checked = False
         self._labels: tuple[int, list[str]] | None = None  # of a generation
         self._lock = threading.Lock()
@@ -99,6 +107,8 @@ class Searcher:
         query, vector = self._of_id(id) if id is not None else self._of_picture(image)  # type: ignore[arg-type]
         extracted = time.perf_counter()
         own, hits, method, note = self._apart(query, vector, k, labels, approx)
+        if self.rank is not None:
+            hits, method = self._reranked(vector, k, labels, own)
         hits = [hit for hit in hits if min_score is None or hit.score >= min_score][:k]
         ms = {"extract": (extracted - started) * 1e3, "search": (time.perf_counter() - extracted) * 1e3}
         rounded = {name: round(t, 3) for name, t in ms.items()}
@@ -140,6 +150,23 @@ class Searcher:
             own += mine
             if len(hits) >= k or not mine or len(ids) < k + spare:
                 return own, hits, found.method, found.note
+
+    def _reranked(
+        self, vector: Vectors, k: int, labels: Sequence[str] | None, own: Sequence[str]
+    ) -> tuple[list[Hit], str]:
+        """The hits under the ranking, which is learned again when the index has changed."""
+        with self._lock:
+            if self._ranked is None or self._ranked.generation != self.passport.generation:
+                self._ranked = RankedGallery(self.index, self.rank or "")
+            ranked = self._ranked
+        found = ranked.search(vector, k, labels, own)
+        ids = found.ids[0].tolist()
+        records = {record.id: record for record in self.index.records(ids)}
+        scores = found.scores[0].tolist()
+        return [
+            Hit(rank, id_, records[id_].label, score, records[id_].sha256)
+            for rank, (id_, score) in enumerate(zip(ids, scores, strict=True), 1)
+        ], found.method
 
     def record(self, id: str) -> ImageRecord:  # noqa: A002 (the field's name)
         """The record of an id.

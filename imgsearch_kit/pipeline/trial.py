@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -80,11 +81,11 @@ def make_trial(
     if queries is not None and split is not None:
         raise BadQuery("An index of queries and a split file were both given. Give one of them.")
     gallery = asking = _Side.of(index)
-    about: dict[str, Any] = {"protocol": "leave-one-out", "passport": index.passport.to_json(probes=False)}
+    about: dict[str, Any] = {"protocol": "leave-one-out", "passport": index.passport.published()}
     if queries is not None:
         _check_same_extractor(index.passport, queries.passport)
         asking = _Side.of(queries)
-        about |= {"protocol": "queries", "queries_passport": queries.passport.to_json(probes=False)}
+        about |= {"protocol": "queries", "queries_passport": queries.passport.published()}
     _check_labels(exclude_labels, gallery, asking)
     if split is not None:
         roles = read_split(split, [record.id for record in gallery.records])
@@ -92,6 +93,7 @@ def make_trial(
         asking, gallery = (gallery.take(rows) for rows in roles)
     sides = [gallery] if asking is gallery else [asking, gallery]
     everyone = [record for side in sides for record in side.records]
+    about["date"] = datetime.now(UTC).date().isoformat()
     about["unlabelled"] = sum(record.label is None for record in everyone)
     about["excluded"] = sum(record.label in exclude_labels for record in everyone)
     about["exclude_labels"] = sorted(exclude_labels)

@@ -126,3 +126,27 @@ def test_labels_follow_the_index(searcher, folder):
     paint(folder / "hot/f.png", "white")
     index_folder(folder, searcher.index, QuarterColours())
     assert searcher.labels == ["cold", "hot", "warm"]
+
+
+def test_a_ranking_reorders_every_answer_and_says_so(searcher, folder):
+    ranked = Searcher(searcher.index, QuarterColours(), rank="qe:3:0")
+    results = ranked.search(id="warm/a.png", k=3)
+    assert results.method == "exact, then qe:3:0"
+    assert results.own == ("warm/a.png",)
+    assert ids(results) == ["warm/b.png", "warm/c.png", "warm/d.png"]
+    # a, b and c summed: the expanded query is nearer to b and c than a was, and d scores higher than before
+    assert results.hits[2].score > searcher.search(id="warm/a.png", k=3).hits[2].score
+    assert ids(ranked.search(folder / "warm/a.png", labels=["cold"])) == ["cold/e.png"]
+
+
+def test_a_ranking_is_learned_again_when_the_index_has_changed(searcher, folder):
+    ranked = Searcher(searcher.index, QuarterColours(), rank="qe:2:1")
+    assert len(ranked.search(id="warm/a.png", k=50).hits) == 4
+    paint(folder / "warm/new.png", (255, 200, 0))
+    index_folder(folder, searcher.index, QuarterColours())
+    assert len(ranked.search(id="warm/a.png", k=50).hits) == 5
+
+
+def test_a_misspelt_ranking_is_told_at_once(searcher):
+    with pytest.raises(BadQuery, match="no ranking step 'qq:2'"):
+        Searcher(searcher.index, rank="qq:2")

@@ -1,0 +1,42 @@
+"""An index searched with a ranking: everything is learned from its vectors once, then asked query by query."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.ranking import Ranking
+from imgsearch_kit.records import Neighbours, Vectors
+
+SPARE = 8  # a query's own rows that database augmentation replaces exactly
+
+
+class RankedGallery:
+    """All records of an index in one generation, under a rank SPEC; threads may share it."""
+
+    def __init__(self, index: VectorIndex, rank: str):
+        """Learns the ranking.
+
+        :raises BadQuery: when the SPEC is misspelt, or the vectors do not allow it.
+        """
+        self.generation = index.passport.generation
+        self.rank = rank
+        records = index.records()
+        self._ids = np.array([record.id for record in records], dtype=object)
+        self._labels = np.array([record.label for record in records], dtype=object)
+        self._ranking = Ranking(rank, index.vectors(), spare=SPARE)
+
+    def search(self, vector: Vectors, k: int, labels: Sequence[str] | None, own: Sequence[str]) -> Neighbours:
+        """The ``k`` best records for one query ``(1, dim)``, those of ``own`` left out: ``(1, k)`` by (-score, id).
+
+        Scores are cosines of the ranked vectors, or 1 minus the distance after ``krecip``.
+        """
+        mine = np.isin(self._ids, list(own))
+        scores = self._ranking.scores(vector, csr_array(mine[None]))[0]
+        allowed = ~mine if labels is None else ~mine & np.isin(self._labels, list(labels))
+        rows = np.flatnonzero(allowed)
+        best = rows[np.argsort(-scores[rows], kind="stable")[:k]]  # rows are in id order, so ties go by id
+        return Neighbours(self._ids[best][None].astype(str), scores[best][None], f"exact, then {self.rank}")
