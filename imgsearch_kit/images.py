@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 from PIL import Image, UnidentifiedImageError
 
 from imgsearch_kit.errors import BadQuery, KitError, UnreadableImage
+from imgsearch_kit.folders import cache_folder
 from imgsearch_kit.records import Failure, Pixels
 
 MAX_PIXELS = 178_000_000
@@ -62,11 +62,6 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-
-def cache_folder() -> Path:
-    """The kit's cache folder, which may not exist yet: ``$IMGSEARCH_CACHE`` if set, else the user's cache folder."""
-    return Path(os.environ.get("IMGSEARCH_CACHE") or platformdirs.user_cache_dir("imgsearch-kit"))
 
 
 # --- finding ---------------------------------------------------------------------------------------------------------

@@ -21,7 +21,8 @@ import pytest
 from PIL import Image
 
 from imgsearch_kit.errors import BadQuery, UnreadableImage
-from imgsearch_kit.images import FORMATS, cache_folder, find_images, load, load_many, load_pixels
+from imgsearch_kit.folders import cache_folder
+from imgsearch_kit.images import FORMATS, find_images, load, load_many, load_pixels
 from tests.conftest import require
 
 RED, GREEN, BLUE, WHITE, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)

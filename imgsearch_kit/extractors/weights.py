@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 
 from imgsearch_kit.errors import BadQuery, MissingExtra, ServerUnavailable, WeightsNotFound
 from imgsearch_kit.extractors import weight_files
 from imgsearch_kit.extractors.engine import tensorflow
 from imgsearch_kit.extractors.vgg16 import NETWORKS
 from imgsearch_kit.extractors.weight_files import Tensors
+from imgsearch_kit.folders import cache_folder
 
 Say = Callable[[str], None]
 
@@ -87,7 +87,7 @@ class WeightsFile:
 
 def weights_folder() -> Path:
     """Where the kit keeps weights: ``weights`` below its cache folder."""
-    return Path(os.environ.get("IMGSEARCH_CACHE") or platformdirs.user_cache_dir("imgsearch-kit")) / "weights"
+    return cache_folder() / "weights"
 
 
 def load(network: str, given: Path | None, say: Say) -> tuple[Tensors, str]:

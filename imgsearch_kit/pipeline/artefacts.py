@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from imgsearch_kit.images import cache_folder
+from imgsearch_kit.folders import cache_folder
 from imgsearch_kit.records import IndexPassport
 
 Made = TypeVar("Made")
