@@ -334,6 +334,11 @@ def page_body(size: int, query: Json, method: Method, *, vectors: bool) -> Json:
     return body | {"_source": False, "stored_fields": "_none_", "docvalue_fields": columns}
 
 
+def count_body(query: Json) -> Json:
+    """The number of records that match a query; unlike the server's own count, it fails where a shard is missing."""
+    return {"size": 0, "track_total_hits": True, "query": query}
+
+
 def paging(point: str, after: Any) -> Json:
     """What makes a page the one behind the sort value ``after`` (None: the first) in a point in time."""
     where = {"pit": {"id": point, "keep_alive": KEEP_ALIVE}, "sort": ["_shard_doc"]}

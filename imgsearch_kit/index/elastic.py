@@ -221,9 +221,12 @@ class ElasticIndex(ElasticReader):
         self._check_list(ids)
         keys = {self._key(id_): id_ for id_ in ids}
         found = []
+        wanted = {"_source": "false", "filter_path": "docs._id,docs.found,docs.error"}
         for part in batched(keys, PAGE):
-            docs = self._request("POST", "_mget", {"ids": part}, _source="false", filter_path="docs._id,docs.found")
-            found += [keys[doc["_id"]] for doc in docs["docs"] if doc["found"]]
+            for doc in self._request("POST", "_mget", {"ids": part}, **wanted)["docs"]:
+                if "error" in doc:
+                    raise self._connected.refusal(503, doc)
+                found += [keys[doc["_id"]]] if doc["found"] else []
         return found
 
     def _write(self, actions: Iterable[bulk.Action]) -> list[bulk.Outcome]:

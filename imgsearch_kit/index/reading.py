@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -12,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import numpy as np
 
 from imgsearch_kit.errors import BadQuery, IndexNotFound, ServerUnavailable
-from imgsearch_kit.index import bodies
+from imgsearch_kit.index import bodies, client
 from imgsearch_kit.index.base import VectorIndex, check_search
 from imgsearch_kit.index.bodies import Json, Method, Wish
 from imgsearch_kit.index.client import TRANSIENT, Server
@@ -76,7 +77,7 @@ class ElasticReader(VectorIndex):
     @following
     def _read_passport(self) -> IndexPassport:
         stored = self._stored_passport()
-        stats = self._request("GET", "_stats/docs", level="shards", filter_path="indices.*.shards")
+        stats = self._from_all_shards("GET", "_stats/docs", level="shards", filter_path="_shards,indices.*.shards")
         (index,) = stats["indices"].values()
         operations = sum(
             copy["seq_no"]["max_seq_no"] + 1
@@ -89,7 +90,8 @@ class ElasticReader(VectorIndex):
     @following
     def __len__(self) -> int:
         self._catch_up()
-        return self._request("POST", "_count", {"query": self._all})["count"]
+        answer = self._request("POST", "_search", bodies.count_body(self._all), allow_partial_search_results="false")
+        return answer["hits"]["total"]["value"]
 
     @following
     def records(self, ids: Sequence[str] | None = None) -> list[ImageRecord]:
@@ -282,7 +284,7 @@ class ElasticReader(VectorIndex):
     def flush(self) -> None:
         """Makes everything written so far searchable, with one refresh."""
         with self._changing:
-            self._request("POST", "_refresh")
+            self._from_all_shards("POST", "_refresh")
             self._unseen = False
 
     def _catch_up(self) -> None:
@@ -299,6 +301,18 @@ class ElasticReader(VectorIndex):
 
     def _request(self, method: str, path: str, body: Any = None, **parameters: Any) -> Any:
         return self._connected.request(method, f"/{self._name}/{path}", body, **parameters)
+
+    def _from_all_shards(self, method: str, path: str, **parameters: str) -> Any:
+        """An answer in which no shard is missing; while a node is lost, others take a moment to stand in for it."""
+        for pause in (*client.WAITS, None):
+            answer = self._request(method, path, **parameters)
+            if not answer["_shards"]["failed"]:
+                return answer
+            if pause is not None:
+                time.sleep(pause)
+        raise ServerUnavailable(
+            f"{answer['_shards']['failed']} shards of the index at {self.address} do not answer. Try again later."
+        )
 
     def _stored_passport(self) -> IndexPassport:
         """The passport as the server keeps it now; its generation is that of the last amendment."""

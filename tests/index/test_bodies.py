@@ -388,6 +388,14 @@ def test_pages_read_columns_where_the_server_has_them():
     assert page == base | {"_source": ["vector"], "docvalue_fields": ["id"]}
 
 
+def test_a_count_is_a_search_for_nothing():
+    assert bodies.count_body(bodies.RECORDS) == {
+        "size": 0,
+        "track_total_hits": True,
+        "query": {"exists": {"field": "id"}},
+    }
+
+
 def test_a_page_follows_another_in_a_point_in_time():
     first = {"pit": {"id": "p", "keep_alive": "5m"}, "sort": ["_shard_doc"]}
     assert bodies.paging("p", None) == first

@@ -329,12 +329,29 @@ BUSY = {
 
 @pytest.mark.parametrize("reply", BUSY.values(), ids=BUSY.keys())
 def test_transient_failures_are_tried_again(index, proxy, reply):
-    for path in ("_bulk", "_refresh", "_search", "_count"):
+    for path in ("_bulk", "_refresh", "_search", "_stats"):
         proxy.answer = failing(3, reply, path)
         assert index.add(named(5), units(5)) == []
         index.flush()
         assert index.search(units(1), 1).ids.tolist() == [["0000.jpg"]]
-        assert len(index) == 5
+        assert index.passport.count == len(index) == 5
+
+
+def test_shards_that_are_missing_are_asked_again(index, proxy):
+    """While another node takes over, an answer is 200 and says how many shards failed."""
+    index.add(named(5), units(5))
+    partial = Reply(body=b'{"_shards": {"total": 2, "successful": 1, "failed": 1}}')
+    for path, call in {"_refresh": index.flush, "_stats": lambda: index.passport}.items():
+        proxy.answer = failing(2, partial, path)
+        call()
+        proxy.answer = failing(10**6, partial, path)
+        with pytest.raises(ServerUnavailable, match=r"1 shards of the index at .* do not answer\. Try again later"):
+            call()
+    proxy.answer = failing(
+        1, Reply(body=b'{"docs": [{"_id": "x", "error": {"type": "a", "reason": "shard gone"}}]}'), "_mget"
+    )
+    with pytest.raises(ServerUnavailable, match="shard gone"):
+        index.delete(["0000.jpg"])
 
 
 @pytest.mark.parametrize("reply", BUSY.values(), ids=BUSY.keys())
