@@ -143,7 +143,7 @@ def propose(
     """
     if not 0 < wanted <= 1:
         raise BadQuery(f"The wanted recall must lie above 0 and be at most 1; it is {wanted}.")
-    trial = _Trial.of(index, k, queries, sample, seed)
+    trial = Trial.of(index, k, queries, sample, seed)
     tried = parameter_grid(trial.vectors.shape[1]) if grid is None else grid
     settings = [(name, params) for name, each in tried.items() for params in each]
     found: dict[str, list[tuple[bool, Proposal]]] = {name: [] for name in tried}
@@ -169,7 +169,7 @@ def _cost(judged: tuple[bool, Proposal]) -> tuple[bool, float]:
 
 
 @dataclass(frozen=True)
-class _Trial:
+class Trial:
     """A sample of an index: ``(n, dim)`` vectors in id order, and how many each row stands for.
 
     ``asking`` is ``(m,)`` and ``neighbours`` ``(m, k)``: rows of the queries and of their exact neighbours.
@@ -182,7 +182,11 @@ class _Trial:
     gallery: int
 
     @classmethod
-    def of(cls, index: VectorIndex, k: int, queries: int, sample: int, seed: int) -> _Trial:
+    def of(cls, index: VectorIndex, k: int, queries: int, sample: int, seed: int) -> Trial:
+        """Draws the queries, asks the index for their neighbours, and draws about ``sample`` vectors in all.
+
+        :raises BadQuery: when there are no more than ``k`` pictures.
+        """
         ids = [record.id for record in index.records()]
         if len(ids) <= k:
             raise BadQuery(f"There are {len(ids)} pictures at {index.address}; to tune for {k} neighbours index more.")
@@ -239,7 +243,7 @@ def verify(
     """
     done = []
     for proposal in tuning.proposals:
-        with _filled(index, address, proposal.method, progress) as made:
+        with temporary_copy(index, address, proposal.method, progress) as made:
             report = measure_recall(
                 made, k=tuning.k, queries=queries, grid=[proposal.setting], merge=True, seed=seed, progress=progress
             )
@@ -251,7 +255,7 @@ def verify(
 
 
 @contextmanager
-def _filled(index: VectorIndex, address: str, method: str, progress: bool | None) -> Iterator[VectorIndex]:
+def temporary_copy(index: VectorIndex, address: str, method: str, progress: bool | None) -> Iterator[VectorIndex]:
     """A copy of an index on a server with another method, deleted at the end."""
     server, _, name = address.rpartition("/")
     passport = dataclasses.replace(index.passport, uuid=str(uuid.uuid4()), generation=0, count=0, method=method)

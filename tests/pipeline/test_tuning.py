@@ -148,7 +148,7 @@ NAMES = [f"{name}-{'-'.join(map(str, params.values()))}-{probes}" for name, para
 
 
 def predicted(gallery, name, params, candidates, probes) -> float:
-    trial = tuning._Trial.of(gallery, 10, 200, tuning.SAMPLE, seed=1)
+    trial = tuning.Trial.of(gallery, 10, 200, tuning.SAMPLE, seed=1)
     places, _ = trial.places(name, params, probes)
     return float((places <= candidates).mean())
 

@@ -1,0 +1,78 @@
+"""What each approximate method loses and saves on the vectors of an index, beside what the simulation predicts.
+
+    python benchmarks/approximation.py INDEX SERVER -o FILE.json --about TEXT [--methods SPEC...]
+
+SERVER is http(s)://HOST:9200/NAME, with Elastiknn for its methods. Each method gets an index of its own, of one
+segment, which is deleted afterwards. Every method is timed against exact answers of the same run: trust the ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+from imgsearch_kit.evaluation.lsh import METHODS, recall_at
+from imgsearch_kit.index import open_index
+from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.index.bodies import parse_method
+from imgsearch_kit.pipeline.measuring import Measured, RecallReport, measure_recall
+from imgsearch_kit.pipeline.tuning import Trial, temporary_copy
+
+K, SEED = 10, 1
+ORIGINAL = "l2-lsh:L=60,k=3,w=2"  # the settings of the system this grows out of
+SPECS = (ORIGINAL, "l2-lsh:L=100,k=6,w=2", "cosine-lsh:L=99,k=1", "cosine-lsh:L=100,k=6")
+PERMUTATIONS = (32, 64, 128, 256, 512, 1024)
+GRAPHS = ("hnsw", "int8_hnsw", "bbq_hnsw")
+
+
+def default_methods(dim: int) -> list[str]:
+    return [*SPECS, *(f"permutation-lsh:k={k}" for k in PERMUTATIONS if k < dim), *GRAPHS]
+
+
+def predicted(trial: Trial, spec: str, rows: tuple[Measured, ...]) -> Iterator[Measured]:
+    """The rows with the recall that the simulation expects of the same queries."""
+    method = parse_method(spec, trial.vectors.shape[1])
+    places = {}
+    for row in rows:
+        if row.setting is None or method.name not in METHODS:
+            yield row
+            continue
+        probes = row.setting.probes or 0
+        if probes not in places:
+            places[probes], _ = trial.places(method.name, method.parameters, probes)
+        yield dataclasses.replace(row, predicted=recall_at(places[probes], row.setting.candidates or 0))
+
+
+def measured(index: VectorIndex, server: str, spec: str, trial: Trial, queries: int) -> RecallReport:
+    with temporary_copy(index, server, spec) as copy:
+        report = measure_recall(copy, k=K, queries=queries, merge=True, seed=SEED)
+    return dataclasses.replace(report, rows=tuple(predicted(trial, spec, report.rows)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("index")
+    parser.add_argument("server")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--about", default="", help="what the vectors are")
+    parser.add_argument("--queries", type=int, default=200)
+    parser.add_argument("--methods", nargs="+", metavar="SPEC")
+    args = parser.parse_args()
+    with open_index(args.index) as index:
+        trial = Trial.of(index, K, args.queries, len(index), SEED)
+        document = {"about": args.about, "date": date.today().isoformat(), "methods": {}}
+        for spec in args.methods or default_methods(index.passport.dim):
+            report = measured(index, args.server, spec, trial, args.queries)
+            print(spec, *report.lines(), "", sep="\n", flush=True)
+            plain = report.to_json()
+            document["methods"][spec] = plain.pop("rows")
+            document |= plain | {"passport": index.passport.published()}
+            args.output.write_text(json.dumps(document, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
