@@ -111,4 +111,9 @@ def serve_page(searcher: Any, **options: Any) -> None:
     from imgsearch_kit.app import serve as run
 
     auth = options.pop("auth", None)
-    run(searcher, auth=tuple(auth.split(":", 1)) if auth else None, **options)
+    page = run(searcher, auth=tuple(auth.split(":", 1)) if auth else None, block=False, **options)
+    print(
+        f"The page is at {page.url}" + (f" and, for everyone, at {page.share_url}" if page.share_url else ""),
+        flush=True,
+    )
+    page.wait()

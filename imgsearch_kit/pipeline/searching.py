@@ -19,6 +19,7 @@ from imgsearch_kit.ranking import parse_rank
 from imgsearch_kit.records import Approx, Hit, ImageRecord, IndexPassport, Results, Vectors
 
 OWN_COSINE = 0.9999
+RECENT = 16  # query pictures whose vectors are kept
 
 
 class Searcher:
@@ -48,6 +49,7 @@ class Searcher:
             parse_rank(rank)  # a misspelt one is told now, not at the first search
         self.rank = rank
         self._ranked: RankedGallery | None = None
+        self._recent: dict[str, Vectors] = {}  # by sha256
         self._checked = False
         self._labels: tuple[int, list[str]] | None = None  # of a generation
         self._lock = threading.Lock()
@@ -126,7 +128,14 @@ class Searcher:
         except UnreadableImage as error:
             raise UnreadableImage(f"{name}: {error}" if name else str(error)) from error
         size = {"width": loaded.width, "height": loaded.height}
-        return {"file": name, "sha256": loaded.sha256, **size}, self.ready().extract(loaded.pixels[None])
+        extractor = self.ready()
+        vector = self._recent.pop(loaded.sha256, None)
+        if vector is None:
+            vector = extractor.extract(loaded.pixels[None])
+        self._recent[loaded.sha256] = vector  # the latest last: another k or label costs no extraction
+        for old in list(self._recent)[:-RECENT]:
+            self._recent.pop(old, None)
+        return {"file": name, "sha256": loaded.sha256, **size}, vector
 
     def _apart(
         self, query: dict[str, Any], vector: Vectors, k: int, labels: Sequence[str] | None, approx: Approx | None

@@ -150,3 +150,16 @@ def test_a_ranking_is_learned_again_when_the_index_has_changed(searcher, folder)
 def test_a_misspelt_ranking_is_told_at_once(searcher):
     with pytest.raises(BadQuery, match="no ranking step 'qq:2'"):
         Searcher(searcher.index, rank="qq:2")
+
+
+def test_the_same_picture_asked_again_is_not_extracted_again(searcher, folder):
+    extractor = QuarterColours()
+    asked = Searcher(searcher.index, extractor)
+    first = asked.search(folder / "warm/a.png", k=1)
+    extractor.calls = []
+    assert ids(asked.search(folder / "warm/a.png", k=3))[:1] == ids(first)
+    assert extractor.calls == []
+    for i in range(20):
+        asked.search(paint(folder / f"query{i}.png", (255, i, 9)))
+    asked.search(folder / "warm/a.png")
+    assert extractor.calls == [1] * 21  # it was forgotten meanwhile
