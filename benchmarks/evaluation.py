@@ -45,7 +45,7 @@ def measure(dim: int) -> dict[str, float]:
     index.flush()
     del vectors
     before = _peak_mb()
-    started = time.perf_counter()
+    started, busy = time.perf_counter(), time.process_time()
     evaluation = evaluate(index, progress=False)
     ranked = time.perf_counter()
     document = evaluation.to_json()
@@ -54,7 +54,8 @@ def measure(dim: int) -> dict[str, float]:
         "dim": dim,
         "pictures": PICTURES,
         "seconds": round(ended - started, 2),
-        "of which intervals": round(ended - ranked, 2),
+        "cpu_seconds": round(time.process_time() - busy, 2),
+        "intervals_seconds": round(ended - ranked, 2),
         "peak_mb": round(_peak_mb()),
         "peak_before_mb": round(before),
         "P@4": round(document["micro"]["P@4"]["value"], 4),
@@ -72,10 +73,10 @@ def main() -> None:
         print(json.dumps(measure(int(sys.argv[1]))))
         return
     rows = [json.loads(subprocess.check_output([sys.executable, __file__, str(dim)])) for dim in DIMS]
-    print(f"{'dim':>6} {'seconds':>8} {'of which intervals':>19} {'peak MB':>8} {'before MB':>10}")
+    print(f"{'dim':>6} {'seconds':>8} {'of it intervals':>16} {'CPU seconds':>12} {'peak MB':>8} {'before MB':>10}")
     for row in rows:
         print(
-            f"{row['dim']:6} {row['seconds']:8.1f} {row['of which intervals']:19.1f} "
+            f"{row['dim']:6} {row['seconds']:8.1f} {row['intervals_seconds']:16.1f} {row['cpu_seconds']:12.1f} "
             f"{row['peak_mb']:8,} {row['peak_before_mb']:10,}"
         )
     RESULTS.parent.mkdir(exist_ok=True)
