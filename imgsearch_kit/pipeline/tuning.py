@@ -255,7 +255,9 @@ def verify(
 
 
 @contextmanager
-def temporary_copy(index: VectorIndex, address: str, method: str, progress: bool | None) -> Iterator[VectorIndex]:
+def temporary_copy(
+    index: VectorIndex, address: str, method: str, progress: bool | None = None
+) -> Iterator[VectorIndex]:
     """A copy of an index on a server with another method, deleted at the end."""
     server, _, name = address.rpartition("/")
     passport = dataclasses.replace(index.passport, uuid=str(uuid.uuid4()), generation=0, count=0, method=method)

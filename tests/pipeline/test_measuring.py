@@ -175,3 +175,4 @@ def test_the_table_is_aligned_and_shows_predictions_only_when_there_are_some():
     with_prediction = report_of(row(0.9, 2, predicted=0.912)).lines()
     assert with_prediction[0].endswith("predicted")
     assert with_prediction[2].endswith("0.912")
+    assert not any(line.endswith(" ") for line in with_prediction)
