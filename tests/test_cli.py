@@ -7,9 +7,11 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import jsonschema
@@ -259,6 +261,24 @@ def test_doctor_says_ok_or_what_to_do_on_each_line(workplace):
     assert not checks["weights"]["ok"]  # an empty cache folder
     assert "imgsearch weights fetch" in checks["weights"]["detail"]
     assert done.returncode == 1
+
+
+def test_serve_says_where_the_page_is_and_ends_quietly_on_ctrl_c(workplace, conv_weights):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [IMGSEARCH, "serve", "--port", str(port), "--weights", str(conv_weights)]
+    process = subprocess.Popen(command, cwd=workplace, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        line = process.stdout.readline()
+        assert line == f"The page is at http://127.0.0.1:{port}/\n", process.stderr.read()
+        with urllib.request.urlopen(line.split()[-1]) as answer:
+            assert answer.status == 200
+    finally:
+        process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert "Traceback" not in err
+    assert process.returncode in (0, 130)
 
 
 @pytest.mark.parametrize(

@@ -112,8 +112,6 @@ def serve_page(searcher: Any, **options: Any) -> None:
 
     auth = options.pop("auth", None)
     page = run(searcher, auth=tuple(auth.split(":", 1)) if auth else None, block=False, **options)
-    print(
-        f"The page is at {page.url}" + (f" and, for everyone, at {page.share_url}" if page.share_url else ""),
-        flush=True,
-    )
+    shared = f" and, for everyone, at {page.share_url}" if page.share_url else ""
+    print(f"The page is at {page.url}{shared}", flush=True)
     page.wait()
