@@ -133,12 +133,15 @@ def map_page(
 def _figure(columns: dict[str, Any]) -> dict[str, Any]:
     """The dots and the lines as Bokeh's JSON, to be drawn into #plot."""
     from bokeh.embed import json_item
-    from bokeh.models import BooleanFilter, CDSView, ColumnDataSource, HoverTool, LassoSelectTool, TapTool
+    from bokeh.models import BooleanFilter, CDSView, ColumnDataSource, DataRange1d, HoverTool, LassoSelectTool, TapTool
     from bokeh.plotting import figure
 
     count = len(columns["id"])
     size = float(np.clip(600 / max(count, 1) ** 0.5, 5, 14))
+    across, down = DataRange1d(), DataRange1d()
     plot = figure(
+        x_range=across,
+        y_range=down,
         sizing_mode="stretch_both",
         output_backend="webgl",
         tools="pan,wheel_zoom,box_zoom,reset,save",
@@ -161,6 +164,9 @@ def _figure(columns: dict[str, Any]) -> dict[str, Any]:
         line_color=None,
         nonselection_fill_alpha=0.08,
     )
+    ends = {axis: [float(columns[axis].min()), float(columns[axis].max())] for axis in "xy"}
+    corners = plot.scatter(ends["x"], ends["y"], alpha=0)  # all there is to see, also when classes are hidden
+    across.renderers = down.renderers = [corners]
     plot.segment("x0", "y0", "x1", "y1", source=lines, line_color="#1b2733", line_width=1.5)
     hover = HoverTool(renderers=[dots], tooltips=TOOLTIP, limit=1)
     plot.add_tools(LassoSelectTool(renderers=[dots], continuous=False), TapTool(renderers=[dots]), hover)

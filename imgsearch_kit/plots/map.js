@@ -50,7 +50,8 @@
   // search
   const found = () => {
     const wanted = element("search").value.trim().toLowerCase();
-    const matches = (row) => labels[row].toLowerCase().includes(wanted) || ids[row].toLowerCase().includes(wanted);
+    const named = (row) => labels[row].toLowerCase().includes(wanted) || ids[row].toLowerCase().includes(wanted);
+    const matches = (row) => !hidden.has(classOf[row]) && named(row);
     return wanted ? ids.map((_, row) => row).filter(matches) : null;
   };
   element("search").addEventListener("input", () => {
@@ -68,7 +69,7 @@
   let columns = [], rows = [];
   const picture = (row) => [ids[row], labels[row]];
   const showSelection = () => {
-    const chosen = [...source.selected.indices].filter((row) => !hidden.has(classOf[row]));
+    const chosen = [...source.selected.indices];
     const one = chosen.length === 1 ? chosen[0] : undefined;
     const near = one === undefined ? [] : neighbours[one];
     lines.data = {
