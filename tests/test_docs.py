@@ -1,0 +1,83 @@
+"""README and docs say what is so: commands exist, links lead somewhere, help is the real one."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from imgsearch_kit.cli import app
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = sorted(path for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+README = (ROOT / "README.md").read_text()
+FENCES = re.compile(r"^```(?:bash|sh)\n(.*?)^```", re.M | re.S)
+
+
+def commands_module():
+    spec = importlib.util.spec_from_file_location("commands", ROOT / "docs/commands.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def shell_lines():
+    lines = [line.strip() for block in FENCES.findall(README) for line in block.replace("\\\n", " ").splitlines()]
+    return [re.sub(r"\s+#.*", "", line) for line in lines if line and not line.startswith("#")]
+
+
+def test_commands_md_is_the_real_help():
+    assert (ROOT / "docs/commands.md").read_text() == commands_module().render(), "type: make docs"
+
+
+@pytest.mark.parametrize("line", [line for line in shell_lines() if line.startswith("imgsearch ")])
+def test_readme_commands_exist_with_their_options(line):
+    words, command = line.split()[1:], get_command(app)
+    while words and words[0] in getattr(command, "commands", {}):
+        command = command.commands[words.pop(0)]
+    known = {option for param in command.params for option in param.opts}
+    assert not hasattr(command, "commands") or command.name == "weights", f"no command in: {line}"
+    assert {word.split("=")[0] for word in words if re.match(r"--?[a-z]", word)} <= known
+
+
+@pytest.mark.parametrize("line", [line for line in shell_lines() if line.startswith("make ")])
+def test_readme_make_targets_exist(line):
+    targets = [word for word in line.split()[1:] if "=" not in word]
+    subprocess.run(["make", "-n", "-C", ROOT, *targets], capture_output=True, check=True)
+
+
+def test_readme_shows_every_command():
+    for name in get_command(app).commands:
+        assert f"imgsearch {name}" in README, f"README does not show imgsearch {name}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_inside_the_repository_lead_somewhere(document):
+    text = document.read_text()
+    for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", text) + re.findall(r'src="([^"]+)"', text):
+        if "://" not in target:
+            assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+def test_readme_quotes_the_results_file():
+    results = json.loads((ROOT / "results/caltech101.json").read_text())
+    for mean in ("micro", "macro"):
+        row = next(line for line in README.splitlines() if line.startswith(f"| {mean} (mean over"))
+        quoted = [cell.strip() for cell in row.split("|")[2:-1]]
+        figures = [results[mean][name] for name in ("P@1", "P@4", "P@10", "mAP")]
+        assert quoted == [f"{f['value']:.4f} [{f['low']:.4f}, {f['high']:.4f}]" for f in figures]
+    assert f"{results['queries']:,} pictures" in README
+    assert f"chance is a P@4 of {results['chance']['micro']['P@4']:.4f}" in README.lower().replace("p@4", "P@4")
+
+
+def test_results_name_their_data_weights_and_date():
+    results = json.loads((ROOT / "results/caltech101.json").read_text())
+    assert results["passport"]["data"] == ["caltech101"]
+    assert results["passport"]["spec"]["name"] == "vgg16-rmac"
+    assert re.fullmatch(r"[0-9a-f]{64}", results["passport"]["spec"]["weights_digest"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", results["date"])
