@@ -33,7 +33,7 @@ def folder(tmp_path_factory):
         paint(folder / f"red/{i}.png", (200, 10 * i, 0))
         paint(folder / f"green/{i}.png", (0, 200, 10 * i))
     paint(folder / HOSTILE / "0.png", (30, 40, 200))
-    paint(folder / CLOSING, (90, 40, 200))
+    paint(folder / CLOSING, (200, 40, 200))
     return folder
 
 
