@@ -1,0 +1,113 @@
+"""What decoding costs while a folder is indexed: threads ahead of the network, against the network alone.
+
+The same pictures, in the same run: the network on pixels that are in memory already; files decoded ahead by threads, as
+``imgsearch index`` does it; files decoded between the batches; and decoding without a network. The ways take turns, so
+that whatever else the machine does falls on all of them; each figure is a median over the rounds. Seconds are what a
+person waits; CPU seconds, over all threads, hardly depend on what else the machine does.
+
+    python benchmarks/decoding.py FOLDER [--count 256] [--rounds 5] [--extractor vgg16-rmac] [--weights PATH]
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import PIL
+from tqdm import tqdm
+
+from imgsearch_kit.extractors import Extractor, load_extractor
+from imgsearch_kit.images import Loaded, find_images, load, load_many
+from imgsearch_kit.pipeline.indexing import BATCH
+
+RESULTS = Path(__file__).parent / "results" / "decoding.json"
+NETWORK, AHEAD, BETWEEN, DECODING = "network alone", "decoded ahead", "decoded between batches", "decoding alone"
+
+
+def batches(pictures: Iterable[np.ndarray]) -> Iterable[np.ndarray]:
+    pictures = iter(pictures)
+    while batch := list(itertools.islice(pictures, BATCH)):
+        yield np.stack(batch)
+
+
+def ways(paths: list[Path], extractor: Extractor) -> dict[str, Callable[[], None]]:
+    """The four things to time, each of which goes through all pictures once."""
+    side, resampling = extractor.spec.side, extractor.spec.resampling
+    in_memory = list(batches(load(path, side, resampling).pixels for path in paths))
+
+    def extract(pictures: Iterable[np.ndarray]) -> None:
+        for batch in batches(pictures):
+            extractor.extract(batch)
+
+    def ahead() -> Iterable[np.ndarray]:
+        return (item.pixels for _, item in load_many(paths, side, resampling) if isinstance(item, Loaded))
+
+    return {
+        NETWORK: lambda: [extractor.extract(batch) for batch in in_memory] and None,
+        AHEAD: lambda: extract(ahead()),
+        BETWEEN: lambda: extract(load(path, side, resampling).pixels for path in paths),
+        DECODING: lambda: [None for _ in ahead()] and None,
+    }
+
+
+def measure(timed: dict[str, Callable[[], None]], rounds: int) -> dict[str, np.ndarray]:
+    """For each way ``(rounds, 2)``: seconds and CPU seconds of all threads. Each round begins with another way."""
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in timed}
+    names = list(timed)
+    for turn in tqdm(range(rounds), desc="rounds", disable=None):
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            wall, cpu = time.perf_counter(), time.process_time()
+            timed[name]()
+            taken[name].append((time.perf_counter() - wall, time.process_time() - cpu))
+    return {name: np.array(values) for name, values in taken.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--count", type=int, default=256)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--extractor", default="vgg16-rmac")
+    parser.add_argument("--weights", type=Path)
+    wish = parser.parse_args()
+
+    found = [image.path for image in find_images(wish.folder).images if image.label != "BACKGROUND_Google"]
+    paths = found[:: max(1, len(found) // wish.count)][: wish.count]
+    extractor = load_extractor(wish.extractor, wish.weights)
+    timed = ways(paths, extractor)
+    timed[NETWORK]()  # the first pass compiles
+    taken = measure(timed, wish.rounds)
+
+    middle = {name: np.median(values, axis=0) for name, values in taken.items()}
+    print(f"{'':26}{'seconds':>9}{'of network alone':>18}{'CPU seconds':>13}{'of network alone':>18}")
+    for name, (wall, cpu) in middle.items():
+        print(f"{name:26}{wall:9.2f}{wall / middle[NETWORK][0]:18.3f}{cpu:13.2f}{cpu / middle[NETWORK][1]:18.3f}")
+    wall_share = 1 - middle[NETWORK][0] / middle[AHEAD][0]
+    cpu_share = middle[DECODING][1] / middle[AHEAD][1]
+    print(f"\nDecoding takes {wall_share:.1%} of the time and {cpu_share:.1%} of the work of indexing (target: 10 %).")
+
+    RESULTS.parent.mkdir(exist_ok=True)
+    document = {
+        "pictures": len(paths),
+        "folder": wish.folder.name,
+        "extractor": wish.extractor,
+        "batch": BATCH,
+        "rounds": wish.rounds,
+        "seconds": {name: values[:, 0].round(3).tolist() for name, values in taken.items()},
+        "cpu_seconds": {name: values[:, 1].round(3).tolist() for name, values in taken.items()},
+        "share_of_seconds": round(float(wall_share), 4),
+        "share_of_cpu_seconds": round(float(cpu_share), 4),
+        "machine": {"python": platform.python_version(), "pillow": PIL.__version__, "cpus": os.cpu_count()},
+    }
+    RESULTS.write_text(json.dumps(document, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
