@@ -74,7 +74,7 @@ class Projection:
         """The place of one query after UMAP's gradient descent (its layouts.py): attraction, and five pushes each."""
         rng = np.random.default_rng(self.seed)
         a, b = self.curve
-        often = np.where(weights < weights.max() / epochs, 0, weights / weights.max())
+        often = np.where(weights * epochs < weights.max(), 0, weights / weights.max())
         period = 1 / np.maximum(often, 1e-9)  # epochs from one turn of a neighbour to its next
         due = period.copy()
         for epoch in range(epochs):
