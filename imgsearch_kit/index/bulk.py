@@ -14,8 +14,8 @@ from imgsearch_kit.index import client
 from imgsearch_kit.index.client import TRANSIENT, Server, reason_of
 
 MOST_DOCUMENTS = 500
-MOST_BYTES = 8 * 2**20
-IN_FLIGHT = 3
+MOST_BYTES = 4 * 2**20
+IN_FLIGHT = 4
 ENDS_ALL = ("cluster_block_exception", "index_not_found_exception")  # what no other document could pass
 
 
