@@ -11,6 +11,7 @@ from imgsearch_kit.errors import MissingExtra
 
 try:
     from matplotlib.axes import Axes
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 except ImportError as error:
     raise MissingExtra("matplotlib", "notebooks") from error
@@ -46,6 +47,7 @@ class Plot(Figure):
 def new(width: float, height: float, alt_text: str, **grid: Any) -> tuple[Plot, Any]:
     """A white figure of a size in inches with its axes; ``grid`` goes to ``Figure.subplots``."""
     figure = Plot(figsize=(width, height), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
     figure.alt_text = " ".join(alt_text.split())
     axes = figure.subplots(**grid)
     for ax in [axes] if isinstance(axes, Axes) else axes.flat:
@@ -62,13 +64,16 @@ def plain(name: str | None, longest: int = LONGEST) -> str:
 
 
 def colours(count: int) -> list[str]:
-    """``count`` colours as #rrggbb, neighbours far apart in hue and in lightness, so that they differ in grey too."""
-    shades = ((0.35, 0.75), (0.6, 0.65), (0.22, 0.6), (0.48, 0.8))  # lightness and saturation
-    return [_hex((0.58 + i * 0.381966) % 1, *shades[i % len(shades)]) for i in range(count)]
+    """``count`` colours as #rrggbb; neighbours lie far apart in hue, and in grey."""
+    greys = (0.3, 0.62, 0.16, 0.47)
+    return [_colour((0.58 + i * 0.381966) % 1, greys[i % len(greys)]) for i in range(count)]  # the golden angle
 
 
-def _hex(hue: float, lightness: float, saturation: float) -> str:
-    return "#" + "".join(f"{round(255 * part):02x}" for part in colorsys.hls_to_rgb(hue, lightness, saturation))
+def _colour(hue: float, grey: float) -> str:
+    """The colour of a hue that is nearest to a grey, in [0, 1], when printed without colour (ITU-R BT.601)."""
+    shades = (colorsys.hls_to_rgb(hue, step / 50, 0.7) for step in range(51))
+    red, green, blue = min(shades, key=lambda rgb: abs(0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2] - grey))
+    return f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}"
 
 
 def empty(ax: Axes, what: str) -> None:

@@ -113,7 +113,8 @@ def query_with_hits(query: Shown, hits: Sequence[Shown], *, columns: int = 6) ->
     """
     right = sum(bool(hit.right) for hit in hits)
     judged = f", {right} of them right" if any(hit.right is not None for hit in hits) else ""
-    alt = f"Query {query.caption} and its {len(hits)} hits{judged}: {listed([hit.caption for hit in hits], 5)}."
+    first = f": {listed([hit.caption for hit in hits], 5)}" if hits else ""
+    alt = f"Query {query.caption} and its {len(hits)} hits{judged}{first}."
     columns = max(min(columns, len(hits)), 1)
     rows = max(-(-len(hits) // columns), 1)
     figure, axes = new(1.5 * (columns + 1), 1.75 * rows, alt, nrows=rows, ncols=columns + 1, squeeze=False)

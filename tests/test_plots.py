@@ -1,0 +1,287 @@
+"""Every figure against a stored picture, with few and many classes, strange names, and nothing to show.
+
+``REDRAW=1 python -m pytest tests/test_plots.py`` draws the stored pictures anew; look at them before
+they are committed.
+"""
+
+import os
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imgsearch_kit import plots
+from imgsearch_kit.plots import MethodPoint, Robustness, Shown
+from imgsearch_kit.plots.figure import colours, plain
+
+STORED = Path(__file__).parent / "pictures"
+NAMES = ["accordion", "airplanes", "anchor", "ant", "barrel"]
+MANY = [f"class number {i}" for i in range(101)]
+STRANGE = ["$\\frac{a}$ and then a very long folder name indeed", "two\nlines", "<b>bold</b> & %s {x}", "$", "_^\\"]
+NONE = np.zeros(0)
+
+
+def values(count):
+    """``count`` values between .95 and .2, with bounds .05 away."""
+    value = np.linspace(0.95, 0.2, count)
+    return value, value - 0.05, value + 0.05
+
+
+def shares(count):
+    """70 % of every class's hits are right, 20 % of the next class, 10 % of the one after."""
+    return 0.7 * np.eye(count) + 0.2 * np.roll(np.eye(count), 1, axis=1) + 0.1 * np.roll(np.eye(count), 2, axis=1)
+
+
+def islands(names, size=20):
+    """A ring of islands, one per class: positions and labels."""
+    rng = np.random.default_rng(0)
+    angles = np.repeat(np.linspace(0, 2 * np.pi, len(names), endpoint=False), size)
+    positions = 5 * np.stack([np.cos(angles), np.sin(angles)], axis=1) + rng.normal(0, 0.25, (len(angles), 2))
+    return positions, [name for name in names for _ in range(size)]
+
+
+@pytest.fixture(scope="module")
+def thumbnails(tmp_path_factory):
+    """Thirty little pictures, from black over red to yellow, half of them upright."""
+    folder, paths = tmp_path_factory.mktemp("thumbnails"), []
+    for i in range(30):
+        size = (60, 40) if i % 2 else (40, 60)
+        paths.append(folder / f"{i}.webp")
+        Image.new("RGB", size, (min(255, 17 * i), max(0, 17 * i - 255), 0)).save(paths[-1])
+    return paths
+
+
+def bars(names):
+    return plots.precision_bars(names, *values(len(names)), np.full(len(names), 0.03), mean=(0.6, 0.55, 0.65))
+
+
+def over_k(names):
+    ks = [1, 4, 10, 50]
+    systems = {name: tuple(v - 0.08 * i for v in values(4)) for i, name in enumerate(names[:5])}
+    return plots.precision_over_k(ks, systems, np.full(4, 0.03))
+
+
+def confusion(names):
+    return plots.confusion_heatmap(shares(len(names)), names, names, k=10)
+
+
+def class_map(names):
+    return plots.class_map(*islands(names), notes=["trustworthiness at 15: 0.951"])
+
+
+def front(names):
+    points = [
+        MethodPoint(n, 0.9 - 0.1 * i, 2.0 + i, 0.88 - 0.1 * i, 0.92 - 0.1 * i, n) for i, n in enumerate(names[:4])
+    ]
+    return plots.recall_latency([*points, MethodPoint("exact", 1.0, 30.0)])
+
+
+def robustness(names):
+    steps = np.arange(4)
+    return plots.robustness_curves(
+        [
+            Robustness(n, "strength", steps, 0.9 - 0.2 * steps, 0.85 - 0.2 * steps, 0.95 - 0.2 * steps, 10.0**steps)
+            for n in names[:5]
+        ]
+    )
+
+
+BY_NAME = [bars, over_k, confusion, class_map, front, robustness]
+
+
+def calibration():
+    cosines = np.linspace(0.3, 1, 50)
+    p = 1 / (1 + np.exp(-12 * (cosines - 0.6)))
+    return plots.calibration_curve(cosines, p, p - 0.03, p + 0.03, bound=0.45)
+
+
+def reliability():
+    p = np.linspace(0.05, 0.95, 8)
+    return plots.reliability_diagram(p, p**1.3, p**1.3 - 0.04, p**1.3 + 0.04, np.arange(1, 9) * 100, error=0.062)
+
+
+def drawn(figure, dpi=50):
+    figure.set_dpi(dpi)
+    figure.canvas.draw()
+    return Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3])
+
+
+def difference(picture, other):
+    """Root mean square difference in grey, 0 .. 255, of the pictures at a quarter of their size.
+
+    So fonts of another Matplotlib count little, and a bar of another length counts.
+    """
+    small = [np.asarray(p.convert("L").resize((p.width // 4, p.height // 4)), float) for p in (picture, other)]
+    return float("inf") if small[0].shape != small[1].shape else float(np.sqrt(np.mean((small[0] - small[1]) ** 2)))
+
+
+def assert_as_stored(figure, name):
+    picture, path = drawn(figure), STORED / f"{name}.png"
+    if os.environ.get("REDRAW"):
+        STORED.mkdir(exist_ok=True)
+        picture.quantize(32).save(path, optimize=True)
+    with Image.open(path) as stored:
+        assert difference(picture, stored.convert("RGB")) < 6, f"{name} is drawn otherwise than in {path}"
+
+
+@pytest.mark.parametrize("draw", BY_NAME, ids=lambda draw: draw.__name__)
+def test_few_classes_as_stored(draw):
+    assert_as_stored(draw(NAMES)[0], f"{draw.__name__}-few")
+
+
+@pytest.mark.parametrize("draw", [bars, confusion, class_map], ids=lambda draw: draw.__name__)
+def test_101_classes_as_stored(draw):
+    assert_as_stored(draw(MANY)[0], f"{draw.__name__}-101")
+
+
+@pytest.mark.parametrize("draw", [calibration, reliability], ids=lambda draw: draw.__name__)
+def test_scores_as_stored(draw):
+    assert_as_stored(draw()[0], draw.__name__)
+
+
+def test_pictures_as_stored(thumbnails):
+    positions = islands(NAMES, 6)[0]
+    assert_as_stored(plots.picture_map(positions, thumbnails, across=12)[0], "picture_map")
+    hits = [Shown(path, f"class\n0.{90 - i}", i % 3 > 0) for i, path in enumerate(thumbnails[20:28])]
+    hits.append(Shown(None, "gone\n0.5", False))
+    assert_as_stored(plots.query_with_hits(Shown(thumbnails[15], "query.jpg"), hits)[0], "query_with_hits")
+
+
+def test_the_comparison_notices_what_a_reader_would():
+    picture = drawn(bars(NAMES)[0])
+    assert difference(picture, drawn(bars(NAMES)[0])) == 0
+    longer = plots.precision_bars(NAMES, *(v + 0.1 for v in values(5)), np.full(5, 0.03), mean=(0.6, 0.55, 0.65))
+    assert difference(picture, drawn(longer[0])) > 6
+    assert (
+        difference(drawn(confusion(NAMES)[0]), drawn(plots.confusion_heatmap(shares(5).T, NAMES, NAMES, k=10)[0])) > 6
+    )
+    moved = islands(NAMES)[0] * np.array([-1, 0.8])
+    assert difference(drawn(class_map(NAMES)[0]), drawn(plots.class_map(moved, islands(NAMES)[1])[0])) > 6
+
+
+@pytest.mark.parametrize("names", [STRANGE, ["only"]], ids=["strange", "one"])
+@pytest.mark.parametrize("draw", BY_NAME, ids=lambda draw: draw.__name__)
+def test_strange_names_and_a_single_class_are_drawn(draw, names):
+    figure, _ = draw(names)
+    assert np.asarray(drawn(figure)).std() > 0
+    assert "\n" not in figure.alt_text
+
+
+def test_a_name_with_dollars_is_no_formula():
+    _, ax = bars(STRANGE)
+    shown = [label.get_text().replace("\\$", "$") for label in ax.get_yticklabels()]
+    assert shown == ["$\\frac{a}$ and…r name indeed", "two lines", "<b>bold</b> & %s {x}", "$", "_^\\"]
+
+
+def test_a_long_name_is_cut_in_its_middle():
+    assert plain("x" * 40 + "y" * 40, 11) == "xxxxx…yyyyy"
+    assert plain(None) == "no label"
+
+
+NOTHING = {
+    "bars": lambda: plots.precision_bars([], NONE, NONE, NONE),
+    "over_k": lambda: plots.precision_over_k([], {}),
+    "confusion": lambda: plots.confusion_heatmap(np.zeros((0, 0)), [], []),
+    "class_map": lambda: plots.class_map(np.zeros((0, 2)), []),
+    "picture_map": lambda: plots.picture_map(np.zeros((0, 2)), []),
+    "front": lambda: plots.recall_latency([]),
+    "calibration": lambda: plots.calibration_curve(NONE, NONE, NONE, NONE),
+    "reliability": lambda: plots.reliability_diagram(NONE, NONE, NONE, NONE, NONE),
+    "robustness": lambda: plots.robustness_curves([]),
+}
+
+
+@pytest.mark.parametrize("draw", NOTHING.values(), ids=NOTHING.keys())
+def test_nothing_to_show_is_said(draw):
+    figure, _ = draw()
+    assert figure.alt_text.startswith("Nothing to show: no ")
+    assert any(text.get_text().startswith("no ") for ax in figure.axes for text in ax.texts)
+    drawn(figure)
+
+
+def test_a_query_without_hits_says_so(thumbnails):
+    figure, _ = plots.query_with_hits(Shown(thumbnails[0], "a.jpg"), [])
+    assert any(text.get_text() == "no hits" for ax in figure.axes for text in ax.texts)
+    assert figure.alt_text == "Query a.jpg and its 0 hits."
+
+
+def test_pictures_without_a_label_are_on_the_map():
+    positions, labels = islands(NAMES)
+    figure, _ = plots.class_map(positions, [None if label == "ant" else label for label in labels])
+    shown = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert shown == ["no label", "1 accordion", "2 airplanes", "3 anchor", "4 barrel"]
+
+
+def test_each_class_of_101_has_a_number_on_the_map_and_in_the_legend():
+    figure, ax = class_map(MANY)
+    numbers = {text.get_text() for text in ax.texts}
+    assert numbers == {str(i) for i in range(1, 102)}
+    legend = figure.legends[0].get_texts()
+    assert [text.get_text().split()[0] for text in legend] == [str(i) for i in range(1, 102)]
+    figure.set_dpi(100)
+    figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in legend]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[i + 1 :])
+    assert min(box.height for box in boxes) >= 8  # pixels at 100 dpi
+    assert all(figure.bbox.contains(box.x0, box.y0) and figure.bbox.contains(box.x1, box.y1) for box in boxes)
+
+
+def test_class_labels_of_101_bars_do_not_overlap():
+    figure, ax = bars(MANY)
+    figure.canvas.draw()
+    boxes = [label.get_window_extent() for label in ax.get_yticklabels()]
+    assert all(a.y0 >= b.y1 - 1 for a, b in pairwise(boxes))
+
+
+def test_neighbouring_classes_differ_in_grey():
+    grey = [int(c[1:3], 16) * 0.299 + int(c[3:5], 16) * 0.587 + int(c[5:7], 16) * 0.114 for c in colours(12)]
+    assert min(abs(a - b) for a, b in pairwise(grey)) > 15
+    assert len(set(colours(101))) == 101
+
+
+def test_lines_are_told_apart_without_colour():
+    _, ax = over_k(NAMES)
+    looks = {(line.get_linestyle(), line.get_marker()) for line in ax.get_lines()}
+    assert len(looks) == len(ax.get_lines())
+
+
+def test_the_front_is_what_nothing_beats():
+    points = [MethodPoint(*p) for p in [("slow", 0.9, 9.0), ("best", 0.9, 2.0), ("fast", 0.5, 1.0), ("bad", 0.4, 3.0)]]
+    _, ax = plots.recall_latency(points)
+    assert [text.get_text() for text in ax.texts] == ["fast", "best"]
+
+
+def test_a_montage_shows_one_picture_per_cell(thumbnails):
+    positions = np.concatenate([np.zeros((25, 2)), np.eye(2), 2 * np.eye(2), [[3, 3]]])
+    figure, ax = plots.picture_map(positions, [*thumbnails[:29], None], across=10)
+    assert len(ax.images) == 5  # the 25 in one place once; the last has no thumbnail and is a dot
+    assert figure.alt_text == "Map of 30 pictures, 6 of them shown."
+
+
+def test_the_alternative_text_is_in_files_and_in_jupyter(tmp_path):
+    figure, _ = bars(NAMES)
+    assert figure.alt_text.startswith("Bars of P@10 of 5 classes, from accordion (0.95) down to barrel (0.20)")
+    figure.savefig(tmp_path / "f.png")
+    figure.savefig(tmp_path / "f.svg")
+    with Image.open(tmp_path / "f.png") as picture:
+        assert picture.text["Description"] == figure.alt_text
+    assert figure.alt_text in (tmp_path / "f.svg").read_text()
+    bundle, metadata = figure._repr_mimebundle_()
+    assert bundle["image/png"].startswith(b"\x89PNG")
+    assert bundle["text/plain"] == metadata["image/png"]["alt"] == figure.alt_text
+
+
+def test_nothing_global_is_touched():
+    """No pyplot, so no window, no backend, and no figure that stays in memory."""
+    code = (
+        "import sys, matplotlib, numpy as np; settings = lambda: list(dict.items(matplotlib.rcParams));"
+        "before = settings(); from imgsearch_kit import plots;"
+        "f, a = plots.precision_bars(['a'], *[np.ones(1)] * 3); f.canvas.draw();"
+        "print('matplotlib.pyplot' in sys.modules, settings() == before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
