@@ -92,6 +92,9 @@ def main() -> None:
     wall_share = 1 - middle[NETWORK][0] / middle[AHEAD][0]
     cpu_share = middle[DECODING][1] / middle[AHEAD][1]
     print(f"\nDecoding takes {wall_share:.1%} of the time and {cpu_share:.1%} of the work of indexing (target: 10 %).")
+    alone = taken[NETWORK][:, 0]
+    spread = alone.max() / alone.min() - 1
+    print(f"The network alone varied by {spread:.0%} between rounds; a share of the time below that may be chance.")
 
     RESULTS.parent.mkdir(exist_ok=True)
     document = {
