@@ -10,7 +10,6 @@ from typing import Self
 
 import numpy as np
 
-from imgsearch_kit import display
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.records import Approx, Failure, ImageRecord, IndexPassport, Neighbours, Refused, Vectors
 
@@ -106,7 +105,7 @@ class VectorIndex(ABC):
         """Lets go of files and connections; closing twice is harmless."""
 
     def _repr_html_(self) -> str:
-        return display.table((), [("index", self.address), *self.passport.rows()], "Index passport")
+        return self.passport._repr_html_()
 
     def __enter__(self) -> Self:
         return self

@@ -208,7 +208,12 @@ def passport_of(plain: Json) -> IndexPassport:
 
 def document_id(id: str) -> str:  # noqa: A002 (the field's name)
     """The ``_id`` of a record: a digest, because a path may be longer than the 512 bytes an ``_id`` may have."""
-    return hashlib.blake2b(id.encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(id.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def is_text(name: str) -> bool:
+    """Whether JSON can carry a name; bytes of a file name that are not UTF-8 arrive as lone surrogates."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def document(record: ImageRecord, vector: Vectors, method: Method, *, pack: bool) -> Json:

@@ -140,12 +140,13 @@ class ElasticIndex(ElasticReader):
     def add(self, records: Sequence[ImageRecord], vectors: Vectors, *, replaces: Sequence[str] = ()) -> list[Refused]:
         """Writes records with their vectors; the ids in ``replaces`` go once all others are in."""
         checked = check_add(records, vectors, self._passport.dim)
-        refused = [Refused(record.id, NOT_TEXT) for record in records if not _is_text(record)]
+        text = [bodies.is_text(record.id + (record.label or "")) for record in records]
+        refused = [Refused(record.id, NOT_TEXT) for record, good in zip(records, text, strict=True) if not good]
         pack = self._method.native and self._connected.takes_base64
         actions = (
             bulk.index_action(record.id, self._key(record.id), bodies.document(record, vector, self._method, pack=pack))
-            for record, vector in zip(records, checked, strict=True)
-            if _is_text(record)
+            for record, vector, good in zip(records, checked, text, strict=True)
+            if good
         )
         with self._changing:
             refused += [Refused(done.id, done.reason) for done in self._write(actions) if done.reason]
@@ -248,11 +249,3 @@ class ElasticIndex(ElasticReader):
                 "Open it again."
             )
         self._name, self._passport, self._method = other._name, other._passport, other._method
-
-
-def _is_text(record: ImageRecord) -> bool:
-    try:
-        (record.id + (record.label or "")).encode()
-    except UnicodeEncodeError:  # bytes of a file name that are not UTF-8 arrive as lone surrogates
-        return False
-    return True

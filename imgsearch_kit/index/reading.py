@@ -12,7 +12,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 
-from imgsearch_kit.errors import BadQuery, IndexNotFound, ServerUnavailable
+from imgsearch_kit.errors import BadQuery, IndexNotFound, IndexUnwritable, ServerUnavailable
 from imgsearch_kit.index import bodies, client
 from imgsearch_kit.index.base import VectorIndex, check_search
 from imgsearch_kit.index.bodies import Json, Method, Wish
@@ -268,7 +268,7 @@ class ElasticReader(VectorIndex):
         return hit["fields"]["vector"][0] if self._method.native else hit["_source"]["vector"]
 
     def _filters(self, labels: Sequence[str] | None) -> Json:
-        return {} if labels is None else {"labels": tuple(labels)}
+        return {} if labels is None else {"labels": tuple(filter(bodies.is_text, labels))}
 
     def _page(self, size: int, query: Json, vectors: bool) -> Json:
         return bodies.page_body(size, query, self._method, vectors=vectors)
@@ -291,7 +291,9 @@ class ElasticReader(VectorIndex):
         """Lets listings see what was written, also before ``flush`` and by a run that was killed before its own."""
         with self._changing:
             if self._unseen:
-                self.flush()
+                with contextlib.suppress(IndexUnwritable):  # who may only read sees what others made searchable
+                    self.flush()
+                self._unseen = False
 
     @property
     def _connected(self) -> Server:

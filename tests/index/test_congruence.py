@@ -139,6 +139,13 @@ def test_names_that_are_no_text_are_refused_alike(pair):
     local, remote = (index.add(records, np.eye(2, DIM, dtype=np.float32)) for index in pair)
     assert local == remote
     assert [each.id for each in local] == ["bad\udcff.jpg"]
+    for index in pair:
+        index.flush()
+        assert index.records(["bad\udcff.jpg", "good"]) == [ImageRecord("good")]
+        assert index.delete(["bad\udcff.jpg"]) == 0
+        found = index.search(ONE, 2, exclude=[["bad\udcff.jpg"]])
+        assert found.ids.tolist() == [["good", ""]]
+        assert index.search(ONE, 1, labels=["bad\udcff"]).ids.tolist() == [[""]]
 
 
 def test_nothing_and_something_at_an_address(pair, tmp_path):

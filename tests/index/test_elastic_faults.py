@@ -491,6 +491,22 @@ def test_a_blocked_index_is_not_written_but_searched(index, elasticsearch_9):
     assert index.add(named(4), units(4)) == []
 
 
+def test_who_may_only_read_reads(index, proxy, address):
+    index.add(named(3), units(3))
+    index.flush()
+    forbidden = error(403, "security_exception", "action [indices:admin/refresh] is unauthorized for user [reader]")
+    proxy.answer = failing(10**6, forbidden, "_refresh")
+    with open_index(address) as reader:
+        assert len(reader) == 3
+        assert reader.records() == named(3)
+        with pytest.raises(IndexUnwritable, match=r"does not allow this \(403\)"):
+            reader.flush()
+    proxy.answer = failing(10**6, error(403, "security_exception", "action [cluster:monitor/nodes/info] is"), "_nodes")
+    with open_index(address) as reader:  # and who may not ask for the version sends numbers
+        assert reader.add(named(4)[3:], units(4)[3:]) == []
+        assert np.array_equal(reader.vectors(), units(4))
+
+
 def test_an_index_that_vanishes_is_not_made_anew(index, elasticsearch_9, address):
     index.add(named(3), units(3))
     remove_from_server(address)
