@@ -18,7 +18,7 @@ from pathlib import Path
 from imgsearch_kit.evaluation.lsh import METHODS, recall_at
 from imgsearch_kit.index import open_index
 from imgsearch_kit.index.base import VectorIndex
-from imgsearch_kit.index.bodies import parse_method
+from imgsearch_kit.index.methods import parse_method
 from imgsearch_kit.pipeline.measuring import Measured, RecallReport, measure_recall
 from imgsearch_kit.pipeline.tuning import Trial, temporary_copy
 

@@ -1,4 +1,4 @@
-"""What is said to Elasticsearch, as plain JSON values: methods, mappings, queries and documents.
+"""What is said to Elasticsearch, as plain JSON values: mappings, queries and documents.
 
 Nothing here talks to a server. The Elastiknn forms follow its API reference (https://elastiknn.com/api), the native
 ones Elasticsearch's reference of ``dense_vector`` and of the ``knn`` search.
@@ -10,33 +10,18 @@ import base64
 import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import orjson
 
 from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.index.methods import QUANTISED, Method
 from imgsearch_kit.records import Approx, ImageRecord, IndexPassport, Vectors
 
 Json = dict[str, Any]
 
-ELASTIKNN: Mapping[str, Mapping[str, int]] = {
-    "exact": {},
-    "l2-lsh": {"L": 60, "k": 3, "w": 2},  # the defaults of the system this grows out of
-    "cosine-lsh": {"L": 99, "k": 1},
-    "permutation-lsh": {"k": 256},
-}
-NATIVE: Mapping[str, Mapping[str, int]] = {
-    "flat": {},
-    "hnsw": {"m": 16, "ef_construction": 100},  # the server's defaults, written out
-    "int8_hnsw": {"m": 16, "ef_construction": 100},
-    "bbq_hnsw": {"m": 16, "ef_construction": 100},
-}
-EXACT = ("exact", "flat")  # the methods that lose nothing
-QUANTISED = ("int8_hnsw", "bbq_hnsw")
-NO_TWIN = "no-exact"
-NATIVE_MAX_DIM, BBQ_MIN_DIM = 4096, 64
 KEEP_ALIVE = "5m"
 RECORDS: Json = {"exists": {"field": "id"}}  # the list of failures is a document too, without an id
 MOST = 10_000  # candidates, and hits of one request: the server's limit
@@ -44,85 +29,6 @@ LSH_CANDIDATES, NATIVE_CANDIDATES = 500, 100  # where a search does not say
 
 FIELDS = tuple(f.name for f in dataclasses.fields(ImageRecord))
 FAILURES = "failures"  # the field, and the document, that hold what could not be indexed
-
-
-@dataclass(frozen=True, slots=True)
-class Method:
-    """How an index on a server finds neighbours, as read from a SPEC such as ``l2-lsh:L=60,k=3,w=2``.
-
-    ``shards`` and ``replicas`` may be given with any method; without ``replicas`` an index has none on a single node
-    and one on more. ``twin`` says whether a native approximate method carries a second, exact field.
-    """
-
-    name: str
-    parameters: Mapping[str, int] = field(default_factory=dict)
-    shards: int = 1
-    replicas: int | None = None
-    twin: bool = True
-
-    @property
-    def native(self) -> bool:
-        """Whether the server itself knows the method, without the Elastiknn plugin."""
-        return self.name in NATIVE
-
-    @property
-    def approximate(self) -> bool:
-        """Whether the method may lose neighbours."""
-        return self.name not in EXACT
-
-    @property
-    def spec(self) -> str:
-        """The SPEC with every parameter of the method written out."""
-        given = ",".join(f"{name}={value}" for name, value in self.parameters.items())
-        return f"{self.name}:{given}" if given else self.name
-
-
-def parse_method(spec: str, dim: int) -> Method:
-    """The method that a SPEC names, for vectors of ``dim`` dimensions.
-
-    :raises BadQuery: when the name or a parameter is unknown, a value is not a whole number in its range, or the method
-        cannot hold vectors of this dimension.
-    """
-    name, _, rest = spec.partition(":")
-    known = {**ELASTIKNN, **NATIVE}
-    if name not in known:
-        raise BadQuery(
-            f"The method {name!r} is unknown. Choose one of {', '.join(ELASTIKNN)} (Elastiknn), or {', '.join(NATIVE)}."
-        )
-    given, twin = {}, True
-    for part in filter(None, rest.split(",")):
-        key, _, value = part.partition("=")
-        if part == NO_TWIN and name in NATIVE and name not in EXACT:
-            twin = False
-        elif key in (*known[name], "shards", "replicas"):
-            given[key] = _whole(spec, key, value, least=0 if key == "replicas" else 1)
-        else:
-            raise BadQuery(
-                f"The method {name!r} has no parameter {key!r} (in {spec!r}). It takes "
-                f"{', '.join([*known[name], 'shards', 'replicas'])}, each as NAME=NUMBER."
-            )
-    shards, replicas = given.pop("shards", 1), given.pop("replicas", None)
-    parameters = {key: given.get(key, default) for key, default in known[name].items()}
-    if name == "permutation-lsh" and "k" not in given:
-        parameters["k"] = min(parameters["k"], dim)
-    method = Method(name, parameters, shards, replicas, twin)
-    _check_dim(method, dim)
-    return method
-
-
-def _whole(spec: str, name: str, value: str, least: int) -> int:
-    if not (value.isascii() and value.isdigit()) or int(value) < least:
-        raise BadQuery(f"{name} must be a whole number of at least {least}; it is {value!r} (in {spec!r}).")
-    return int(value)
-
-
-def _check_dim(method: Method, dim: int) -> None:
-    if method.name == "permutation-lsh" and method.parameters["k"] > dim:
-        raise BadQuery(f"permutation-lsh needs k of at most {dim}, the vectors' dimension; k={method.parameters['k']}.")
-    if method.native and dim > NATIVE_MAX_DIM:
-        raise BadQuery(f"{method.name} holds vectors of at most {NATIVE_MAX_DIM} dimensions; these have {dim}.")
-    if method.name == "bbq_hnsw" and dim < BBQ_MIN_DIM:
-        raise BadQuery(f"bbq_hnsw needs vectors of at least {BBQ_MIN_DIM} dimensions; these have {dim}.")
 
 
 # -- an index -------------------------------------------------------------------------------------------------------
@@ -162,7 +68,7 @@ def vector_fields(method: Method, dim: int) -> Json:
     """The mapping of the field ``vector``, and of its exact twin where a native approximate method carries one."""
     if method.native:
         fields = {"vector": _native_field(dim, {"type": method.name, **method.parameters})}
-        if has_twin(method):
+        if method.has_twin:
             fields["exact"] = _native_field(dim, {"type": "flat"})
         return fields
     models: Mapping[str, Json] = {
@@ -177,16 +83,6 @@ def vector_fields(method: Method, dim: int) -> Json:
 
 def _native_field(dim: int, options: Json) -> Json:
     return {"type": "dense_vector", "dims": dim, "index": True, "similarity": "cosine", "index_options": options}
-
-
-def has_twin(method: Method) -> bool:
-    """Whether the index holds every vector a second time, in the flat field ``exact``."""
-    return method.native and method.approximate and method.twin
-
-
-def answers_exactly(method: Method) -> bool:
-    """Whether the index can be asked exactly; every mapping of Elastiknn can."""
-    return not method.native or not method.approximate or method.twin
 
 
 def passport_meta(passport: IndexPassport) -> Json:
@@ -220,7 +116,7 @@ def document(record: ImageRecord, vector: Vectors, method: Method, *, pack: bool
     """The document of a record; ``pack`` writes its vector as base64, which Elasticsearch takes from 9.3 on."""
     value = packed(vector) if pack and method.native else vector
     fields = {name: found for name in FIELDS if (found := getattr(record, name)) is not None}
-    return fields | {"vector": value} | ({"exact": value} if has_twin(method) else {})
+    return fields | {"vector": value} | ({"exact": value} if method.has_twin else {})
 
 
 def packed(vectors: Vectors) -> str:

@@ -6,14 +6,11 @@ The only module that imports ``elasticsearch``.
 from __future__ import annotations
 
 import logging
-import os
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cached_property
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import elastic_transport
 import elasticsearch
@@ -29,6 +26,7 @@ from imgsearch_kit.errors import (
     ServerUnavailable,
     VersionMismatch,
 )
+from imgsearch_kit.index.address import Address, timeout
 
 WAITS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # seconds between attempts, once the server has answered at all
 TRANSIENT = (429, 502, 503, 504)
@@ -37,7 +35,6 @@ MAJORS = (8, 9)
 CLIENT = ".".join(map(str, elasticsearch.VERSION))
 BASE64_FROM = (9, 3)
 logging.getLogger("elastic_transport").setLevel(logging.ERROR)  # its warnings tell what the errors here say
-NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,199}")
 
 
 class Server:
@@ -51,21 +48,21 @@ class Server:
     """
 
     def __init__(self, address: str):
-        scheme, hosts, path, name, login = _parts(address)
-        self.name = name
-        self.address = f"{scheme}://{','.join(hosts)}{path}/{name}"
-        self.timeout = _timeout()
-        self._given = bool(login or _variable("API_KEY") or _variable("USERNAME"))
+        parts = Address.parse(address)
+        login = parts.credentials()
+        self.name, self.address = parts.name, str(parts)
+        self.timeout = timeout()
+        self._given = bool(login)
         self._answered = False
-        self._hosts = len(hosts)
+        self._hosts = len(parts.hosts)
         fast = OrjsonSerializer()
         self._client = elasticsearch.Elasticsearch(
-            [f"{scheme}://{host}{path}" for host in hosts],
+            parts.urls,
             request_timeout=self.timeout,
             max_retries=0,  # the client's own retries know no back-off
             serializers={"application/json": fast, "application/vnd.elasticsearch+json": fast},
-            **_credentials(login),
-            **_certificates(scheme),
+            **login,
+            **parts.certificates(),
         )
 
     def request(self, method: str, path: str, body: Any = None, *, again: bool = True, **parameters: str) -> Any:
@@ -274,57 +271,3 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         if isinstance(each, BaseException) and each is not error:
             yield from _chain(each)
             return
-
-
-def _parts(address: str) -> tuple[str, Sequence[str], str, str, str]:
-    """Scheme, hosts with their ports, path before the name, index name, and credentials of an address."""
-    scheme, _, rest = address.partition("://")
-    login, _, rest = rest.rpartition("@")
-    hosts, _, path = rest.partition("/")
-    path, _, name = path.rpartition("/")
-    shown = f"{scheme}://{rest}"
-    if not NAME.fullmatch(name):
-        raise BadQuery(
-            f"The address {shown!r} does not end in the name of an index. Write http(s)://HOST:9200/NAME, the name in "
-            "lower-case letters, digits, '-', '_' and '.', not starting with a sign."
-        )
-    port = {"http": 9200, "https": 443}[scheme]
-    named = [host if re.search(r":\d+$", host) else f"{host}:{port}" for host in hosts.split(",") if host]
-    if not named:
-        raise BadQuery(f"The address {shown!r} names no host. Write http(s)://HOST:9200/NAME")
-    return scheme, named, f"/{path}" if path else "", name, login
-
-
-def _variable(name: str) -> str:
-    return os.environ.get(f"ELASTICSEARCH_{name}", "")
-
-
-def _credentials(login: str) -> dict[str, Any]:
-    if login:
-        user, _, password = login.partition(":")
-        return {"basic_auth": (unquote(user), unquote(password))}
-    if key := _variable("API_KEY"):
-        return {"api_key": key}
-    if user := _variable("USERNAME"):
-        return {"basic_auth": (user, _variable("PASSWORD"))}
-    return {}
-
-
-def _certificates(scheme: str) -> dict[str, Any]:
-    path = _variable("CA_CERTS")
-    if scheme != "https" or not path:
-        return {}
-    if not Path(path).is_file():
-        raise BadQuery(f"ELASTICSEARCH_CA_CERTS names {path!r}, and no file is there. Give the path of a PEM file.")
-    return {"ca_certs": path}
-
-
-def _timeout() -> float:
-    text = _variable("TIMEOUT") or "30"
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise BadQuery(f"ELASTICSEARCH_TIMEOUT must be a number of seconds above 0; it is {text!r}.")
-    return seconds

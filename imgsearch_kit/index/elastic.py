@@ -14,8 +14,9 @@ import numpy as np
 from imgsearch_kit.errors import IndexMismatch, IndexNotFound, IndexUnwritable, VersionMismatch
 from imgsearch_kit.index import bodies, bulk
 from imgsearch_kit.index.base import check_add
-from imgsearch_kit.index.bodies import Json, Method
+from imgsearch_kit.index.bodies import Json
 from imgsearch_kit.index.client import Server
+from imgsearch_kit.index.methods import Method, parse_method
 from imgsearch_kit.index.original import OriginalIndex, is_original
 from imgsearch_kit.index.reading import PAGE, ElasticReader, batched, following
 from imgsearch_kit.records import FORMAT_VERSION, Approx, Failure, ImageRecord, IndexPassport, Refused, Vectors
@@ -44,7 +45,7 @@ def create_elastic(address: str, passport: IndexPassport) -> ElasticIndex:
     :raises IndexMismatch: when something is there already.
     :raises PluginMissing: when the method is one of Elastiknn's and a node has no such plugin.
     """
-    method = bodies.parse_method(passport.method, passport.dim)
+    method = parse_method(passport.method, passport.dim)
     server = Server(address)
     with _closing_on_error(server):
         try:
@@ -62,7 +63,7 @@ def rebuild_elastic(address: str, passport: IndexPassport) -> ElasticIndex:
 
     What an interrupted rebuild of this address left behind is deleted first: there is one rebuild at a time.
     """
-    method = bodies.parse_method(passport.method, passport.dim)
+    method = parse_method(passport.method, passport.dim)
     server = Server(address)
     with _closing_on_error(server):
         for name, aliases in _family(server).items():
@@ -94,7 +95,7 @@ def _opened(server: Server) -> ElasticReader:
             "Install the newer kit (python -m pip install -U imgsearch-kit), or index the pictures again."
         )
     passport = bodies.passport_of(plain)
-    return ElasticIndex(server, name, passport, bodies.parse_method(passport.method, passport.dim))
+    return ElasticIndex(server, name, passport, parse_method(passport.method, passport.dim))
 
 
 def _created(server: Server, passport: IndexPassport, method: Method, *, serving: bool) -> ElasticIndex:
@@ -207,7 +208,7 @@ class ElasticIndex(ElasticReader):
         )
 
     def _check_sample(self) -> None:
-        approx = None if bodies.answers_exactly(self._method) else Approx()
+        approx = None if self._method.answers_exactly else Approx()
         for hit in self._ask_one(self._page(SAMPLE, self._all, vectors=True)):
             vector = np.array([self._vector(hit)], np.float32)
             best = float(self.search(vector, 1, approx=approx).scores[0, 0])

@@ -11,8 +11,9 @@ from typing import Any, NoReturn
 import numpy as np
 
 from imgsearch_kit.errors import IndexUnwritable
-from imgsearch_kit.index.bodies import Json, Method
+from imgsearch_kit.index.bodies import Json
 from imgsearch_kit.index.client import Server
+from imgsearch_kit.index.methods import Method
 from imgsearch_kit.index.reading import ElasticReader
 from imgsearch_kit.records import Failure, ImageRecord, IndexPassport, Refused, Vectors
 

@@ -15,9 +15,10 @@ import numpy as np
 from imgsearch_kit.errors import BadQuery, IndexNotFound, IndexUnwritable, ServerUnavailable
 from imgsearch_kit.index import bodies, client
 from imgsearch_kit.index.base import VectorIndex, check_search
-from imgsearch_kit.index.bodies import Json, Method, Wish
+from imgsearch_kit.index.bodies import Json, Wish
 from imgsearch_kit.index.client import TRANSIENT, Server
 from imgsearch_kit.index.exact import Snapshot
+from imgsearch_kit.index.methods import NO_TWIN, Method
 from imgsearch_kit.records import Approx, ImageRecord, IndexPassport, Neighbours, Vectors
 
 TOGETHER = 32  # searches in one request
@@ -156,9 +157,9 @@ class ElasticReader(VectorIndex):
         if approx:
             count, probes = bodies.candidates(method, approx, k)
             return Wish(min(k, bodies.MOST), count, probes, **self._filters(labels)), note
-        if method.approximate and not bodies.answers_exactly(method):
+        if not method.answers_exactly:
             raise BadQuery(
-                f"The index at {self.address} was made with {bodies.NO_TWIN}, so it cannot answer exactly. "
+                f"The index at {self.address} was made with {NO_TWIN}, so it cannot answer exactly. "
                 "Ask it with --approx, or copy it to a method that can."
             )
         return Wish(min(k + 1, bodies.MOST), **self._filters(labels)), note

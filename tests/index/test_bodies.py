@@ -1,4 +1,4 @@
-"""What is said to the server, word for word, and the parameters that are refused before anything is said."""
+"""What is said to the server, word for word."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.index import bodies
-from imgsearch_kit.index.bodies import Method, Wish
+from imgsearch_kit.index.bodies import Wish
+from imgsearch_kit.index.methods import Method, parse_method
 from imgsearch_kit.records import Approx, ExtractorSpec, ImageRecord, IndexPassport
 
 V = np.array([0.6, -0.8], np.float32)
@@ -34,67 +35,11 @@ def said(body):
     return orjson.loads(orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY))
 
 
-# -- methods -----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("spec", "dim", "name", "parameters"),
-    [
-        ("exact", 512, "exact", {}),
-        ("l2-lsh", 512, "l2-lsh", {"L": 60, "k": 3, "w": 2}),
-        ("l2-lsh:w=4,L=9", 512, "l2-lsh", {"L": 9, "k": 3, "w": 4}),
-        ("cosine-lsh", 512, "cosine-lsh", {"L": 99, "k": 1}),
-        ("permutation-lsh", 512, "permutation-lsh", {"k": 256}),
-        ("permutation-lsh", 100, "permutation-lsh", {"k": 100}),
-        ("permutation-lsh:k=512", 512, "permutation-lsh", {"k": 512}),
-        ("flat", 4096, "flat", {}),
-        ("hnsw", 512, "hnsw", {"m": 16, "ef_construction": 100}),
-        ("int8_hnsw:m=32", 512, "int8_hnsw", {"m": 32, "ef_construction": 100}),
-        ("bbq_hnsw:ef_construction=200", 64, "bbq_hnsw", {"m": 16, "ef_construction": 200}),
-    ],
-)
-def test_a_spec_names_a_method_with_its_parameters(spec, dim, name, parameters):
-    method = bodies.parse_method(spec, dim)
-    assert (method.name, dict(method.parameters)) == (name, parameters)
-    assert (method.shards, method.replicas, method.twin) == (1, None, True)
-    assert bodies.parse_method(method.spec, dim) == method
-
-
-def test_shards_replicas_and_no_exact_go_with_a_method():
-    assert bodies.parse_method("exact:shards=3,replicas=0", 8) == Method("exact", {}, 3, 0)
-    assert bodies.parse_method("hnsw:no-exact", 8).twin is False
-
-
-@pytest.mark.parametrize(
-    ("spec", "dim", "words"),
-    [
-        ("", 8, "method '' is unknown. Choose one of exact, l2-lsh"),
-        ("HNSW", 8, "method 'HNSW' is unknown"),
-        ("l2-lsh:L=0", 8, "L must be a whole number of at least 1; it is '0'"),
-        ("l2-lsh:L=-5", 8, "L must be .* it is '-5'"),
-        ("l2-lsh:k=1.5", 8, r"k must be .* it is '1\.5'"),
-        ("l2-lsh:w", 8, "w must be .* it is ''"),
-        ("l2-lsh:w=²", 8, "w must be .* it is '²'"),
-        ("l2-lsh:m=3", 8, "'l2-lsh' has no parameter 'm' .* It takes L, k, w, shards, replicas"),
-        ("exact:no-exact", 8, "'exact' has no parameter 'no-exact'"),
-        ("flat:no-exact", 8, "'flat' has no parameter 'no-exact'"),
-        ("flat:shards=0", 8, "shards must be .* at least 1; it is '0'"),
-        ("flat:replicas=x", 8, "replicas must be .* at least 0; it is 'x'"),
-        ("permutation-lsh:k=9", 8, "k of at most 8, the vectors' dimension; k=9"),
-        ("hnsw", 4097, "at most 4096 dimensions; these have 4097"),
-        ("bbq_hnsw", 63, "at least 64 dimensions; these have 63"),
-    ],
-)
-def test_a_bad_spec_is_refused(spec, dim, words):
-    with pytest.raises(BadQuery, match=words):
-        bodies.parse_method(spec, dim)
-
-
 # -- an index ----------------------------------------------------------------------------------------------------
 
 
 def test_the_body_that_creates_an_index():
-    body = bodies.index_body(bodies.parse_method("flat", 2), PASSPORT, ["pictures"], "pictures-1-write")
+    body = bodies.index_body(parse_method("flat", 2), PASSPORT, ["pictures"], "pictures-1-write")
     assert said(body) == {
         "settings": {
             "index": {"number_of_shards": 1, "refresh_interval": "-1", "auto_expand_replicas": "0-1"},
@@ -148,7 +93,7 @@ def test_the_body_that_creates_an_index():
 
 
 def test_shards_and_replicas_as_given():
-    body = bodies.index_body(bodies.parse_method("exact:shards=3,replicas=1", 2), PASSPORT, [], "w")
+    body = bodies.index_body(parse_method("exact:shards=3,replicas=1", 2), PASSPORT, [], "w")
     assert body["settings"] == {"index": {"number_of_shards": 3, "refresh_interval": "-1", "number_of_replicas": 1}}
     assert body["aliases"] == {"w": {"is_hidden": True}}
 
@@ -175,7 +120,7 @@ def elastiknn(**model):
     ],
 )
 def test_the_mapping_of_the_vectors(spec, fields):
-    assert bodies.vector_fields(bodies.parse_method(spec, 64), 64) == fields
+    assert bodies.vector_fields(parse_method(spec, 64), 64) == fields
 
 
 def test_a_passport_comes_back_from_the_mapping():
@@ -208,7 +153,7 @@ def test_a_document_id_depends_on_the_id_alone():
 
 
 def test_documents_carry_numbers_or_base64():
-    exact, flat, hnsw = (bodies.parse_method(spec, 2) for spec in ("exact", "flat", "hnsw"))
+    exact, flat, hnsw = (parse_method(spec, 2) for spec in ("exact", "flat", "hnsw"))
     packed = base64.b64encode(struct.pack(">2f", *V)).decode()
     numbers = [0.6, -0.8]
     assert said(bodies.document(RECORD, V, flat, pack=True)) == PLAIN | {"vector": packed}
@@ -298,7 +243,7 @@ SEARCHES = {
 @pytest.mark.parametrize(("spec", "wish", "body"), SEARCHES.values(), ids=SEARCHES.keys())
 def test_the_body_of_a_search(spec, wish, body):
     vector = np.resize(V, 64)
-    got = said(bodies.search_body(bodies.parse_method(spec, 64), vector, wish))
+    got = said(bodies.search_body(parse_method(spec, 64), vector, wish))
     numbers = [0.6, -0.8] * 32
     if "knn" in got:
         assert got["knn"].pop("query_vector") == numbers
@@ -341,7 +286,7 @@ def test_several_searches_are_lines():
 
 
 def test_candidates_are_at_least_k_and_at_most_the_server_s_limit():
-    lsh, hnsw, l2 = (bodies.parse_method(spec, 8) for spec in ("permutation-lsh", "hnsw", "l2-lsh"))
+    lsh, hnsw, l2 = (parse_method(spec, 8) for spec in ("permutation-lsh", "hnsw", "l2-lsh"))
     assert bodies.candidates(lsh, Approx(), 10) == (500, 0)
     assert bodies.candidates(hnsw, Approx(), 10) == (100, 0)
     assert bodies.candidates(hnsw, Approx(20), 50) == (50, 0)
@@ -364,18 +309,18 @@ def test_candidates_are_at_least_k_and_at_most_the_server_s_limit():
     ],
 )
 def test_scores_stand_for_cosines(spec, wish, score, cosine):
-    assert bodies.cosine(bodies.parse_method(spec, 64), wish, score) == pytest.approx(cosine, abs=1e-12)
+    assert bodies.cosine(parse_method(spec, 64), wish, score) == pytest.approx(cosine, abs=1e-12)
 
 
 def test_who_answered_is_said_as_a_spec():
-    assert bodies.answered_by(bodies.parse_method("hnsw", 8), Wish(3)) == "exact"
+    assert bodies.answered_by(parse_method("hnsw", 8), Wish(3)) == "exact"
     assert bodies.answered_by(Method("permutation-lsh", {"k": 8}), Wish(3, 500)) == "permutation-lsh:k=8,candidates=500"
     l2 = bodies.answered_by(Method("l2-lsh", {"L": 60, "k": 3, "w": 2}), Wish(3, 500, 4))
     assert l2 == "l2-lsh:L=60,k=3,w=2,candidates=500,probes=4"
 
 
 def test_pages_read_columns_where_the_server_has_them():
-    exact, flat = bodies.parse_method("exact", 8), bodies.parse_method("flat", 8)
+    exact, flat = parse_method("exact", 8), parse_method("flat", 8)
     base = {"size": 9, "track_total_hits": False, "query": {"exists": {"field": "id"}}}
     columns = {"_source": False, "stored_fields": "_none_"}
     fields = ["id", "label", "sha256", "width", "height", "mtime", "size"]
