@@ -162,12 +162,14 @@ def _figure(columns: dict[str, Any]) -> dict[str, Any]:
         color="colour",
         alpha="alpha",
         line_color=None,
-        nonselection_fill_alpha=0.08,
+        nonselection_fill_alpha=0.04,
     )
     ends = {axis: [float(columns[axis].min()), float(columns[axis].max())] for axis in "xy"}
     corners = plot.scatter(ends["x"], ends["y"], alpha=0)  # all there is to see, also when classes are hidden
     across.renderers = down.renderers = [corners]
     plot.segment("x0", "y0", "x1", "y1", source=lines, line_color="#1b2733", line_width=1.5)
+    for end, wider in (("0", 10), ("1", 4)):  # a ring around the picture and smaller ones around its neighbours
+        plot.scatter(f"x{end}", f"y{end}", source=lines, size=size + wider, fill_color=None, line_color="#1b2733")
     hover = HoverTool(renderers=[dots], tooltips=TOOLTIP, limit=1)
     plot.add_tools(LassoSelectTool(renderers=[dots], continuous=False), TapTool(renderers=[dots]), hover)
     return dict(json_item(plot)) | {"target_id": "plot"}

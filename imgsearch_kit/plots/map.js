@@ -56,7 +56,7 @@
   };
   element("search").addEventListener("input", () => {
     const rows = found();
-    const alpha = new Float32Array(ids.length).fill(rows ? 0.05 : 0.8);
+    const alpha = new Float32Array(ids.length).fill(rows ? 0.03 : 0.8);
     (rows ?? []).forEach((row) => (alpha[row] = 0.95));
     source.data = { ...source.data, alpha };
     element("found").textContent = rows ? `${rows.length} found; Enter lists them` : "";
