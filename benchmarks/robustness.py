@@ -89,7 +89,7 @@ DISTORTIONS: list[tuple[str, str, Callable[..., Image.Image], tuple[float, ...]]
     ("occlusion", "share covered", occlude, (0.1, 0.25, 0.5, 0.75)),
     ("grey", "share of colour lost", fade, (0.5, 1)),
 ]
-UNTOUCHED = {"JPEG": 100.0}  # the strength at which nothing happens, where it is not 0
+UNTOUCHED = {"JPEG": 100.0}  # how the undistorted picture is listed where that is not 0
 
 
 def sample(records: list[ImageRecord], count: int, rng: np.random.Generator) -> list[int]:
@@ -99,7 +99,7 @@ def sample(records: list[ImageRecord], count: int, rng: np.random.Generator) -> 
     for row in rows.tolist():
         if (label := records[row].label) is not None:
             by_class.setdefault(label, []).append(row)
-    several = [members for _, members in sorted(by_class.items()) if len(members) > 1]
+    several = [members for members in by_class.values() if len(members) > 1]  # in random order, as the rows are
     turns = (members[i] for i in range(max(map(len, several), default=0)) for members in several if i < len(members))
     return sorted(islice(turns, count))
 
