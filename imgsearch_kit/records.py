@@ -112,23 +112,24 @@ class IndexPassport:
         """The folder of the ids that have no prefix."""
         return self.roots.get("")
 
-    def rows(self) -> list[tuple[str, str]]:
-        """What the passport says, as pairs of a name and words for people."""
+    def rows(self, *, places: bool = True) -> list[tuple[str, str]]:
+        """What the passport says, as pairs of a name and words; without ``places``, of folders only their names."""
         spec = self.spec
+        folders = [(prefix, folder if places else Path(folder).name) for prefix, folder in self.roots.items()]
         made_by = f"{spec.name}, {spec.dim}-d, side {spec.side}" if spec else f"unknown, {self.dim}-d"
         return [
             ("pictures", f"{self.count:,}, generation {self.generation}"),
             ("extractor", made_by),
             ("weights", spec.weights_digest if spec else "unknown"),
             ("method", self.method),
-            *(("folder", f"{folder}{f' as {prefix}/' if prefix else ''}") for prefix, folder in self.roots.items()),
+            *(("folder", f"{folder}{f' as {prefix}/' if prefix else ''}") for prefix, folder in folders),
             ("created", self.created or "unknown"),
             ("made with", ", ".join(f"{name} {version}" for name, version in self.libraries.items()) or "unknown"),
             ("uuid", self.uuid),
         ]
 
     def _repr_html_(self) -> str:
-        return display.table((), self.rows(), "Index passport")
+        return display.table((), self.rows(places=False), "Index passport")  # notebooks are shared
 
     def to_json(self, *, probes: bool = True) -> dict[str, Any]:
         """The passport as plain JSON values; ``probes=False`` leaves the probe vectors out, for people."""

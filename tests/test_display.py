@@ -43,8 +43,9 @@ def test_names_cannot_run_anything(searcher):
 
 def test_an_index_shows_its_passport(searcher):
     html = searcher.index._repr_html_()
-    for words in ("memory:", "quarters, 12-d", searcher.passport.uuid):
+    for words in ("quarters, 12-d", "pictures", searcher.passport.uuid):
         assert words in html
+    assert searcher.passport.root not in html  # notebooks are shared; the folder's name is enough
 
 
 def test_a_report_shows_what_was_done_and_what_failed():

@@ -22,7 +22,7 @@ DIGITS = 6  # of per-query values in a file, and so of a comparison with it
 METHOD = "percentile bootstrap; micro: queries within class, macro: classes"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """The scores of ``m`` queries, each with something to find, against ``n`` gallery pictures.
 
@@ -40,6 +40,9 @@ class Evaluation:
     ks: tuple[int, ...]
     about: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
+
+    def __repr__(self) -> str:
+        return f"<Evaluation: {self.summary()}>"
 
     @property
     def measures(self) -> list[str]:
