@@ -143,16 +143,8 @@ def examine(
 
     :raises BadQuery: when there is no picture, the lists differ in length, or ``k`` or a bound is out of range.
     """
+    _check(len(ids), len(vectors), len(labels), len(sha256s), k, near, agreement)
     n = len(ids)
-    if not n:
-        raise BadQuery("There are no pictures to examine. Index some first: imgsearch index FOLDER")
-    if not n == len(vectors) == len(labels) == len(sha256s):
-        lengths = f"{n} ids, {len(vectors)} vectors, {len(labels)} labels and {len(sha256s)} hashes"
-        raise BadQuery(f"There are {lengths}. Give one of each per picture.")
-    if k < 1 or not 0 < near <= 1 or not 0.5 < agreement <= 1:
-        raise BadQuery(
-            f"k is {k}, near {near} and agreement {agreement}; they must be at least 1, in (0, 1] and in (0.5, 1]."
-        )
     names, classes = _numbered(labels)
     files = _files(sha256s)
     close = near_duplicates(vectors, vectors, near) + _linked(files)
@@ -198,6 +190,19 @@ def examine(
         suspects=sorted(suspects, key=lambda s: (-s.share, s.id)),
         effects=effects,
     )
+
+
+def _check(ids: int, vectors: int, labels: int, hashes: int, k: int, near: float, agreement: float) -> None:
+    """Refuses what ``examine`` cannot examine, given the lengths of its lists and its settings."""
+    if not ids:
+        raise BadQuery("There are no pictures to examine. Index some first: imgsearch index FOLDER")
+    if not ids == vectors == labels == hashes:
+        lengths = f"{ids} ids, {vectors} vectors, {labels} labels and {hashes} hashes"
+        raise BadQuery(f"There are {lengths}. Give one of each per picture.")
+    if k < 1 or not 0 < near <= 1 or not 0.5 < agreement <= 1:
+        raise BadQuery(
+            f"k is {k}, near {near} and agreement {agreement}; they must be at least 1, in (0, 1] and in (0.5, 1]."
+        )
 
 
 def _numbered(labels: Sequence[str | None]) -> tuple[list[str], Ints]:

@@ -38,6 +38,7 @@ def class_map(positions: Floats, labels: Sequence[str | None], *, notes: Sequenc
     number = dict(zip(dict.fromkeys(labels), classes.tolist(), strict=True))
     classes = np.array([number[label] for label in labels])
     size = float(np.clip(6000 / len(labels), 3, 30))
+    taken: list[Floats] = []
     if (classes < 0).any():
         ax.scatter(
             *positions[classes < 0].T, s=size, c="0.7", marker=".", linewidths=0, rasterized=True, label="no label"
@@ -55,9 +56,10 @@ def class_map(positions: Floats, labels: Sequence[str | None], *, notes: Sequenc
             rasterized=True,
             label=f"{c + 1} {plain(name, 22)}",
         )
-        middle = own[np.square(own - np.median(own, axis=0)).sum(axis=1).argmin()]  # a picture, not a gap between two
-        halo = [withStroke(linewidth=2, foreground="white")]
-        ax.annotate(str(c + 1), middle, ha="center", va="center", fontsize=8, weight="bold", path_effects=halo)
+        spot = _spot(own, taken, float(np.ptp(positions, axis=0).max()) / 40)
+        taken.append(spot)
+        look = {"fontsize": 8 if len(names) <= 30 else 6.5, "weight": "bold", "ha": "center", "va": "center"}
+        ax.annotate(str(c + 1), spot, path_effects=[withStroke(linewidth=2, foreground="white")], **look)
     legend = figure.legend(
         loc="outside lower center", ncols=columns, frameon=False, fontsize=6.5, columnspacing=1, handletextpad=0.2
     )
@@ -66,8 +68,19 @@ def class_map(positions: Floats, labels: Sequence[str | None], *, notes: Sequenc
     return figure, ax
 
 
+def _spot(own: Floats, taken: Sequence[Floats], gap: float) -> Floats:
+    """Where a class's number goes: on the picture nearest its midst that keeps the gap to numbers already there."""
+    nearest = np.argsort(np.square(own - np.median(own, axis=0)).sum(axis=1), kind="stable")
+    inner = own[nearest[: max(1, len(own) * 3 // 4)]]
+    if not taken:
+        return inner[0]
+    room = np.sqrt(np.square(inner[:, None] - np.array(taken)).sum(axis=2)).min(axis=1)
+    free = np.flatnonzero(room >= gap)
+    return inner[free[0] if len(free) else room.argmax()]
+
+
 def picture_map(
-    positions: Floats, thumbnails: Sequence[Path | None], *, notes: Sequence[str] = (), across: int = 36
+    positions: Floats, thumbnails: Sequence[Path | None], *, notes: Sequence[str] = (), across: int = 44
 ) -> tuple[Plot, Axes]:
     """The map as a montage: at most one thumbnail per cell of a grid ``across`` cells wide, at that picture's place.
 
