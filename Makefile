@@ -1,6 +1,6 @@
 # help is first, so that `make` alone shows it.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint clean lock docs system-packages
+.PHONY: help setup demo test lint notebooks lab es-up es-down exchanges docs lock clean system-packages
 SHELL := /bin/bash
 
 PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3 python; do \
@@ -41,6 +41,21 @@ lint: setup ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+notebooks: setup ## Run the notebooks anew (DATA=FOLDER of labelled pictures, SERVER=URL)
+	cd notebooks && ../$(BIN)/python execute.py $(if $(DATA),--pictures $(abspath $(DATA))) $(if $(SERVER),--server $(SERVER)) *.ipynb
+
+lab: setup ## Open the notebooks in JupyterLab
+	$(BIN)/jupyter lab notebooks
+
+es-up: ## Start Elasticsearch with Elastiknn in Docker, on 127.0.0.1:9200
+	docker compose up --build --detach --wait
+
+es-down: ## Stop it; its data stays in a volume
+	docker compose down
+
+exchanges: setup ## Record the exchanges with Elastiknn anew (ELASTICSEARCH_PLUGINS=FOLDER or ELASTICSEARCH_URL)
+	RECORD_EXCHANGES=1 $(BIN)/python -m pytest -m plugin tests/index/test_exchanges.py
 
 # A browser for the page's tests and Maven for the server's: installed when we may, else the tests skip and say what to type.
 system-packages:

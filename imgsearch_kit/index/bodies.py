@@ -75,7 +75,9 @@ def vector_fields(method: Method, dim: int) -> Json:
         "exact": {"model": "exact"},
         "l2-lsh": {"model": "lsh", "similarity": "l2"},
         "cosine-lsh": {"model": "lsh", "similarity": "cosine"},
-        "permutation-lsh": {"model": "permutation_lsh", "repeating": True},
+        # "repeating" would count tokens by rank, but the plugin reads those counts in the last block of postings only,
+        # so that whatever was indexed last wins.
+        "permutation-lsh": {"model": "permutation_lsh", "repeating": False},
     }
     elastiknn = {"dims": dim, **models[method.name], **method.parameters}
     return {"vector": {"type": "elastiknn_dense_float_vector", "elastiknn": elastiknn}}

@@ -112,7 +112,7 @@ def elastiknn(**model):
         ("exact", {"vector": elastiknn(model="exact")}),
         ("l2-lsh", {"vector": elastiknn(model="lsh", similarity="l2", L=60, k=3, w=2)}),
         ("cosine-lsh:L=9", {"vector": elastiknn(model="lsh", similarity="cosine", L=9, k=1)}),
-        ("permutation-lsh:k=5", {"vector": elastiknn(model="permutation_lsh", repeating=True, k=5)}),
+        ("permutation-lsh:k=5", {"vector": elastiknn(model="permutation_lsh", repeating=False, k=5)}),
         ("flat", {"vector": dense(type="flat")}),
         ("hnsw", {"vector": dense(type="hnsw", m=16, ef_construction=100), "exact": dense(type="flat")}),
         ("int8_hnsw", {"vector": dense(type="int8_hnsw", m=16, ef_construction=100), "exact": dense(type="flat")}),
