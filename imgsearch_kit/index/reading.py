@@ -12,7 +12,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 
-from imgsearch_kit.errors import BadQuery, IndexNotFound, IndexUnwritable, ServerUnavailable
+from imgsearch_kit.errors import BadQuery, IndexNotFound, IndexUnwritable, KitError, ServerUnavailable
 from imgsearch_kit.index import bodies, client
 from imgsearch_kit.index.base import VectorIndex, check_search
 from imgsearch_kit.index.bodies import Json, Wish
@@ -247,8 +247,8 @@ class ElasticReader(VectorIndex):
                     return
                 after = hits[-1]["sort"]
         finally:
-            with contextlib.suppress(IndexNotFound):
-                self._connected.request("DELETE", "/_pit", {"id": point})
+            with contextlib.suppress(KitError):  # left alone, it ends by itself
+                self._connected.request("DELETE", "/_pit", {"id": point}, again=False)
 
     def _check_list(self, ids: Sequence[str] | None) -> None:
         if isinstance(ids, str):
