@@ -18,6 +18,7 @@ def offline(monkeypatch, tmp_path):
     """Keras has an empty cache (it reads KERAS_HOME only once) and reaches nothing."""
     tensorflow()
     monkeypatch.setattr("keras.src.backend.config._KERAS_DIR", str(tmp_path))
+    monkeypatch.setattr("urllib.request._opener", None)  # it keeps the proxies it was made with, for every later test
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
 
