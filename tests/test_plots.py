@@ -251,8 +251,9 @@ def test_lines_are_told_apart_without_colour():
 
 def test_the_front_is_what_nothing_beats():
     points = [MethodPoint(*p) for p in [("slow", 0.9, 9.0), ("best", 0.9, 2.0), ("fast", 0.5, 1.0), ("bad", 0.4, 3.0)]]
-    _, ax = plots.recall_latency(points)
-    assert [text.get_text() for text in ax.texts] == ["fast", "best"]
+    figure, ax = plots.recall_latency(points)
+    assert [text.get_text() for text in ax.texts] == ["1", "2"]
+    assert figure.get_supxlabel() == "1  fast\n2  best"
 
 
 def test_a_montage_shows_one_picture_per_cell(thumbnails):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,26 +9,17 @@ from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
-from imgsearch_kit.errors import KitError
+from imgsearch_kit.display import data_uri
 from imgsearch_kit.records import Hit, ImageRecord, Results
 
 DRAWING_THREADS = 4  # a thumbnail made for the first time is decoded, and decoding frees the interpreter
 
 
-def data_uri(picture: Callable[[str], Path], id_: str) -> str:
-    """The WEBP file that ``picture`` gives for an id as a data URI, "" when it cannot be made.
-
-    Pictures travel inside the answer, so no folder of the machine is served and no path is told.
-    """
-    try:
-        content = picture(id_).read_bytes()
-    except (KitError, OSError):
-        return ""
-    return "data:image/webp;base64," + base64.b64encode(content).decode()
-
-
 def data_uris(picture: Callable[[str], Path], ids: Iterable[str]) -> dict[str, str]:
-    """The same for several ids, made side by side."""
+    """The pictures of several ids by id, made side by side.
+
+    They travel inside the answer, so no folder of the machine is served and no path is told.
+    """
     wanted = list(dict.fromkeys(ids))
     with ThreadPoolExecutor(DRAWING_THREADS) as pool:
         return dict(zip(wanted, pool.map(lambda id_: data_uri(picture, id_), wanted), strict=True))

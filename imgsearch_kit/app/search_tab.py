@@ -12,6 +12,7 @@ from gradio.processing_utils import save_file_to_cache
 
 from imgsearch_kit.app import cards
 from imgsearch_kit.app.api import DEFAULT_K, MAX_K, answer
+from imgsearch_kit.display import data_uri
 from imgsearch_kit.errors import KitError
 from imgsearch_kit.pipeline.searching import Searcher
 from imgsearch_kit.records import ImageRecord, Results
@@ -142,7 +143,7 @@ class SearchTab:
             return ""  # deleted since it was drawn
         hits = shown.results.hits if shown.results else ()
         hit = next((hit for hit in hits if hit.id == record.id), None)
-        return cards.details(record, hit, cards.data_uri(self.searcher.preview, record.id))
+        return cards.details(record, hit, data_uri(self.searcher.preview, record.id))
 
 
 def search_tab(searcher: Searcher, page: gr.Blocks) -> None:

@@ -152,7 +152,11 @@ def recall_latency(points: Sequence[MethodPoint], *, k: int = 10) -> tuple[Plot,
     """Recall against time per query, the best trade-offs joined by a line and named; better is up and to the left."""
     front = _front(points)
     best = (f"{points[i].name}: recall {points[i].recall:.3f} in {points[i].ms:.3g} ms" for i in front)
-    figure, ax = new(6.5, 4.2, f"Recall@{k} against milliseconds of {len(points)} methods. Best: {'; '.join(best)}.")
+    figure, ax = new(
+        6.5,
+        4.2 + 0.12 * len(front),
+        f"Recall@{k} against milliseconds of {len(points)} methods. Best: {'; '.join(best)}.",
+    )
     if not points:
         empty(ax, "methods")
         return figure, ax
@@ -168,13 +172,15 @@ def recall_latency(points: Sequence[MethodPoint], *, k: int = 10) -> tuple[Plot,
         }
         ax.errorbar([p.ms for p in own], [p.recall for p in own], yerr=spread, linestyle="none", markersize=6, **look)
     ax.plot([points[i].ms for i in front], [points[i].recall for i in front], color="0.5", linewidth=1, zorder=0)
-    for i in front:
+    for number, i in enumerate(front, 1):  # numbers on the line, names below: names would cover each other
         place = (points[i].ms, points[i].recall)
-        ax.annotate(plain(points[i].name), place, xytext=(5, -9), textcoords="offset points", fontsize=7)
+        ax.annotate(str(number), place, xytext=(-9, 4), textcoords="offset points", fontsize=7, weight="bold")
+    names = [f"{number}  {plain(points[i].name, 60)}" for number, i in enumerate(front, 1)]
+    figure.supxlabel("\n".join(names), x=0.02, ha="left", fontsize=7)
     ax.set_xscale("log")
     ax.set_xlabel("milliseconds per query")
     ax.set_ylabel(f"recall@{k}")
-    ax.set_ylim(min(0.98, min(point.recall for point in points)) - 0.03, 1.02)
+    ax.set_ylim(min(0.98, min(point.recall for point in points)) - 0.03, 1.03)
     ax.margins(x=0.15)
     ax.grid(color="0.92")
     if any(families):
