@@ -81,3 +81,19 @@ def test_results_name_their_data_weights_and_date():
     assert results["passport"]["spec"]["name"] == "vgg16-rmac"
     assert re.fullmatch(r"[0-9a-f]{64}", results["passport"]["spec"]["weights_digest"])
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", results["date"])
+
+
+def test_readme_quotes_the_approximation_file():
+    results = json.loads((ROOT / "results/caltech101-approximation.json").read_text())
+    timed = {row["method"]: (row, report["rows"][0]) for report in results.values() for row in report["rows"]}
+    quoted = re.findall(r"^\| `([^`]+candidates=\d+)` \| (.*) \|$", README, re.M)
+    assert len(quoted) == 8
+    for method, cells in quoted:
+        row, exact = timed[method]
+        figures = [
+            f"{row['recall']['value']:.3f}",
+            f"{row['lost']['value'] + 0:.3f}",
+            f"{row['p50']:.1f}",
+            f"{exact['p50']:.1f}",
+        ]
+        assert cells.split(" | ") == figures
