@@ -211,7 +211,9 @@ def test_evaluate_ranks_and_writes_trec_files(workplace, tmp_path):
 
 
 def test_health_says_what_is_wrong_with_the_index(workplace, tmp_path):
-    assert "hubs" in run("health", "-k", 3, cwd=workplace).stdout
+    text = run("health", "-k", 3, cwd=workplace).stdout
+    assert "hubs" in text
+    assert "shares the query's class with probability" in text
     written = json.loads(run("health", "-k", 3, "--json", "-o", tmp_path / "h.json", cwd=workplace).stdout)
     assert json.loads((tmp_path / "h.json").read_text()) == written
 

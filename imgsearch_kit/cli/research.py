@@ -125,12 +125,19 @@ def health(
     as_json: Json = False,
     output: Output = None,
 ) -> None:
-    """Duplicates, hubs, orphans, doubtful labels, score meaning."""
+    """Duplicates, hubs, orphans, doubtful labels, what scores mean."""
     from imgsearch_kit.index import open_index
+    from imgsearch_kit.pipeline.examining import calibration
     from imgsearch_kit.pipeline.examining import health as run
 
     with open_index(address) as opened:
-        print_report_of(run(opened, k=k), as_json, output)
+        found = run(opened, k=k)
+        labelled = sum(record.label is not None for record in opened.records())
+        meaning = calibration(opened, k=k) if labelled >= 4 else None
+    document = found.to_json() | {"calibration": meaning.to_json() if meaning else None}
+    if output:
+        write_json(output, document)
+    print_json(document) if as_json else print("\n".join([*found.lines(), *(meaning.lines() if meaning else ())]))
 
 
 @app.command(name="map")
