@@ -97,3 +97,17 @@ def test_readme_quotes_the_approximation_file():
             f"{exact['p50']:.1f}",
         ]
         assert cells.split(" | ") == figures
+
+
+def test_readme_quotes_the_rankings_file():
+    results = json.loads((ROOT / "results/caltech101-rankings.json").read_text())
+    for row in results["leave-one-out"]:
+        ranking = f"`{row['rank']}`" if row["rank"] else "raw"
+        start = f"| `{row['extractor']}` | {ranking} |"
+        cells = next(line for line in README.splitlines() if line.startswith(start)).split(" | ")[3:]
+        micro = [row["micro"][name] for name in ("P@4", "mAP")]
+        quoted = [f"{f['value']:.4f} [{f['low']:.4f}, {f['high']:.4f}]" for f in micro]
+        quoted += [f"{row['macro'][name]['value']:.4f}" for name in ("P@4", "mAP")]
+        assert [cell.strip(" |") for cell in cells] == quoted
+    for row in (results["split"][0], results["split"][-1]):
+        assert f"{row['micro']['mAP']['value']:.4f}" in README
