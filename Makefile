@@ -59,7 +59,7 @@ exchanges: setup ## Record the exchanges with Elastiknn anew (ELASTICSEARCH_PLUG
 
 # A browser for the page's tests and Maven for the server's: installed when we may, else the tests skip and say what to type.
 system-packages:
-	@missing=; command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing="$$missing chromium"; \
+	@missing=; command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || missing="$$missing chromium"; \
 	command -v mvn >/dev/null || missing="$$missing maven"; \
 	command -v openssl >/dev/null || missing="$$missing openssl"; \
 	if [ -n "$$missing" ] && command -v apt-get >/dev/null && { [ "$$(id -u)" = 0 ] || [ -n "$$CI" ]; }; then \

@@ -87,6 +87,8 @@ def workplace(tmp_path_factory, conv_weights):
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path)
     (folder / "pictures/warm/text.jpg").write_text("no picture")
+    (folder / "list.json").write_text("[1, 2]")
+    (folder / "empty.json").write_text("{}")
     done = run("index", "pictures", "--weights", conv_weights, "--json", cwd=folder, code=1)
     document = json.loads(done.stdout)
     jsonschema.validate(document, INDEX)
@@ -121,6 +123,20 @@ def test_search_by_id_answers_the_documented_keys(workplace):
     scores = [hit["score"] for hit in document["hits"]]
     assert scores == sorted(scores, reverse=True)
     assert {hit["label"] for hit in document["hits"]} == {"cold"}
+
+
+def test_a_folder_without_pictures_makes_no_index(workplace, tmp_path):
+    (tmp_path / "empty").mkdir()
+    run("index", "empty", cwd=tmp_path, code=3)
+    run("index", "typo", cwd=tmp_path, code=3)
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+def test_a_limit_on_pixels_goes_for_queries_too(workplace, conv_weights, tmp_path):
+    paint(tmp_path / "large.png", "red", size=(600, 500))
+    args = ("search", tmp_path / "large.png", "--weights", conv_weights)
+    assert "--max-megapixels" in run(*args, "--max-megapixels", "0.2", cwd=workplace, code=3).stderr
+    run(*args, cwd=workplace)
 
 
 def test_search_by_picture_finds_its_class(workplace, conv_weights):
@@ -186,7 +202,7 @@ def test_export_writes_what_other_programs_read(workplace, tmp_path):
         assert {len(digest) for digest in arrays["sha256"].tolist()} == {64}
     run("export", "-o", tmp_path / "x.csv", cwd=workplace)
     assert [row["label"] for row in csv.DictReader((tmp_path / "x.csv").open())] == ["cold"] * 4 + ["warm"] * 4
-    assert "must end in .npz" in run("export", "-o", tmp_path / "x.txt", cwd=workplace, code=3).stderr
+    assert "must end in .npz" in run("export", "-o", tmp_path / "x.txt", cwd=workplace, code=2).stderr
 
 
 def test_copy_there_and_back_gives_the_same_answers(workplace, tmp_path):
@@ -287,13 +303,22 @@ def test_serve_says_where_the_page_is_and_ends_quietly_on_ctrl_c(workplace, conv
     ("args", "code", "sentence"),
     [
         (("search", "--id", "x", "--index", "local:none.db"), 3, "none.db"),
-        (("search",), 3, "either a picture or the id"),
+        (("search",), 2, "either a picture or --id"),
+        (("search", "--id", "cold/0.jpg", "--json", "--csv"), 2, "exclude each other"),
+        (("index", "pictures", "--max-megapixels", "nan"), 2, "max-megapixels"),
+        (("index", "nowhere"), 3, "nowhere cannot be read"),
+        (("index", "pictures", "--method", "hnsw"), 3, "has the method exact, not hnsw"),
+        (("evaluate", "--k", "0"), 2, "at least 1"),
+        (("evaluate", "--trec", "nowhere/stem"), 3, "TREC files"),
+        (("evaluate", "--against", "list.json"), 3, "holds no JSON object"),
+        (("evaluate", "--against", "empty.json"), 3, "--per-query -o FILE"),
+        (("serve", "--port", "99999"), 2, "--port"),
         (("search", "--id", "nowhere"), 3, "no picture with the id 'nowhere'"),
         (("search", "--id", "cold/0.jpg", "--label", "tepid"), 3, "tepid"),
         (("search", "missing.jpg"), 3, "missing.jpg"),
         (("search", "-k", "0", "--id", "cold/0.jpg"), 2, "-k"),
         (("evaluate", "--k", "1,x"), 2, "--k takes whole numbers"),
-        (("index", "nowhere", "--extractor", "vgg16-rmax"), 3, "vgg16-rmac"),
+        (("index", "pictures", "--extractor", "vgg16-rmax"), 3, "vgg16-rmac"),
         (("info", "--index", "ftp://x"), 3, "ftp://x"),
         (("serve", "--auth", "nocolon"), 2, "USER:PASS"),
         (("frobnicate",), 2, "frobnicate"),

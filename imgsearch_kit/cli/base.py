@@ -29,6 +29,7 @@ Weights = Annotated[Path | None, typer.Option("--weights", metavar="PATH", help=
 Root = Annotated[Path | None, typer.Option("--root", metavar="FOLDER", help="Where the pictures lie, if they moved.")]
 Force = Annotated[bool, typer.Option("--force", help="Go on when the probe pictures come out differently.")]
 Rank = Annotated[str | None, typer.Option("--rank", metavar="SPEC", help="Re-rank, e.g. pca:128:0.5,qe:10:1.")]
+MaxMegapixels = Annotated[float, typer.Option(min=0.001, max=1e6, help="Refuse pictures larger than this.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write the JSON document there.")]
 
@@ -53,9 +54,12 @@ def note(sentence: str) -> None:
 def read_json(path: Path) -> Any:
     """A document that `-o` wrote."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BadQuery(f"{path} cannot be read as JSON: {error}. Name a file that -o wrote.") from error
+    if not isinstance(document, dict):
+        raise BadQuery(f"{path} holds no JSON object, so it is not a file that -o wrote.")
+    return document
 
 
 def write_json(path: Path, document: Any) -> None:

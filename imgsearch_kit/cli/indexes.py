@@ -14,6 +14,7 @@ from imgsearch_kit.cli.base import (
     ExtractorName,
     Index,
     Json,
+    MaxMegapixels,
     Root,
     Weights,
     app,
@@ -31,21 +32,28 @@ def index(
     address: Index = DEFAULT_INDEX,
     extractor: ExtractorName = None,
     weights: Weights = None,
-    method: Annotated[str, typer.Option(metavar="SPEC", help="How a new index searches.")] = "exact",
+    method: Annotated[
+        str | None, typer.Option(metavar="SPEC", help="How a new index searches; exactly, if not given.")
+    ] = None,
     labels: Annotated[Path | None, typer.Option(metavar="CSV", help="Labels: columns path and label.")] = None,
     prefix: Annotated[str, typer.Option(metavar="NAME", help="Goes before the ids of a second folder.")] = "",
     prune: Annotated[bool, typer.Option("--prune", help="Remove pictures whose file is gone.")] = False,
     root: Root = None,
-    max_megapixels: Annotated[float, typer.Option(help="Refuse pictures larger than this.")] = 178,
+    max_megapixels: MaxMegapixels = 178,
     as_json: Json = False,
 ) -> None:
     """Index a folder of pictures, or bring its index up to date."""
+    from imgsearch_kit.images import find_images
     from imgsearch_kit.pipeline.indexing import IndexingInterrupted, index_folder
     from imgsearch_kit.pipeline.labelling import read_labels
     from imgsearch_kit.pipeline.opening import open_for_indexing
 
     if root is not None and root.resolve() != folder.resolve():
-        raise BadQuery(f"--root {root} says where the folder {folder} has moved to; give the same folder twice.")
+        raise typer.BadParameter(
+            f"--root {root} says where the folder {folder} has moved to; give the same folder twice."
+        )
+    if not find_images(folder).images:  # told before a network is loaded or an index made
+        raise BadQuery(f"There is no picture below {folder} that the kit can read. Name another folder.")
     named = read_labels(labels) if labels else None
     opened, network = open_for_indexing(address, extractor, weights, method=method, say=note)
     with opened:
@@ -64,17 +72,21 @@ def index(
 def copy(
     source: Annotated[str, typer.Argument(metavar="FROM", help="The address of an index.")],
     target: Annotated[str, typer.Argument(metavar="TO", help="An address where nothing is yet.")],
-    method: Annotated[str, typer.Option(metavar="SPEC", help="How the copy searches.")] = "exact",
+    method: Annotated[
+        str | None, typer.Option(metavar="SPEC", help="How the copy searches; on a server as FROM does, if not given.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """One index into another, of any kind, without touching a picture."""
+    from imgsearch_kit.index import shown
     from imgsearch_kit.pipeline.copying import copy as run
 
     report = run(source, target, method=method)
-    print_json(report.to_json()) if as_json else print(
-        f"{report.copied} records to {target}, counts and sample verified"
-    )
-    print_failures([{"path": f.id, "reason": f.reason} for f in report.failed])
+    if as_json:
+        print_json(report.to_json())
+    else:
+        print(f"{report.copied} records to {shown(target)}, counts and sample verified")
+        print_failures([{"path": f.id, "reason": f.reason} for f in report.failed])
     raise typer.Exit(EXIT_FAILURES if report.failed else 0)
 
 
@@ -102,7 +114,7 @@ def label(
 @app.command()
 def info(address: Index = DEFAULT_INDEX, as_json: Json = False) -> None:
     """Who made an index, from what, and what it holds."""
-    from imgsearch_kit.index import open_index
+    from imgsearch_kit.index import open_index, shown
 
     with open_index(address) as opened:
         records = opened.records()
@@ -110,9 +122,9 @@ def info(address: Index = DEFAULT_INDEX, as_json: Json = False) -> None:
         failed = [{"path": f.path, "reason": f.reason} for f in opened.failures()]
         passport = opened.passport
     if as_json:
-        print_json({"address": address, **passport.to_json(probes=False), "labels": labels, "failed": failed})
+        print_json({"address": shown(address), **passport.to_json(probes=False), "labels": labels, "failed": failed})
         return
-    rows = [("index", address), ("classes", str(len(labels))), *passport.rows()]
+    rows = [("index", shown(address)), ("classes", str(len(labels))), *passport.rows()]
     print("\n".join(f"{name:<10} {value}" for name, value in rows))
     print_failures(failed)
 
@@ -126,6 +138,8 @@ def export(
     from imgsearch_kit.index import open_index
     from imgsearch_kit.pipeline.copying import export as run
 
+    if output.suffix not in (".npz", ".csv"):
+        raise typer.BadParameter(f"-o {output} must end in .npz (with vectors) or .csv (without)")
     with open_index(address) as opened:
         count = run(opened, output)
     print(f"{count} records to {output}")

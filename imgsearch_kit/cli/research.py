@@ -53,6 +53,8 @@ def evaluate(
         ks = tuple(int(part) for part in k.split(","))
     except ValueError:
         raise typer.BadParameter(f"--k takes whole numbers with commas between, such as 1,4,10; not {k!r}") from None
+    if min(ks) < 1:
+        raise typer.BadParameter(f"--k takes whole numbers of at least 1; not {k!r}")
     earlier = read_json(against) if against else None
     with open_index(address) as gallery, nullcontext() if queries is None else open_index(queries) as asking:
         grouped = group_duplicates if near is None else near
@@ -61,7 +63,7 @@ def evaluate(
         evaluation = run(gallery, ks=ks, **options)
         if trec:
             write_trec(make_trial(gallery, **options), Path(f"{trec}.run"), Path(f"{trec}.qrels"))
-    comparison = evaluation.against(earlier) if earlier else None
+    comparison = evaluation.against(earlier) if earlier is not None else None
     document = evaluation.to_json(per_query=per_query) | ({"against": comparison} if comparison else {})
     if output:
         write_json(output, document)

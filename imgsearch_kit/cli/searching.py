@@ -15,6 +15,7 @@ from imgsearch_kit.cli.base import (
     Force,
     Index,
     Json,
+    MaxMegapixels,
     Rank,
     Root,
     Weights,
@@ -30,7 +31,7 @@ from imgsearch_kit.cli.base import (
 def demo(
     folder: Annotated[Path, typer.Argument(help="Where sample pictures and their index go.")] = Path("demo"),
     once: Annotated[bool, typer.Option("--once", help="Stop before the page.")] = False,
-    port: Annotated[int, typer.Option(help="The page's port.")] = 7860,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The page's port.")] = 7860,
 ) -> None:
     """Sample pictures, their index, one search, the page."""
     from imgsearch_kit.pipeline.demo import demo_searcher
@@ -60,6 +61,7 @@ def search(
     extractor: ExtractorName = None,
     weights: Weights = None,
     force: Force = False,
+    max_megapixels: MaxMegapixels = 178,
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the hits as CSV.")] = False,
 ) -> None:
@@ -68,8 +70,14 @@ def search(
     from imgsearch_kit.pipeline.searching import Searcher
     from imgsearch_kit.records import Approx
 
+    if (image is None) == (id is None):
+        raise typer.BadParameter("give either a picture or --id, and not both")
+    if as_json and as_csv:
+        raise typer.BadParameter("--json and --csv exclude each other")
     with open_index(address) as opened:
-        searcher = Searcher(opened, name=extractor, weights=weights, force=force, rank=rank)
+        searcher = Searcher(
+            opened, name=extractor, weights=weights, force=force, rank=rank, max_pixels=round(max_megapixels * 1e6)
+        )
         wish = Approx(candidates) if approx or candidates else None
         results = searcher.search(image, id=id, k=k, labels=label or None, min_score=min_score, approx=wish)
     if as_json:
@@ -86,7 +94,7 @@ def search(
 def serve(
     address: Index = DEFAULT_INDEX,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port to listen on.")] = 7860,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 7860,
     share: Annotated[bool, typer.Option("--share", help="A public link through Gradio; needs --auth.")] = False,
     auth: Annotated[str | None, typer.Option(metavar="USER:PASS", envvar="IMGSEARCH_AUTH", help="Ask for it.")] = None,
     rank: Rank = None,
@@ -94,6 +102,7 @@ def serve(
     weights: Weights = None,
     root: Root = None,
     force: Force = False,
+    max_megapixels: MaxMegapixels = 178,
 ) -> None:
     """The page: drop a picture, see its neighbours."""
     from imgsearch_kit.index import open_index
@@ -102,7 +111,15 @@ def serve(
     if auth is not None and not all(auth.partition(":")):
         raise typer.BadParameter("--auth takes USER:PASS")
     with open_index(address) as opened:
-        searcher = Searcher(opened, name=extractor, weights=weights, root=root, force=force, rank=rank)
+        searcher = Searcher(
+            opened,
+            name=extractor,
+            weights=weights,
+            root=root,
+            force=force,
+            rank=rank,
+            max_pixels=round(max_megapixels * 1e6),
+        )
         serve_page(searcher, host=host, port=port, share=share, auth=auth)
 
 

@@ -196,7 +196,9 @@ class Evaluation:
         """
         theirs = earlier.get("per_query")
         if not theirs:
-            raise BadQuery("The earlier evaluation has no per-query values. Write it with: imgsearch evaluate -o FILE")
+            raise BadQuery(
+                "The earlier evaluation has no per-query values. Write it with: imgsearch evaluate --per-query -o FILE"
+            )
         rows = {name: row for row, name in enumerate(theirs["ids"])}
         common = [row for row, name in enumerate(self.queries) if name in rows]
         names = [name for name in self.measures if name in theirs["values"]]

@@ -57,8 +57,7 @@ def create_index(address: str, passport: IndexPassport) -> VectorIndex:
         from imgsearch_kit.index.elastic import create_elastic
 
         return create_elastic(address, passport)
-    if passport.method != "exact":
-        raise BadQuery(f"An index at {address} has the method exact only, not {passport.method!r}. Leave --method out.")
+    check_method(address, passport.method)
     if kind == "npz":
         from imgsearch_kit.index.archive import ArchiveIndex
 
@@ -108,6 +107,27 @@ def new_passport(
         probes=np.zeros((0, 0), np.float32) if probes is None else probes,
         method=method,
     )
+
+
+def check_method(address: str, method: str) -> None:
+    """Makes sure that an index which is not on a server is to search exactly; a server's own methods are its matter.
+
+    :raises BadQuery: when it is not, or the address has none of the known forms.
+    """
+    if _parse(address)[0] != "http" and method != "exact":
+        raise BadQuery(f"An index at {address} has the method exact only, not {method!r}. Leave --method out.")
+
+
+def shown(address: str) -> str:
+    """An address as it may be printed: on a server with its port and without the login, else as it was given.
+
+    :raises BadQuery: when the address has none of the known forms.
+    """
+    if _parse(address)[0] != "http":
+        return address
+    from imgsearch_kit.index.address import Address
+
+    return str(Address.parse(address))
 
 
 def index_file(address: str) -> tuple[str, Path] | None:

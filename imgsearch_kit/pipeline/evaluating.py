@@ -71,13 +71,19 @@ def evaluate(
 
 
 def write_trec(trial: Trial, run: Path, qrels: Path, *, depth: int | None = 1_000) -> None:
-    """Writes a trial in TREC form: its rankings, of ``depth`` places (all if None), and its relevant pictures."""
+    """Writes a trial in TREC form: its rankings, of ``depth`` places (all if None), and its relevant pictures.
+
+    :raises BadQuery: when a file cannot be written.
+    """
     queries, gallery = ([record.id for record in side] for side in (trial.queries, trial.gallery))
-    with run.open("w", encoding="utf-8") as file:
-        file.writelines(run_lines(trial.scorer(), queries, gallery, trial.junk, depth=depth))
-    with qrels.open("w", encoding="utf-8") as file:
-        classes = trial.classes(trial.queries), trial.classes(trial.gallery)
-        file.writelines(qrels_lines(queries, gallery, *classes, trial.junk))
+    try:
+        with run.open("w", encoding="utf-8") as file:
+            file.writelines(run_lines(trial.scorer(), queries, gallery, trial.junk, depth=depth))
+        with qrels.open("w", encoding="utf-8") as file:
+            classes = trial.classes(trial.queries), trial.classes(trial.gallery)
+            file.writelines(qrels_lines(queries, gallery, *classes, trial.junk))
+    except OSError as error:
+        raise BadQuery(f"The TREC files {run} and {qrels} cannot be written: {error}. Name another place.") from error
 
 
 def _checked_ks(ks: Sequence[int]) -> tuple[int, ...]:

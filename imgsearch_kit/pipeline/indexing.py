@@ -97,7 +97,7 @@ def index_folder(
     :raises IndexMismatch: when the index was made from another folder.
     :raises IndexingInterrupted: on Ctrl-C, with the report so far; what was committed stays.
     """
-    started = time.monotonic()
+    started, root = time.monotonic(), Path(root)
     found = find_images(root)
     images = [dataclasses.replace(image, id=_join(prefix, image.id)) for image in found.images]
     unreadable = [dataclasses.replace(failure, path=_join(prefix, failure.path)) for failure in found.unreadable]
@@ -106,6 +106,8 @@ def index_folder(
     _claim_root(index, root.resolve(), prefix, images, moved_root)
     run = _Run(index, extractor, prefix, {_join(prefix, path): label for path, label in (labels or {}).items()})
     run.report.failed += unreadable
+    unknown = sorted(set(run.labels) - {image.id for image in images})
+    run.report.failed += [Failure(path, "the labels file names it, and no picture has this path") for path in unknown]
     run.find_gone({image.id for image in images}, [failure.path for failure in unreadable])
     try:
         run.take(images, threads, max_pixels, progress)
@@ -129,7 +131,7 @@ def folder_label(id: str, prefix: str) -> str | None:  # noqa: A002 (the field's
 
 def _claim_root(index: VectorIndex, root: Path, prefix: str, images: Sequence[FoundImage], moved_root: bool) -> None:
     """Writes the folder into the passport, once it is known not to mix with another folder's ids."""
-    if prefix and (prefix != str(PurePosixPath(prefix)) or prefix.startswith("/") or ".." in prefix.split("/")):
+    if prefix and (set(prefix.split("/")) & {"", ".", ".."} or "\\" in prefix or not prefix.isprintable()):
         raise BadQuery(f"The prefix {prefix!r} must be a plain name such as holidays or 2024/may.")
     roots = dict(index.passport.roots)
     before = roots.get(prefix)
@@ -140,9 +142,12 @@ def _claim_root(index: VectorIndex, root: Path, prefix: str, images: Sequence[Fo
         )
     if before is None and prefix and any(record.id.startswith(prefix + "/") for record in index.records()):
         raise BadQuery(f"The index already has a folder named {prefix!r} below another root. Choose another --prefix.")
-    taken = {prefix_of(image.id, roots) for image in images} - {prefix, ""}
-    if taken and not prefix:
-        raise BadQuery(f"{root} has a folder named {min(taken)!r}, which is a prefix of this index. Add --prefix NAME.")
+    taken = {prefix_of(image.id, {**roots, prefix: ""}) for image in images} - {prefix}
+    if taken:
+        raise BadQuery(
+            f"{root} has a folder whose ids would begin with {min(taken)!r}, a prefix of this index already. "
+            "Choose another --prefix NAME."
+        )
     if before != str(root):
         index.amend(roots={**roots, prefix: str(root)})
 

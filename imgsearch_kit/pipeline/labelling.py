@@ -44,6 +44,8 @@ def read_labels(path: Path) -> dict[str, str | None]:
                 raise BadQuery(f"{path} needs the columns path and label; it has: {found}.")
             for row in reader:
                 id_, label = str(PurePosixPath((row["path"] or "").replace("\\", "/"))), (row["label"] or "").strip()
+                if id_ == ".":
+                    raise BadQuery(f"{path}, line {reader.line_num}: the path is empty. Give each row a path.")
                 if labels.setdefault(id_, label or None) != (label or None):
                     raise BadQuery(f"{path}, line {reader.line_num}: {id_!r} is given a second label, {label!r}.")
     except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -26,22 +26,29 @@ def open_for_indexing(
     name: str | None = None,
     weights: Path | None = None,
     *,
-    method: str = "exact",
+    method: str | None = None,
     say: Callable[[str], None] | None = None,
 ) -> tuple[VectorIndex, Extractor]:
     """The index at an address, made if nothing is there, and the extractor that fills it.
 
-    ``name`` may be left out: an index that exists keeps its extractor, a new one gets ``vgg16-rmac``.
+    ``name`` and ``method`` may be left out: an index that exists keeps its own, a new one gets ``vgg16-rmac`` and is
+    exact.
 
-    :raises IndexMismatch: when the index was made by another extractor, or its probes come out differently now.
+    :raises IndexMismatch: when the index has another method, was made by another extractor, or its probes come out
+        differently now.
     """
     try:
         index = open_index(address)
     except IndexNotFound:
         extractor = load_extractor(name or DEFAULT_PRESET, weights, say=say)
         probes = extractor.extract(probe_pixels(extractor.spec.side))
-        return create_index(address, new_passport(extractor.spec, probes=probes, method=method)), extractor
+        return create_index(address, new_passport(extractor.spec, probes=probes, method=method or "exact")), extractor
     try:
+        if method not in (None, index.passport.method):
+            raise IndexMismatch(
+                f"The index at {index.address} has the method {index.passport.method}, not {method}. "
+                "Leave --method out, or copy the index: imgsearch copy FROM TO --method SPEC"
+            )
         extractor = load_for(index.passport, name, weights, say=say)
         check_probes(index.passport, extractor)
     except BaseException:

@@ -11,7 +11,7 @@ from typing import Any
 
 from imgsearch_kit.errors import BadQuery, UnreadableImage
 from imgsearch_kit.extractors import Extractor
-from imgsearch_kit.images import PREVIEW, THUMBNAIL, load, thumbnail
+from imgsearch_kit.images import MAX_PIXELS, PREVIEW, THUMBNAIL, load, thumbnail
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.pipeline.opening import check_extractor, check_probes, load_for, picture_path
 from imgsearch_kit.pipeline.reranking import RankedGallery
@@ -27,7 +27,8 @@ class Searcher:
 
     The extractor is loaded when a picture is first searched for, or by ``ready``; a search by id needs none. ``root``
     is where the pictures lie when they have moved, ``force`` goes on when the probe pictures come out differently.
-    ``rank`` is a SPEC that re-ranks every answer (see ``imgsearch_kit.ranking``).
+    ``rank`` is a SPEC that re-ranks every answer (see ``imgsearch_kit.ranking``). Pictures of more than ``max_pixels``
+    are refused.
     """
 
     def __init__(
@@ -40,10 +41,11 @@ class Searcher:
         root: Path | None = None,
         force: bool = False,
         rank: str | None = None,
+        max_pixels: int = MAX_PIXELS,
     ):
         if extractor is not None:
             check_extractor(index.passport, extractor.spec)
-        self.index, self.root = index, root
+        self.index, self.root, self.max_pixels = index, root, max_pixels
         self._extractor, self._name, self._weights, self._force = extractor, name, weights, force
         if rank is not None:
             parse_rank(rank)  # a misspelt one is told now, not at the first search
@@ -83,7 +85,7 @@ class Searcher:
 
     def search(
         self,
-        image: Path | bytes | None = None,
+        image: Path | str | bytes | None = None,
         *,
         id: str | None = None,  # noqa: A002 (the field's name)
         k: int = 10,
@@ -101,8 +103,13 @@ class Searcher:
         """
         if (image is None) == (id is None):
             raise BadQuery("Give either a picture or the id of an indexed one.")
-        if k < 1:
+        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
             raise BadQuery(f"k must be a whole number of at least 1; it is {k!r}.")
+        if isinstance(labels, str):
+            raise BadQuery(f"labels must be a list of strings; it is the string {labels!r}. Write [{labels!r}].")
+        if min_score is not None and not -1 <= min_score <= 1:
+            raise BadQuery(f"min_score must be a cosine within -1 .. 1; it is {min_score!r}.")
+        image = Path(image) if isinstance(image, str) else image
         if labels and (unknown := sorted(set(labels) - set(self.labels))):
             raise BadQuery(f"No indexed picture has the label {unknown[0]!r}. `imgsearch info` lists the labels.")
         started = time.perf_counter()
@@ -122,9 +129,11 @@ class Searcher:
 
     def _of_picture(self, image: Path | bytes) -> tuple[dict[str, Any], Vectors]:
         spec = self.passport.spec or self.ready().spec
-        name = image.name if isinstance(image, Path) else None  # never the whole path: the page shows it
+        name = (
+            (image.name or str(image)) if isinstance(image, Path) else None
+        )  # never the whole path: the page shows it
         try:  # before the network is loaded, so that a bad picture is told at once
-            loaded = load(image, spec.side, spec.resampling)
+            loaded = load(image, spec.side, spec.resampling, max_pixels=self.max_pixels)
         except UnreadableImage as error:
             raise UnreadableImage(f"{name}: {error}" if name else str(error)) from error
         size = {"width": loaded.width, "height": loaded.height}
@@ -205,4 +214,6 @@ class Searcher:
                 f"The picture {id_!r} is not where it was when it was indexed. Index its folder again, "
                 "or say with --root FOLDER where the pictures are now."
             )
-        return thumbnail(path, record.sha256 or hashlib.sha256(path.read_bytes()).hexdigest(), size)
+        return thumbnail(
+            path, record.sha256 or hashlib.sha256(path.read_bytes()).hexdigest(), size, max_pixels=self.max_pixels
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 
+import numpy as np
 import pytest
 
 from imgsearch_kit.errors import BadQuery, IndexMismatch
@@ -170,7 +171,25 @@ def test_a_picture_at_the_root_of_a_prefixed_folder_has_no_label(folder, index, 
     assert labels_of(index) == {"more/x.png": None}
 
 
-@pytest.mark.parametrize("prefix", ["/abs", "a/../b", "a//b", "a/"])
+def test_a_folder_below_one_prefix_never_writes_over_a_longer_prefix(tmp_path, index, extractor):
+    paint(tmp_path / "one" / "x.png", "red")
+    paint(tmp_path / "two" / "c" / "x.png", "blue")
+    index_folder(tmp_path / "one", index, extractor, prefix="a")
+    index_folder(tmp_path / "two", index, extractor, prefix="a/b")
+    paint(tmp_path / "one" / "b" / "c" / "x.png", "green")
+    with pytest.raises(BadQuery, match="would begin with 'a/b'"):
+        index_folder(tmp_path / "one", index, extractor, prefix="a")
+    assert index.vectors(["a/b/c/x.png"]) @ np.tile([0, 0, 0.5], 4) == pytest.approx(1)
+
+
+def test_paths_of_a_labels_file_that_match_nothing_are_listed(folder, index, extractor):
+    report = index_folder(folder, index, extractor, labels={"red/a.png": "scarlet", "red/typo.png": "x"})
+    assert [(f.path, f.reason) for f in report.failed] == [
+        ("red/typo.png", "the labels file names it, and no picture has this path")
+    ]
+
+
+@pytest.mark.parametrize("prefix", ["/abs", "a/../b", "a//b", "a/", ".", "..", "a/.", "a\\b", "\udcff"])
 def test_a_prefix_is_a_plain_name(folder, index, extractor, prefix):
     with pytest.raises(BadQuery, match="must be a plain name"):
         index_folder(folder, index, extractor, prefix=prefix)
@@ -186,7 +205,7 @@ def test_a_prefix_that_is_a_folder_of_the_index_is_refused(folder, index, extrac
 def test_a_folder_named_as_a_prefix_is_refused(folder, index, extractor, tmp_path):
     paint(tmp_path / "other" / "x.png", "yellow")
     index_folder(tmp_path / "other", index, extractor, prefix="red")
-    with pytest.raises(BadQuery, match="has a folder named 'red', which is a prefix"):
+    with pytest.raises(BadQuery, match="would begin with 'red', a prefix"):
         index_folder(folder, index, extractor)
 
 

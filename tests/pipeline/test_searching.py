@@ -90,8 +90,13 @@ def test_wrong_requests_are_refused(searcher, tmp_path):
         searcher.search(id="warm/a.png", labels=["tepid"])
     with pytest.raises(BadQuery, match="either a picture or the id"):
         searcher.search()
-    with pytest.raises(BadQuery, match="k must be"):
-        searcher.search(id="warm/a.png", k=0)
+    for k in (0, 1.5, True, "3"):
+        with pytest.raises(BadQuery, match=f"k must be a whole number of at least 1; it is {k!r}"):
+            searcher.search(id="warm/a.png", k=k)
+    with pytest.raises(BadQuery, match="it is the string 'warm'"):
+        searcher.search(id="warm/a.png", labels="warm")
+    with pytest.raises(BadQuery, match="min_score must be a cosine"):
+        searcher.search(id="warm/a.png", min_score=float("nan"))
     (tmp_path / "text.jpg").write_text("hello")
     with pytest.raises(UnreadableImage, match="text"):
         searcher.search(tmp_path / "text.jpg")
