@@ -69,7 +69,9 @@ def rebuild_elastic(address: str, passport: IndexPassport) -> ElasticIndex:
         for name, aliases in _family(server).items():
             if server.name not in aliases:
                 server.request("DELETE", f"/{name}")
-        return _created(server, passport, method, serving=False)
+        made = _created(server, passport, method, serving=False)
+        made._serves = False
+        return made
 
 
 def _opened(server: Server) -> ElasticReader:
@@ -137,6 +139,7 @@ class ElasticIndex(ElasticReader):
     """
 
     _all = bodies.RECORDS
+    _serves = True  # False for a new index beside the one that serves, which it must never be taken for
 
     def add(self, records: Sequence[ImageRecord], vectors: Vectors, *, replaces: Sequence[str] = ()) -> list[Refused]:
         """Writes records with their vectors; the ids in ``replaces`` go once all others are in."""
@@ -203,9 +206,13 @@ class ElasticIndex(ElasticReader):
         server = self._connected
         old = [name for name, aliases in _family(server).items() if server.name in aliases and name != self._name]
         steps: list[Json] = [{"remove_index": {"index": name}} for name in old]
-        server.request(
-            "POST", "/_aliases", bodies.alias_body([*steps, {"add": {"index": self._name, "alias": server.name}}])
-        )
+        steps.append({"add": {"index": self._name, "alias": server.name}})
+        try:
+            server.request("POST", "/_aliases", bodies.alias_body(steps))
+        except IndexNotFound:  # so it is when the answer to a first attempt was lost
+            if server.name not in _family(server).get(self._name, []):
+                raise
+        self._serves = True
 
     def _check_sample(self) -> None:
         approx = None if self._method.answers_exactly else Approx()
@@ -243,6 +250,11 @@ class ElasticIndex(ElasticReader):
         return dataclasses.replace(stored, probes=self._passport.probes)
 
     def _follow(self) -> None:
+        if not self._serves:
+            raise IndexMismatch(
+                f"The new index for {self.address} is gone; another rebuild of this address has deleted it. "
+                "Build it again, one at a time."
+            )
         other = _opened(self._connected)
         if not isinstance(other, ElasticIndex) or other._passport.spec != self._passport.spec:
             raise IndexMismatch(

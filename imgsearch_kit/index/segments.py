@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING
 
-from imgsearch_kit.errors import BadQuery, ServerUnavailable
+from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexNotFound, ServerUnavailable
 from imgsearch_kit.index.base import VectorIndex
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def merge(index: VectorIndex) -> None:
 
 
 def drop(index: VectorIndex) -> None:
-    """Deletes an index that the kit made on a server.
+    """Deletes an index that the kit made on a server, if it is still there.
 
     :raises BadQuery: when it is not on a server, or the original system built it.
     """
@@ -52,7 +53,21 @@ def drop(index: VectorIndex) -> None:
 
     if not isinstance(index, ElasticIndex):
         raise BadQuery(f"The index at {index.address} is not one that the kit made on a server, so it is not deleted.")
-    index._connected.request("DELETE", f"/{index._name}")
+    with contextlib.suppress(IndexNotFound):  # also when the answer to a first attempt was lost
+        index._connected.request("DELETE", f"/{index._name}")
+
+
+def check_replaceable(index: VectorIndex) -> None:
+    """Makes sure that another index can take the place of this one, because its address is an alias.
+
+    :raises IndexMismatch: when the address is the server's own name of the index.
+    """
+    reader = _on_server(index)
+    if reader is not None and reader._name == reader._connected.name:
+        raise IndexMismatch(
+            f"{index.address} is an index itself, not an alias for one, so no other can take its place. "
+            f"Copy it to another address: imgsearch copy {index.address} NEW_ADDRESS --method SPEC"
+        )
 
 
 def _on_server(index: VectorIndex) -> ElasticReader | None:

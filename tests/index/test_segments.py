@@ -47,6 +47,12 @@ def test_a_dropped_index_is_gone(address):
         open_index(address)
 
 
+def test_an_index_that_is_gone_is_dropped_again_without_a_word(address):
+    with create_index(address, new_passport(None, dim=8, method="flat")) as index:
+        drop(index)
+        drop(index)
+
+
 def test_an_index_in_memory_has_no_segments_and_is_not_dropped():
     with create_index("memory:", new_passport(None, dim=8)) as index:
         assert segments(index) is None
