@@ -6,7 +6,7 @@ import csv
 import dataclasses
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, IndexNotFound
-from imgsearch_kit.index import index_file, open_index, rebuild_index
+from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, IndexNotFound, KitError
+from imgsearch_kit.index import check_method, index_file, open_index, rebuild_index, shown
 from imgsearch_kit.index.archive import write_archive
 from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.index.segments import check_replaceable, drop
 from imgsearch_kit.records import ImageRecord, Refused, Vectors
 
 BATCH = 512
@@ -37,31 +38,79 @@ class CopyReport:
         return {"copied": self.copied, "failed": [{"path": f.id, "reason": f.reason} for f in self.failed]}
 
 
-def copy(source: str, target: str, *, method: str = "exact", progress: bool | None = None) -> CopyReport:
+def copy(source: str, target: str, *, method: str | None = None, progress: bool | None = None) -> CopyReport:
     """Copies records, vectors, failures and passport (under a new uuid), checks them, and reports what arrived.
 
     A copy that is interrupted leaves nothing at ``target``. An index on a server may be copied to its own address, to
-    get another method: the old one serves until the new one is whole, and is then deleted.
+    get another method: the old one serves until the new one is whole, and is then deleted. Without ``method`` a copy
+    on a server searches as its source does, any other exactly.
 
     :raises IndexNotFound: when nothing is at ``source``.
-    :raises IndexMismatch: when something is at ``target`` already.
-    :raises IndexDamaged: when what arrived differs from what was sent.
+    :raises IndexMismatch: when something is at ``target`` already, or ``source`` changed while it was copied.
+    :raises IndexDamaged: when what arrived differs from what was sent; nothing did; or some of an index that was to be
+        replaced did not.
+    :raises BadQuery: when the target does not know the method, or a copy to its own address names none.
     """
-    report = CopyReport()
-    with open_index(source) as origin, _staged(source, target) as address:
-        passport = dataclasses.replace(origin.passport, uuid=str(uuid.uuid4()), generation=0, count=0, method=method)
-        with rebuild_index(address, passport) as made:
-            disable = None if progress is None else not progress
-            with tqdm(total=len(origin), unit="img", desc="copying", disable=disable) as bar:
-                for records, vectors in batches(origin):
-                    report.failed += made.add(records, vectors)
-                    bar.update(len(records))
-            made.set_failures(origin.failures())
-            made.flush()
-            report.copied = len(made)
-            _verify(origin, made, report)
-            made.publish(report.copied)
+    address = shown(target)
+    with open_index(source) as origin:
+        replaced = index_file(target) is None and origin.address == address
+        if replaced and method is None:
+            raise BadQuery(f"{address} would be copied to itself as it is. Name another method: --method SPEC")
+        if replaced:
+            check_replaceable(origin)
+        passport = origin.passport
+        method = method or (passport.method if address.startswith("http") else "exact")
+        check_method(target, method)
+        passport = dataclasses.replace(passport, uuid=str(uuid.uuid4()), generation=0, count=0, method=method)
+        with _staged(target, replaced) as place, rebuild_index(place, passport) as made:
+            with _dropped_on(BaseException, made):
+                report = _filled(origin, made, replaced, progress)
+            # Once the server may have been told to let it serve, only a publishing that says it was not may drop it.
+            with _dropped_on(IndexMismatch, made):
+                made.publish(report.copied)
     return report
+
+
+def _filled(origin: VectorIndex, made: VectorIndex, replaced: bool, progress: bool | None) -> CopyReport:
+    """Sends everything, and makes sure that it arrived and is what ``origin`` still holds."""
+    generation, sent = origin.passport.generation, 0
+    report = CopyReport()
+    disable = None if progress is None else not progress
+    with tqdm(total=len(origin), unit="img", desc="copying", disable=disable) as bar:
+        for records, vectors in batches(origin):
+            report.failed += made.add(records, vectors)
+            sent += len(records)
+            bar.update(len(records))
+    report.copied = sent - len(report.failed)
+    if report.failed and (replaced or not report.copied):
+        first = report.failed[0]
+        raise IndexDamaged(
+            f"{len(report.failed)} of {sent} records were refused, the first of them {first.id!r}: {first.reason}. "
+            f"So nothing was copied{', and the old index serves on' if replaced else ''}. Try another method."
+        )
+    made.set_failures(origin.failures())
+    made.flush()
+    _check_unchanged(origin, generation)  # a change would be taken for damage
+    _verify(origin, made, report)
+    _check_unchanged(origin, generation)  # what is written from here on is lost with a replaced index
+    return report
+
+
+def _check_unchanged(origin: VectorIndex, generation: int) -> None:
+    if origin.passport.generation != generation:
+        raise IndexMismatch(f"The index at {origin.address} changed while it was copied; copy again.")
+
+
+@contextmanager
+def _dropped_on(kind: type[BaseException], made: VectorIndex) -> Iterator[None]:
+    """Deletes a new index on a server when filling it fails; a file is removed by ``_staged``."""
+    try:
+        yield
+    except kind:
+        if made.address.startswith("http"):
+            with suppress(KitError):  # what cannot be deleted now, the next copy to this address deletes
+                drop(made)
+        raise
 
 
 def batches(index: VectorIndex) -> Iterator[tuple[list[ImageRecord], Vectors]]:
@@ -73,18 +122,14 @@ def batches(index: VectorIndex) -> Iterator[tuple[list[ImageRecord], Vectors]]:
 
 
 @contextmanager
-def _staged(source: str, target: str) -> Iterator[str]:
+def _staged(target: str, replaced: bool) -> Iterator[str]:
     """The address to write to; an index that is a file takes its real name only once it is whole."""
+    if not replaced:
+        with suppress(IndexNotFound), open_index(target) as there:
+            raise IndexMismatch(
+                f"There is an index at {there.address} already. Copy to another address, or remove it first."
+            )
     file = index_file(target)
-    try:
-        open_index(target).close()
-    except IndexNotFound:
-        pass
-    else:
-        if source == target and file is None:
-            yield target
-            return
-        raise IndexMismatch(f"There is an index at {target} already. Copy to another address, or remove it first.")
     if file is None:
         yield target
         return
@@ -100,9 +145,10 @@ def _staged(source: str, target: str) -> Iterator[str]:
 
 
 def _verify(origin: VectorIndex, made: VectorIndex, report: CopyReport) -> None:
-    expected = len(origin) - len(report.failed)
-    if report.copied != expected:
-        raise IndexDamaged(f"{expected} records were sent to {made.address} and {report.copied} are there. Copy again.")
+    if report.copied != len(made):
+        raise IndexDamaged(
+            f"{report.copied} records were sent to {made.address} and {len(made)} are there. Copy again."
+        )
     refused = {failure.id for failure in report.failed}
     ids = [record.id for record in origin.records() if record.id not in refused]
     sample = ids[:: max(1, len(ids) // SAMPLE)]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from imgsearch_kit.errors import IndexNotFound, KitError
 from imgsearch_kit.extractors.weights import available
-from imgsearch_kit.index import open_index
+from imgsearch_kit.index import open_index, shown
 
 NEEDED_MEMORY = 3 << 30  # bytes; indexing 9,144 pictures peaks below it
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "firefox", "safari", "open")
@@ -68,10 +68,10 @@ def _index(address: str) -> Check:
         with open_index(address) as index:
             spec = index.passport.spec
             return Check(
-                "index", True, f"{address}: {len(index)} pictures, {spec.name if spec else 'extractor unknown'}"
+                "index", True, f"{shown(address)}: {len(index)} pictures, {spec.name if spec else 'extractor unknown'}"
             )
     except IndexNotFound:
-        return Check("index", True, f"{address}: none yet; imgsearch index FOLDER makes it")
+        return Check("index", True, f"{shown(address)}: none yet; imgsearch index FOLDER makes it")
     except KitError as error:
         return Check("index", False, str(error))
 

@@ -5,17 +5,27 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import sys
 import uuid
 
 import numpy as np
 import pytest
 
-from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexNotFound, IndexUnwritable, VersionMismatch
-from imgsearch_kit.index import bodies, create_index, elastic, new_passport, open_index, reading
+from imgsearch_kit import cli
+from imgsearch_kit.errors import (
+    BadQuery,
+    IndexDamaged,
+    IndexMismatch,
+    IndexNotFound,
+    IndexUnwritable,
+    VersionMismatch,
+)
+from imgsearch_kit.index import bodies, client, create_index, elastic, new_passport, open_index, reading
 from imgsearch_kit.index.client import Server
+from imgsearch_kit.pipeline import copying
 from imgsearch_kit.pipeline.copying import copy
-from imgsearch_kit.records import Approx, ExtractorSpec, ImageRecord
-from tests.faulty_proxy import Proxy
+from imgsearch_kit.records import Approx, ExtractorSpec, ImageRecord, Refused
+from tests.faulty_proxy import Cut, Proxy
 from tests.index.conftest import remove_from_server
 
 NATIVE = ["hnsw", "int8_hnsw", "bbq_hnsw"]
@@ -438,6 +448,15 @@ def test_copy_makes_a_full_index_of_an_original_one(original, elastiknn, tmp_pat
 
 
 @pytest.mark.plugin
+def test_an_original_index_cannot_be_replaced_at_its_address(original):
+    with pytest.raises(IndexMismatch, match=r"not an alias for one, .* imgsearch copy \S+ NEW_ADDRESS"):
+        copy(original, original, method="exact", progress=False)
+    with open_index(original) as index:
+        assert len(index) == 5
+        assert elastic._family(index._connected) == {}  # nothing was made beside it
+
+
+@pytest.mark.plugin
 def test_an_exactly_opposite_picture_is_found_too(elastiknn, make):
     """Elastiknn fails on a cosine of -1 that is rounded to a little less; the kit does not."""
     index = make(elastiknn, "exact", dim=3)
@@ -490,3 +509,128 @@ def test_a_copy_that_breaks_off_leaves_the_index_serving(server, make, monkeypat
         assert (len(reader), reader.passport.method) == (120, "flat")
     with pytest.raises(IndexNotFound, match="There is no index"):
         open_index(f"{index.address}-2")
+
+
+def test_a_copy_to_its_own_address_that_loses_records_leaves_the_old_index(server, make, monkeypatch):
+    index = filled(make(server, "flat", dim=16), 60)
+    add = elastic.ElasticIndex.add
+
+    def choosy(index, records, vectors, **options):
+        return [*add(index, records[1:], vectors[1:], **options), Refused(records[0].id, "too large")]
+
+    monkeypatch.setattr(elastic.ElasticIndex, "add", choosy)
+    with pytest.raises(IndexDamaged, match=r"1 of 60 records were refused, the first of them '00000.jpg': too large\."):
+        copy(index.address, index.address, method="hnsw", progress=False)
+    assert list(names(server, index).values()) == [True]  # the new one is gone
+    with open_index(index.address) as reader:
+        assert (len(reader), reader.passport.method) == (60, "flat")
+
+
+def test_a_copy_of_which_nothing_arrives_can_be_tried_again(server, make, monkeypatch):
+    index = filled(make(server, "flat", dim=16), 60)
+    with monkeypatch.context() as patch:
+        patch.setattr(elastic.ElasticIndex, "add", lambda _, records, *args: [Refused(r.id, "no") for r in records])
+        with pytest.raises(IndexDamaged, match=r"60 of 60 records were refused, .*'00000.jpg': no\."):
+            copy(index.address, f"{index.address}-2", progress=False)
+    assert copy(index.address, f"{index.address}-2", progress=False).copied == 60
+    remove_from_server(f"{index.address}-2")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+def test_an_interrupted_copy_leaves_no_index_on_the_server(server, make, monkeypatch, error):
+    index = filled(make(server, "flat", dim=16), 60)
+
+    def interrupted(origin):
+        yield labelled(3), clustered(3, 16)
+        raise error("stop")
+
+    monkeypatch.setattr(copying, "batches", interrupted)
+    with pytest.raises(error, match="stop"):
+        copy(index.address, index.address, method="hnsw", progress=False)
+    assert list(names(server, index).values()) == [True]
+
+
+def test_what_is_written_while_an_index_is_copied_to_its_own_address_is_not_lost(server, make, monkeypatch):
+    index = filled(make(server, "flat", dim=16), 60)
+    batches = copying.batches
+
+    def meanwhile(origin):
+        yield from batches(origin)
+        index.add([ImageRecord("late.jpg")], clustered(1, 16))
+
+    monkeypatch.setattr(copying, "batches", meanwhile)
+    with pytest.raises(IndexMismatch, match=r"changed while it was copied; copy again"):
+        copy(index.address, index.address, method="hnsw", progress=False)
+    assert list(names(server, index).values()) == [True]
+    with open_index(index.address) as reader:
+        assert (len(reader), reader.passport.method) == (61, "flat")
+
+
+def test_a_copy_on_a_server_keeps_the_method_and_one_in_a_file_is_exact(server, make, tmp_path):
+    index = filled(make(server, "hnsw:m=8,no-exact", dim=16), 60)
+    for target, method in [(f"{index.address}-2", "hnsw:m=8,no-exact"), (f"local:{tmp_path / 'a.db'}", "exact")]:
+        copy(index.address, target, progress=False)
+        with open_index(target) as made:
+            assert made.passport.method == method
+    remove_from_server(f"{index.address}-2")
+
+
+def test_a_copy_to_its_own_address_wants_a_method(server, make):
+    index = filled(make(server, "flat", dim=16), 3)
+    with pytest.raises(BadQuery, match=r"would be copied to itself as it is\. Name another method: --method SPEC"):
+        copy(index.address, index.address, progress=False)
+
+
+def test_a_password_in_an_address_is_never_printed(server, make, capsys, monkeypatch):
+    index = filled(make(server, "flat", dim=16), 3)
+    secret = index.address.replace("http://", "http://joe:sekret@")
+    commands = [
+        (["copy", secret, f"{secret}-2"], "0"),
+        (["copy", secret, f"{secret}-2"], "3"),
+        (["info", "--index", secret], "0"),
+        (["info", "--index", secret, "--json"], "0"),
+        (["doctor", "--index", secret], "[01]"),
+        (["doctor", "--index", f"{secret}-3"], "[01]"),
+    ]
+    for words, code in commands:
+        monkeypatch.setattr(sys, "argv", ["imgsearch", *words])
+        with pytest.raises(SystemExit, match=code):
+            cli.main()
+    said = "".join(capsys.readouterr())
+    assert f"3 records to {index.address}-2" in said
+    assert f"There is an index at {index.address}-2 already" in said
+    assert said.count(index.address) >= len(commands)
+    assert "sekret" not in said
+    remove_from_server(f"{index.address}-2")
+
+
+def test_a_rebuild_whose_index_was_deleted_is_never_taken_for_the_one_that_serves(server, make):
+    index = filled(make(server, "flat", dim=16), 60)
+    with elastic.rebuild_elastic(index.address, new_passport(None, dim=16, method="hnsw")) as new:
+        with elastic.rebuild_elastic(index.address, new_passport(None, dim=16, method="hnsw")):
+            pass
+        with pytest.raises(IndexMismatch, match=r"The new index for .* is gone; another rebuild"):
+            len(new)
+        with pytest.raises(IndexNotFound, match="There is no index"):
+            new.publish(0)
+    assert len(index) == 60
+
+
+def test_a_rebuild_is_published_also_when_the_servers_answer_is_lost(server, make, monkeypatch):
+    monkeypatch.setattr(client, "WAITS", (0.01, 0.02))
+    index = filled(make(server, "flat", dim=16), 60)
+    lost = []
+
+    def lose_first(request):
+        if request.path.startswith("/_aliases") and not lost:
+            lost.append(proxy.forward(request))
+            raise Cut
+
+    with Proxy(server) as proxy:
+        proxy.answer = lose_first
+        seen = f"{proxy.url}/{index.address.rpartition('/')[2]}"
+        assert copy(seen, seen, method="hnsw", progress=False).copied == 60
+    assert [reply.status for reply in lost] == [200]
+    assert list(names(server, index).values()) == [True]
+    with open_index(index.address) as reader:
+        assert (len(reader), reader.passport.method) == (60, "hnsw")

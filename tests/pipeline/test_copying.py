@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import json
+import re
+import sys
 
 import numpy as np
 import pytest
 
+from imgsearch_kit import cli
 from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, IndexNotFound
 from imgsearch_kit.extractors.base import probe_pixels
 from imgsearch_kit.index import create_index, new_passport, open_index
 from imgsearch_kit.index.local import LocalIndex
 from imgsearch_kit.pipeline import copying
 from imgsearch_kit.pipeline.copying import copy, export
-from imgsearch_kit.records import Failure, ImageRecord
+from imgsearch_kit.records import Failure, ImageRecord, Refused
 from tests.small_extractor import QuarterColours
 
 
@@ -81,6 +85,43 @@ def test_an_interrupted_copy_leaves_nothing_at_the_target(source, tmp_path, monk
     with pytest.raises(KeyboardInterrupt):
         copy(source, form.format(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["source.db"]
+
+
+@pytest.mark.parametrize("form", ["local:{}/q.db", "{}/q.npz"])
+def test_a_method_that_a_file_does_not_know_is_refused_in_the_words_typed(source, tmp_path, form):
+    target = form.format(tmp_path)
+    with pytest.raises(BadQuery, match=f"An index at {re.escape(target)} has the method exact only, not 'hnsw'"):
+        copy(source, target, method="hnsw")
+    assert [path.name for path in tmp_path.iterdir()] == ["source.db"]
+
+
+def test_a_source_that_changes_meanwhile_is_not_copied(source, tmp_path, monkeypatch):
+    batches = copying.batches
+
+    def meanwhile(index):
+        yield from batches(index)
+        with open_index(source) as writer:
+            writer.add([ImageRecord("late.png")], index.vectors(["c0/000.png"]))
+
+    monkeypatch.setattr(copying, "batches", meanwhile)
+    with pytest.raises(IndexMismatch, match=r"source\.db changed while it was copied; copy again"):
+        copy(source, f"npz:{tmp_path / 'b.npz'}")
+    assert not (tmp_path / "b.npz").exists()
+
+
+def test_the_document_of_a_copy_is_json_also_when_records_were_refused(source, tmp_path, monkeypatch, capsys):
+    add = LocalIndex.add
+
+    def choosy(index, records, vectors, **options):
+        return [*add(index, records[1:], vectors[1:], **options), Refused(records[0].id, "too large")]
+
+    monkeypatch.setattr(LocalIndex, "add", choosy)
+    monkeypatch.setattr(sys, "argv", ["imgsearch", "copy", source, f"local:{tmp_path / 'b.db'}", "--json"])
+    with pytest.raises(SystemExit, match="1"):
+        cli.main()
+    document = json.loads(capsys.readouterr().out)
+    assert document["copied"] == 698
+    assert document["failed"][0] == {"path": "c0/000.png", "reason": "too large"}
 
 
 def test_vectors_that_arrive_changed_are_noticed(source, tmp_path, monkeypatch):
