@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from imgsearch_kit.errors import BadQuery
 
+HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]?#%\\]+)(?::([0-9]{1,5}))?")
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,199}")
 PORTS = {"http": 9200, "https": 443}
 
@@ -30,7 +31,7 @@ class Address:
     def parse(cls, address: str) -> Address:
         """The parts of an address.
 
-        :raises BadQuery: when it names no host, or what it ends in cannot be the name of an index.
+        :raises BadQuery: when it names no host, one that cannot be, or no possible name of an index.
         """
         scheme, _, rest = address.partition("://")
         login, _, rest = rest.rpartition("@")
@@ -42,9 +43,7 @@ class Address:
                 f"The address {shown!r} does not end in the name of an index. Write http(s)://HOST:9200/NAME, the name "
                 "in lower-case letters, digits, '-', '_' and '.', not starting with a sign."
             )
-        with_ports = [
-            host if re.search(r":\d+$", host) else f"{host}:{PORTS[scheme]}" for host in hosts.split(",") if host
-        ]
+        with_ports = [_with_port(host, scheme, shown) for host in hosts.split(",") if host]
         if not with_ports:
             raise BadQuery(f"The address {shown!r} names no host. Write http(s)://HOST:9200/NAME")
         return cls(scheme, with_ports, f"/{path}" if path else "", name, login)
@@ -79,6 +78,14 @@ class Address:
         if not Path(path).is_file():
             raise BadQuery(f"ELASTICSEARCH_CA_CERTS names {path!r}, and no file is there. Give the path of a PEM file.")
         return {"ca_certs": path}
+
+
+def _with_port(host: str, scheme: str, shown: str) -> str:
+    parts = HOST.fullmatch(host)
+    port = int(parts[2] or PORTS[scheme]) if parts else 0
+    if parts is None or not 1 <= port <= 65535:
+        raise BadQuery(f"The address {shown!r} has {host!r} for a host. Write HOST:PORT, the port from 1 to 65535.")
+    return f"{parts[1]}:{port}"
 
 
 def timeout() -> float:

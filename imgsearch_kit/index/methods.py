@@ -22,6 +22,8 @@ NATIVE: Mapping[str, Mapping[str, int]] = {
 EXACT = ("exact", "flat")  # the methods that lose nothing
 QUANTISED = ("int8_hnsw", "bbq_hnsw")
 NO_TWIN = "no-exact"
+LARGEST = {"m": 512, "ef_construction": 3200, "shards": 1024}  # what Lucene and the server take
+LARGEST_INTEGER = 2**31 - 1
 NATIVE_MAX_DIM, BBQ_MIN_DIM = 4096, 64
 
 
@@ -100,8 +102,12 @@ def parse_method(spec: str, dim: int) -> Method:
 
 
 def _whole(spec: str, name: str, value: str, least: int) -> int:
-    if not (value.isascii() and value.isdigit()) or int(value) < least:
-        raise BadQuery(f"{name} must be a whole number of at least {least}; it is {value!r} (in {spec!r}).")
+    most = LARGEST.get(name, LARGEST_INTEGER)
+    digits = value.isascii() and value.isdigit() and len(value) <= len(str(LARGEST_INTEGER))
+    if not digits or not least <= int(value) <= most:
+        raise BadQuery(
+            f"{name} must be a whole number from {least} to {most}; it is {value[:40]!r} (in {spec[:80]!r})."
+        )
     return int(value)
 
 
