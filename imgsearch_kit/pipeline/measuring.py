@@ -23,6 +23,7 @@ from imgsearch_kit.records import Approx, Neighbours, Vectors
 
 HASHED = (20, 50, 100, 200, 500, 1000, 2000, 5000)  # numbers of candidates to try
 NATIVE = (20, 50, 100, 200, 500)
+MOST = 10_000  # what a server takes
 PROBES = {"l2-lsh": (0, 1, 3)}
 WARM_UP = 10  # queries of each setting before the clock counts
 
@@ -136,7 +137,7 @@ def measure_recall(
     records = index.records()
     if len(records) < 2:
         raise BadQuery(f"There are {len(records)} pictures at {index.address}, too few to measure. Index more.")
-    settings: list[Setting] = [None, *(default_grid(index.passport.method, len(records)) if grid is None else grid)]
+    settings: list[Setting] = [None, *(default_grid(index.passport.method, len(records), k) if grid is None else grid)]
     if len(settings) == 1:
         raise BadQuery(
             f"The index at {index.address} has the method {index.passport.method!r}, which loses nothing. "
@@ -164,12 +165,15 @@ def measure_recall(
     )
 
 
-def default_grid(method: str, n: int) -> list[Approx]:
-    """The settings to try for a method SPEC over ``n`` vectors: numbers of candidates, and probes where it has them."""
+def default_grid(method: str, n: int, k: int = 10) -> list[Approx]:
+    """The settings to try for a method SPEC over ``n`` vectors: numbers of candidates, and probes where it has them.
+
+    There are more candidates than ``k``, because fewer are not what an index asked for so many would take.
+    """
     name = method.partition(":")[0]
     if name in ("exact", "flat"):
         return []
-    counts = [count for count in (HASHED if name.endswith("-lsh") else NATIVE) if count < n] or [n]
+    counts = [count for count in (HASHED if name.endswith("-lsh") else NATIVE) if k < count < n] or [min(n, MOST)]
     return [Approx(count, probes) for probes in PROBES.get(name, (None,)) for count in counts]
 
 
@@ -186,7 +190,7 @@ def _ask(
     One hit more than ``k`` is asked for and the query dropped: excluding it would be a filter, which changes what some
     methods do.
     """
-    here = None if _answers_exactly(index, vectors[:1]) else _exactly_here(index, vectors, k + 1)
+    here = None if answers_exactly(index, vectors[:1]) else exactly_here(index, vectors, k + 1)
     asked = settings if here is None else settings[1:]
     for setting in asked:
         for row in range(min(WARM_UP, len(vectors))):
@@ -208,7 +212,8 @@ def _ask(
     return [without(found, own, k) for found in answers], times
 
 
-def _answers_exactly(index: VectorIndex, vector: Vectors) -> bool:
+def answers_exactly(index: VectorIndex, vector: Vectors) -> bool:
+    """Whether an index itself can answer exactly, as tried with one ``(1, dim)`` query."""
     try:
         index.search(vector, 1)
     except BadQuery:  # a native method without its exact twin
@@ -216,7 +221,8 @@ def _answers_exactly(index: VectorIndex, vector: Vectors) -> bool:
     return True
 
 
-def _exactly_here(index: VectorIndex, vectors: Vectors, k: int) -> Neighbours:
+def exactly_here(index: VectorIndex, vectors: Vectors, k: int) -> Neighbours:
+    """The exact answers to ``(m, dim)`` queries, from all vectors of an index compared here."""
     records = index.records()
     ids = np.array([record.id for record in records], dtype=object)
     return Snapshot(0, ids, [record.label for record in records], index.vectors()).search(vectors, k, None, None)

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from imgsearch_kit.index import create_index
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.index.segments import drop
 from imgsearch_kit.pipeline.copying import batches
-from imgsearch_kit.pipeline.measuring import Measured, measure_recall, sample_rows, table
+from imgsearch_kit.pipeline.measuring import Measured, answers_exactly, exactly_here, measure_recall, sample_rows, table
 from imgsearch_kit.records import Approx, Vectors
 
 SAMPLE = 20_000  # vectors hashed at once
@@ -191,7 +192,9 @@ class Trial:
         if len(ids) <= k:
             raise BadQuery(f"There are {len(ids)} pictures at {index.address}; to tune for {k} neighbours index more.")
         asking = [ids[row] for row in sample_rows(len(ids), queries, seed)]
-        exact = without(index.search(index.vectors(asking), k + 1), asking, k).ids
+        vectors = index.vectors(asking)
+        search = index.search if answers_exactly(index, vectors[:1]) else partial(exactly_here, index)
+        exact = without(search(vectors, k + 1), asking, k).ids
         needed = set(asking) | set(exact.ravel().tolist())
         others = [name for name in ids if name not in needed]
         drawn = {others[row] for row in sample_rows(len(others), max(sample - len(needed), 0), seed)}

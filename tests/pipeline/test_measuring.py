@@ -144,6 +144,16 @@ def test_the_default_grid_fits_the_method_and_the_size():
     assert max(a.candidates for a in default_grid("hnsw", 9000)) == 500  # a graph needs no more
     assert max(a.candidates for a in default_grid("cosine-lsh", 9000)) == 5000
     assert default_grid("hnsw", 5) == [Approx(5)]
+    assert [a.candidates for a in default_grid("hnsw", 9000, 100)] == [200, 500]
+    assert default_grid("hnsw", 9000, 500) == [Approx(9000)]
+    assert default_grid("hnsw", 90_000, 500) == [Approx(10_000)]  # the server's limit
+
+
+def test_no_setting_has_fewer_candidates_than_neighbours():
+    with FirstOnly.in_memory(new_passport(None, dim=60, method="first")) as index:
+        index.add([ImageRecord(str(i)) for i in range(60)], np.eye(60, dtype=np.float32))
+        report = measure_recall(index, k=30, queries=3)
+    assert [row.setting.candidates for row in report.rows[1:]] == [50]
 
 
 def row(recall: float, p50: float, **more) -> Measured:

@@ -14,6 +14,7 @@ from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.evaluation.lsh import METHODS
 from imgsearch_kit.evaluation.recall import Loss
 from imgsearch_kit.index import create_index, new_passport
+from imgsearch_kit.index.local import LocalIndex
 from imgsearch_kit.pipeline import tuning
 from imgsearch_kit.pipeline.measuring import Measured
 from imgsearch_kit.pipeline.tuning import Proposal, Tuning, parameter_grid, propose, verify
@@ -52,6 +53,16 @@ def test_each_method_gets_its_cheapest_setting_and_reaching_comes_first(gallery)
     assert found.best == found.proposals[0]
     assert (found.queries, found.gallery, found.sampled) == (60, 1500, 1500)
     assert found.simulated == 5  # l2 with and without probes, one cosine, two permutations
+
+
+def test_an_index_that_cannot_answer_exactly_gets_the_same_proposals(gallery):
+    class NoExact(LocalIndex):
+        def search(self, *args, **options):
+            raise BadQuery("This index cannot answer exactly.")
+
+    with NoExact.in_memory(new_passport(None, dim=64)) as index:
+        index.add(gallery.records(), gallery.vectors())
+        assert propose(index, queries=20, grid=SMALL) == propose(gallery, queries=20, grid=SMALL)
 
 
 def test_more_recall_takes_more_candidates(gallery):
