@@ -111,3 +111,16 @@ def test_readme_quotes_the_rankings_file():
         assert [cell.strip(" |") for cell in cells] == quoted
     for row in (results["split"][0], results["split"][-1]):
         assert f"{row['micro']['mAP']['value']:.4f}" in README
+
+
+def test_readme_quotes_the_benchmarks():
+    found = {path.stem: json.loads(path.read_text()) for path in (ROOT / "benchmarks/results").glob("*.json")}
+    drop = found["page"]["ms"]["drop to drawn"]
+    for words in (
+        f"reaches {found['throughput']['ratios']['indexing_to_bare']:.0%} of the bare",
+        f"{found['throughput']['ratios']['indexing_to_predict']:.1f} times by the medians",
+        f"Decoding is {found['decoding']['share_of_cpu_seconds']:.1%} of the work",
+        f"at most {found['search']['worst']:.2f} times a bare",
+        f"{drop['p50']:.0f} ms in the median, {drop['p95']:.0f} ms at the 95th",
+    ):
+        assert words in README
