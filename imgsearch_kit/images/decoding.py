@@ -1,4 +1,4 @@
-"""Files to pixels: find, decode, thumbnail. The only place that touches untrusted bytes."""
+"""Untrusted bytes to pixels, or to the reason why not; the only code that decodes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import functools
 import hashlib
 import io
 import logging
-import os
 import re
 import stat
-import tempfile
 import threading
 from collections import deque
 from collections.abc import Generator, Iterable
@@ -20,16 +18,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from imgsearch_kit.errors import BadQuery, KitError, UnreadableImage
-from imgsearch_kit.folders import cache_folder
-from imgsearch_kit.records import Failure, Pixels
+from imgsearch_kit.errors import BadQuery, UnreadableImage
+from imgsearch_kit.records import Pixels
 
 MAX_PIXELS = 178_000_000
-THUMBNAIL = 256
-PREVIEW = 1024
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-SUFFIXES = re.compile(r"\.(jpe?g|jpe|jfif|png|webp|gif|bmp|dib|tiff?|avif|hei[cf])", re.IGNORECASE)
 
 # Pillow's readers log what they dislike in a file; without a handler that would go to the terminal.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
@@ -64,99 +58,6 @@ _UPRIGHT = {
 }
 
 
-# --- finding ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class FoundImage:
-    """A file that looks like a picture: ``id`` is its POSIX path below the root, ``label`` its folder's name.
-
-    ``label`` is None at the root. ``size`` is in bytes, ``mtime`` in seconds since 1970.
-    """
-
-    path: Path
-    id: str
-    label: str | None
-    size: int
-    mtime: float
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The pictures below a folder in id order, and what could not be looked into, in path order."""
-
-    images: list[FoundImage]
-    unreadable: list[Failure]
-
-
-def find_images(root: Path) -> Found:
-    """All files below ``root`` whose extension is a picture's; hidden files and folders are left out.
-
-    Linked folders are followed, each real folder once, and a folder's own place goes before a link to it. Unreadable
-    folders, broken links and names that are not UTF-8 are reported.
-
-    :raises BadQuery: when ``root`` is missing, not a folder, or cannot be read.
-    """
-    root = Path(root)
-    images: list[FoundImage] = []
-    unreadable: list[Failure] = []
-    folders, links = deque([root]), deque[Path]()
-    seen: set[str] = set()
-    while folders or links:
-        folder = folders.popleft() if folders else links.popleft()
-        real = os.path.realpath(folder)
-        if real in seen:
-            continue
-        seen.add(real)
-        try:
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        except OSError as error:
-            if folder == root:
-                raise BadQuery(f"{root} cannot be read: {error.strerror}; name a folder of pictures") from error
-            unreadable.append(Failure(_id(folder, root), f"The folder cannot be read: {error.strerror}"))
-            continue
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            found = _look_at(entry, root)
-            if isinstance(found, FoundImage):
-                images.append(found)
-            elif isinstance(found, Failure):
-                unreadable.append(found)
-            elif found is not None:
-                (links if entry.is_symlink() else folders).append(found)
-    return Found(sorted(images, key=lambda image: image.id), sorted(unreadable, key=lambda failure: failure.path))
-
-
-def _look_at(entry: os.DirEntry[str], root: Path) -> FoundImage | Failure | Path | None:
-    """What a folder's entry is: a picture, a failure, a folder to walk, or nothing of interest."""
-    path = Path(entry.path)
-    picture = SUFFIXES.fullmatch(path.suffix)
-    try:
-        status = entry.stat()
-    except OSError as error:
-        # A broken link without an extension may have been a folder.
-        reason = "The link leads nowhere" if entry.is_symlink() else f"The file cannot be read: {error.strerror}"
-        return Failure(_id(path, root), reason) if picture or not path.suffix else None
-    if stat.S_ISDIR(status.st_mode):
-        return path
-    if not picture or not stat.S_ISREG(status.st_mode):
-        return None
-    image_id = path.relative_to(root).as_posix()
-    if image_id != _id(path, root):
-        return Failure(_id(path, root), "The name is not UTF-8; rename it", status.st_size, status.st_mtime)
-    label = path.parent.name if path.parent != root else None
-    return FoundImage(path, image_id, label, status.st_size, status.st_mtime)
-
-
-def _id(path: Path, root: Path) -> str:
-    """A path below the root as an id that can always be printed and stored."""
-    return path.relative_to(root).as_posix().encode("utf-8", "backslashreplace").decode()
-
-
-# --- decoding --------------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """A decoded picture: ``pixels`` is ``(side, side, 3)`` uint8 RGB, the whole picture squashed to the square.
@@ -188,8 +89,8 @@ def load(source: Path | bytes, side: int, resampling: str = "bilinear", *, max_p
         raise BadQuery(f"There is no resampling filter {resampling!r}; the filters are {', '.join(filters)}")
     if side < 1:
         raise BadQuery(f"The side is {side} pixels; it must be at least 1")
-    data = _read(source)
-    picture, (width, height) = _decode(data, 2 * side, max_pixels)
+    data = read_bytes(source)
+    picture, (width, height) = decode(data, 2 * side, max_pixels)
     pixels = np.array(picture.resize((side, side), filters[resampling]))
     return Loaded(pixels, width, height, hashlib.sha256(data).hexdigest(), len(data))
 
@@ -236,7 +137,11 @@ def load_many(
         pool.shutdown(cancel_futures=True)
 
 
-def _read(source: Path | bytes) -> bytes:
+def read_bytes(source: Path | bytes) -> bytes:
+    """The bytes of a regular file, or those given.
+
+    :raises UnreadableImage: when there is no such file, or it cannot be read.
+    """
     if isinstance(source, bytes):
         return source
     try:
@@ -247,8 +152,11 @@ def _read(source: Path | bytes) -> bytes:
         raise UnreadableImage(f"The file cannot be read: {error.strerror}") from error
 
 
-def _decode(data: bytes, draft: int, max_pixels: int) -> tuple[Image.Image, tuple[int, int]]:
-    """The upright RGB picture, a JPEG perhaps reduced to no less than ``draft`` a side, and its size as displayed."""
+def decode(data: bytes, draft: int, max_pixels: int) -> tuple[Image.Image, tuple[int, int]]:
+    """The upright RGB picture, a JPEG perhaps reduced to no less than ``draft`` a side, and its size as displayed.
+
+    :raises UnreadableImage: when the bytes are no sound picture of an accepted format, or it is too large.
+    """
     try:
         with _OWN_LIMIT, Image.open(io.BytesIO(data), formats=_formats()) as image:
             width, height = image.size
@@ -365,50 +273,3 @@ def _explain(data: bytes, error: Exception) -> str:
         return f"The {form} file is damaged or cut short; copy or download it again"
     cut = "cut short" if "truncated" in str(error) else "damaged"
     return f"The {form} file is {cut} ({error}); copy or download it again"
-
-
-# --- thumbnails ------------------------------------------------------------------------------------------------------
-
-
-def thumbnail(
-    source: Path | bytes,
-    sha256: str,
-    size: int = THUMBNAIL,
-    *,
-    folder: Path | None = None,
-    max_pixels: int = MAX_PIXELS,
-) -> Path:
-    """The path of a WEBP whose longer side is at most ``size`` pixels: upright, on white, without any metadata.
-
-    It is made once and kept in ``folder`` (``thumbnails`` in the cache folder) under the picture's hash; a picture is
-    never enlarged. Several threads or processes may ask for the same one.
-
-    :raises UnreadableImage: when there is no thumbnail yet and the source cannot be decoded, or is another picture now.
-    :raises BadQuery: when ``sha256`` is not 64 hexadecimal digits or ``size`` is not within 1 .. 16,383 (WEBP's limit).
-    :raises KitError: when the folder cannot be written.
-    """
-    if not re.fullmatch("[0-9a-f]{64}", sha256):
-        raise BadQuery(f"{sha256!r} is not a sha256; it must be 64 hexadecimal digits")
-    if not 1 <= size <= 16_383:
-        raise BadQuery(f"The size is {size} pixels; it must be within 1 .. 16383")
-    folder = folder or cache_folder() / "thumbnails"
-    path = folder / f"{sha256}-{size}.webp"
-    if path.exists():
-        return path
-    data = _read(source)
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise UnreadableImage("The file has changed since it was indexed; index its folder again")
-    picture, _ = _decode(data, 2 * size, max_pixels)
-    picture.thumbnail((size, size), Image.Resampling.LANCZOS)
-    picture.info.clear()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        # Written aside and renamed, so that nobody ever sees half a file.
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".") as aside:
-            picture.save(Path(aside) / path.name, "WEBP", quality=85)
-            (Path(aside) / path.name).replace(path)
-    except OSError as error:
-        raise KitError(
-            f"{folder} cannot be written: {error.strerror or error}; set IMGSEARCH_CACHE to a folder that can"
-        ) from error
-    return path

@@ -1,0 +1,20 @@
+"""Files to pixels: find, decode, thumbnail. The only place that touches untrusted bytes."""
+
+from imgsearch_kit.images.decoding import FORMATS, MAX_PIXELS, Loaded, load, load_many, load_pixels
+from imgsearch_kit.images.finding import Found, FoundImage, find_images
+from imgsearch_kit.images.thumbnails import PREVIEW, THUMBNAIL, thumbnail
+
+__all__ = [
+    "FORMATS",
+    "MAX_PIXELS",
+    "PREVIEW",
+    "THUMBNAIL",
+    "Found",
+    "FoundImage",
+    "Loaded",
+    "find_images",
+    "load",
+    "load_many",
+    "load_pixels",
+    "thumbnail",
+]

@@ -1,0 +1,102 @@
+"""Which files below a folder are pictures."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+
+from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.records import Failure
+
+SUFFIXES = re.compile(r"\.(jpe?g|jpe|jfif|png|webp|gif|bmp|dib|tiff?|avif|hei[cf])", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundImage:
+    """A file that looks like a picture: ``id`` is its POSIX path below the root, ``label`` its folder's name.
+
+    ``label`` is None at the root. ``size`` is in bytes, ``mtime`` in seconds since 1970.
+    """
+
+    path: Path
+    id: str
+    label: str | None
+    size: int
+    mtime: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The pictures below a folder in id order, and what could not be looked into, in path order."""
+
+    images: list[FoundImage]
+    unreadable: list[Failure]
+
+
+def find_images(root: Path) -> Found:
+    """All files below ``root`` whose extension is a picture's; hidden files and folders are left out.
+
+    Linked folders are followed, each real folder once, and a folder's own place goes before a link to it. Unreadable
+    folders, broken links and names that are not UTF-8 are reported.
+
+    :raises BadQuery: when ``root`` is missing, not a folder, or cannot be read.
+    """
+    root = Path(root)
+    images: list[FoundImage] = []
+    unreadable: list[Failure] = []
+    folders, links = deque([root]), deque[Path]()
+    seen: set[str] = set()
+    while folders or links:
+        folder = folders.popleft() if folders else links.popleft()
+        real = os.path.realpath(folder)
+        if real in seen:
+            continue
+        seen.add(real)
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            if folder == root:
+                raise BadQuery(f"{root} cannot be read: {error.strerror}; name a folder of pictures") from error
+            unreadable.append(Failure(_id(folder, root), f"The folder cannot be read: {error.strerror}"))
+            continue
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            found = _look_at(entry, root)
+            if isinstance(found, FoundImage):
+                images.append(found)
+            elif isinstance(found, Failure):
+                unreadable.append(found)
+            elif found is not None:
+                (links if entry.is_symlink() else folders).append(found)
+    return Found(sorted(images, key=lambda image: image.id), sorted(unreadable, key=lambda failure: failure.path))
+
+
+def _look_at(entry: os.DirEntry[str], root: Path) -> FoundImage | Failure | Path | None:
+    """What a folder's entry is: a picture, a failure, a folder to walk, or nothing of interest."""
+    path = Path(entry.path)
+    picture = SUFFIXES.fullmatch(path.suffix)
+    try:
+        status = entry.stat()
+    except OSError as error:
+        # A broken link without an extension may have been a folder.
+        reason = "The link leads nowhere" if entry.is_symlink() else f"The file cannot be read: {error.strerror}"
+        return Failure(_id(path, root), reason) if picture or not path.suffix else None
+    if stat.S_ISDIR(status.st_mode):
+        return path
+    if not picture or not stat.S_ISREG(status.st_mode):
+        return None
+    image_id = path.relative_to(root).as_posix()
+    if image_id != _id(path, root):
+        return Failure(_id(path, root), "The name is not UTF-8; rename it", status.st_size, status.st_mtime)
+    label = path.parent.name if path.parent != root else None
+    return FoundImage(path, image_id, label, status.st_size, status.st_mtime)
+
+
+def _id(path: Path, root: Path) -> str:
+    """A path below the root as an id that can always be printed and stored."""
+    return path.relative_to(root).as_posix().encode("utf-8", "backslashreplace").decode()

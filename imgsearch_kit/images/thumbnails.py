@@ -1,0 +1,61 @@
+"""Small copies of pictures, without metadata, kept by the hash of the original."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+from imgsearch_kit.errors import BadQuery, KitError, UnreadableImage
+from imgsearch_kit.folders import cache_folder
+from imgsearch_kit.images.decoding import MAX_PIXELS, decode, read_bytes
+
+THUMBNAIL = 256
+PREVIEW = 1024
+
+
+def thumbnail(
+    source: Path | bytes,
+    sha256: str,
+    size: int = THUMBNAIL,
+    *,
+    folder: Path | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> Path:
+    """The path of a WEBP whose longer side is at most ``size`` pixels: upright, on white, without any metadata.
+
+    It is made once and kept in ``folder`` (``thumbnails`` in the cache folder) under the picture's hash; a picture is
+    never enlarged. Several threads or processes may ask for the same one.
+
+    :raises UnreadableImage: when there is no thumbnail yet and the source cannot be decoded, or is another picture now.
+    :raises BadQuery: when ``sha256`` is not 64 hexadecimal digits or ``size`` is not within 1 .. 16,383 (WEBP's limit).
+    :raises KitError: when the folder cannot be written.
+    """
+    if not re.fullmatch("[0-9a-f]{64}", sha256):
+        raise BadQuery(f"{sha256!r} is not a sha256; it must be 64 hexadecimal digits")
+    if not 1 <= size <= 16_383:
+        raise BadQuery(f"The size is {size} pixels; it must be within 1 .. 16383")
+    folder = folder or cache_folder() / "thumbnails"
+    path = folder / f"{sha256}-{size}.webp"
+    if path.exists():
+        return path
+    data = read_bytes(source)
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise UnreadableImage("The file has changed since it was indexed; index its folder again")
+    picture, _ = decode(data, 2 * size, max_pixels)
+    picture.thumbnail((size, size), Image.Resampling.LANCZOS)
+    picture.info.clear()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Written aside and renamed, so that nobody ever sees half a file.
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".") as aside:
+            picture.save(Path(aside) / path.name, "WEBP", quality=85)
+            (Path(aside) / path.name).replace(path)
+    except OSError as error:
+        raise KitError(
+            f"{folder} cannot be written: {error.strerror or error}; set IMGSEARCH_CACHE to a folder that can"
+        ) from error
+    return path
