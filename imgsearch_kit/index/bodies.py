@@ -37,7 +37,8 @@ FAILURES = "failures"  # the field, and the document, that hold what could not b
 def index_body(method: Method, passport: IndexPassport, aliases: Sequence[str], write_alias: str) -> Json:
     """The body that creates an index: settings, mapping with the passport in ``_meta``, and aliases.
 
-    The server refreshes only when told to, so that nobody sees half a batch.
+    The server refreshes only when told to, so that nobody sees half a batch. It lets an alias have one write index, so
+    of two processes that make an index at one address at once, one is refused.
     """
     copies: Json = {"auto_expand_replicas": "0-1"}
     if method.replicas is not None:
@@ -45,7 +46,7 @@ def index_body(method: Method, passport: IndexPassport, aliases: Sequence[str], 
     stored = {"index": False, "doc_values": True}  # read from, never searched by
     return {
         "settings": {"index": {"number_of_shards": method.shards, "refresh_interval": "-1", **copies}},
-        "aliases": {alias: {} for alias in aliases} | {write_alias: {"is_hidden": True}},
+        "aliases": {alias: {"is_write_index": True} for alias in aliases} | {write_alias: {"is_hidden": True}},
         "mappings": {
             "dynamic": False,
             "_meta": passport_meta(passport),

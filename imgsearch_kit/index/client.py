@@ -19,6 +19,7 @@ from elastic_transport import OrjsonSerializer
 
 from imgsearch_kit.errors import (
     BadQuery,
+    IndexMismatch,
     IndexNotFound,
     IndexUnwritable,
     KitError,
@@ -194,6 +195,11 @@ class Server:
             )
         if kind == "index_not_found_exception":
             return self.not_found()
+        if "more than one write index" in reason:
+            return IndexMismatch(
+                f"Another process has made an index at {self.address} at the same moment. Type the command again to "
+                "use that one."
+            )
         if kind == "media_type_header_exception" or status in (406, 415):
             return VersionMismatch(
                 f"The server at {self.address} does not understand elasticsearch-py {CLIENT} ({status}): "

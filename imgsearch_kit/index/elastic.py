@@ -206,7 +206,7 @@ class ElasticIndex(ElasticReader):
         server = self._connected
         old = [name for name, aliases in _family(server).items() if server.name in aliases and name != self._name]
         steps: list[Json] = [{"remove_index": {"index": name}} for name in old]
-        steps.append({"add": {"index": self._name, "alias": server.name}})
+        steps.append({"add": {"index": self._name, "alias": server.name, "is_write_index": True}})
         try:
             server.request("POST", "/_aliases", bodies.alias_body(steps))
         except IndexNotFound:  # so it is when the answer to a first attempt was lost

@@ -44,7 +44,7 @@ def test_the_body_that_creates_an_index():
         "settings": {
             "index": {"number_of_shards": 1, "refresh_interval": "-1", "auto_expand_replicas": "0-1"},
         },
-        "aliases": {"pictures": {}, "pictures-1-write": {"is_hidden": True}},
+        "aliases": {"pictures": {"is_write_index": True}, "pictures-1-write": {"is_hidden": True}},
         "mappings": {
             "dynamic": False,
             "_meta": {

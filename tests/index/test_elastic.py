@@ -296,6 +296,25 @@ def names(server, index):
     return {name: index._connected.name in aliases for name, aliases in elastic._family(index._connected).items()}
 
 
+def test_of_two_processes_that_make_one_address_at_once_one_is_refused(server, make, monkeypatch):
+    index = filled(make(server, "flat", dim=16), 3)
+    passport = new_passport(None, dim=16, method="flat")
+
+    def looked_before(server):
+        raise IndexNotFound("nothing there yet")
+
+    with elastic.rebuild_elastic(index.address, passport) as new, monkeypatch.context() as patch:
+        patch.setattr(elastic, "_opened", looked_before)
+        with pytest.raises(IndexMismatch, match=r"Another process has made an index at .* at the same moment"):
+            create_index(index.address, passport)
+        assert list(names(server, index).values()).count(True) == 1
+        patch.setattr(elastic, "_family", lambda server: {})
+        with pytest.raises(IndexMismatch, match=r"Another process has made an index at .* at the same moment"):
+            new.publish(0)
+    with open_index(index.address) as reader:
+        assert len(reader) == 3
+
+
 def test_a_rebuild_serves_once_it_is_published(server, make):
     old = filled(make(server, "flat", dim=16), 50)
     reader = open_index(old.address)
