@@ -83,20 +83,30 @@ def test_results_name_their_data_weights_and_date():
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", results["date"])
 
 
-def test_readme_quotes_the_approximation_file():
+def quoted_methods(cells):
+    """The README's table rows of methods with candidates, by method, that have so many further cells."""
+    rows = re.findall(r"^\| `([^`]+candidates=\d+)` \| (.*) \|$", README, re.M)
+    return {method: row.split(" | ") for method, row in rows if row.count(" | ") == cells - 1}
+
+
+def test_readme_quotes_the_approximation_files():
     results = json.loads((ROOT / "results/caltech101-approximation.json").read_text())
     timed = {row["method"]: (row, report["rows"][0]) for report in results.values() for row in report["rows"]}
-    quoted = re.findall(r"^\| `([^`]+candidates=\d+)` \| (.*) \|$", README, re.M)
-    assert len(quoted) == 8
-    for method, cells in quoted:
+    assert len(quoted_methods(4)) == 8
+    for method, cells in quoted_methods(4).items():
+        assert cells == measured(*timed[method])
+    long = json.loads((ROOT / "results/approximation-4096.json").read_text())
+    timed = {row["method"]: (row, rows[0]) for rows in long["methods"].values() for row in rows}
+    assert len(quoted_methods(5)) == 6
+    for method, cells in quoted_methods(5).items():
         row, exact = timed[method]
-        figures = [
-            f"{row['recall']['value']:.3f}",
-            f"{row['lost']['value'] + 0:.3f}",
-            f"{row['p50']:.1f}",
-            f"{exact['p50']:.1f}",
-        ]
-        assert cells.split(" | ") == figures
+        predicted = "–" if row["predicted"] is None else f"{row['predicted']:.3f}"
+        assert cells == [predicted, *measured(row, exact)]
+
+
+def measured(row, exact):
+    figures = f"{row['recall']['value']:.3f}", f"{row['lost']['value'] + 0:.3f}"
+    return [*figures, f"{row['p50']:.1f}", f"{exact['p50']:.1f}"]
 
 
 def test_readme_quotes_the_rankings_file():
