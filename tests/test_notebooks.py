@@ -79,3 +79,33 @@ def test_a_notebook_is_thin(path):
     names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names]
     names += [node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
     assert not [name for name in names if name.startswith("_")], "public names only"
+
+
+def shown(name):
+    """All that a committed notebook shows, as one text."""
+    cells = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    return "\n".join(
+        output.get("text", "") + "".join(output.get("data", {}).get("text/html", "")) for output in outputs
+    )
+
+
+def test_the_committed_figures_are_those_of_the_results_files():
+    results = NOTEBOOKS.parent / "results"
+    text = " ".join(shown("02_evaluation").split())
+    published = json.loads((results / "caltech101.json").read_text())
+    for mean in ("micro", "macro"):
+        for name in ("P@1", "P@4", "P@10", "R-precision", "MAP@R", "mAP"):
+            figure = published[mean][name]
+            assert f"{figure['value']:.4f} [{figure['low']:.4f}, {figure['high']:.4f}]" in text, f"{mean} {name}"
+    rankings = json.loads((results / "caltech101-rankings.json").read_text())["leave-one-out"]
+    for row in rankings:
+        if row["rank"] in (None, "pca:128:0.5,dba:10:1,qe:10:1") and row["extractor"] == "vgg16-rmac":
+            figure = row["micro"]["mAP"]
+            assert f"{figure['value']:.4f} [{figure['low']:.4f}, {figure['high']:.4f}]" in text
+    measured = shown("03_approximation")
+    for report in json.loads((results / "caltech101-approximation.json").read_text()).values():
+        for row in report["rows"][1:]:
+            line = next(line for line in measured.splitlines() if line.startswith(row["method"] + " "))
+            assert f"{row['recall']['value']:.3f}" in line
+            assert f"{row['p50']:.1f}" in line
