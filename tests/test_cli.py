@@ -157,6 +157,13 @@ def test_search_prints_a_table_or_csv(workplace):
     assert rows[0]["label"] == "cold"
 
 
+def test_asking_for_an_approximate_answer_that_is_not_to_be_had_is_said(workplace):
+    for wish in (["--approx"], ["--candidates", "50"], ["--probes", "1"]):
+        document = json.loads(run("search", "--id", "cold/0.jpg", *wish, "--json", cwd=workplace).stdout)
+        assert document["method"] == "exact"
+        assert "no approximate method" in document["note"]
+
+
 def test_label_filter_and_least_score(workplace):
     args = ("search", "--id", "cold/0.jpg", "--label", "warm", "--json")
     hits = json.loads(run(*args, cwd=workplace).stdout)["hits"]

@@ -57,6 +57,7 @@ def search(
     min_score: Annotated[float | None, typer.Option(help="Only hits of at least this cosine.")] = None,
     approx: Annotated[bool, typer.Option("--approx", help="Ask the index's approximate method.")] = False,
     candidates: Annotated[int | None, typer.Option(min=1, help="How many it scores exactly.")] = None,
+    probes: Annotated[int | None, typer.Option(min=0, help="How many further buckets l2-lsh looks into.")] = None,
     rank: Rank = None,
     extractor: ExtractorName = None,
     weights: Weights = None,
@@ -78,7 +79,7 @@ def search(
         searcher = Searcher(
             opened, name=extractor, weights=weights, force=force, rank=rank, max_pixels=round(max_megapixels * 1e6)
         )
-        wish = Approx(candidates) if approx or candidates else None
+        wish = Approx(candidates, probes) if approx or candidates or probes is not None else None
         results = searcher.search(image, id=id, k=k, labels=label or None, min_score=min_score, approx=wish)
     if as_json:
         print_json(results.to_json())
