@@ -129,6 +129,7 @@ def test_readme_quotes_the_benchmarks():
     for words in (
         f"reaches {found['throughput']['ratios']['indexing_to_bare']:.0%} of the bare",
         f"{found['throughput']['ratios']['indexing_to_predict']:.1f} times by the medians",
+        f"8,677 pictures peaks at {found['throughput']['peak_memory_bytes'] / 1e9:.2f} GB",
         f"Decoding is {found['decoding']['share_of_cpu_seconds']:.1%} of the work",
         f"at most {found['search']['worst']:.2f} times a bare",
         f"{drop['p50']:.0f} ms in the median, {drop['p95']:.0f} ms at the 95th",
