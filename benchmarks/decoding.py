@@ -15,13 +15,12 @@ import itertools
 import json
 import os
 import platform
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import PIL
-from tqdm import tqdm
+from rounds import measure
 
 from imgsearch_kit.extractors import Extractor, load_extractor
 from imgsearch_kit.images import Loaded, find_images, load, load_many
@@ -55,18 +54,6 @@ def ways(paths: list[Path], extractor: Extractor) -> dict[str, Callable[[], None
         BETWEEN: lambda: extract(load(path, side, resampling).pixels for path in paths),
         DECODING: lambda: [None for _ in ahead()] and None,
     }
-
-
-def measure(timed: dict[str, Callable[[], None]], rounds: int) -> dict[str, np.ndarray]:
-    """For each way ``(rounds, 2)``: seconds and CPU seconds of all threads. Each round begins with another way."""
-    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in timed}
-    names = list(timed)
-    for turn in tqdm(range(rounds), desc="rounds", disable=None):
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            wall, cpu = time.perf_counter(), time.process_time()
-            timed[name]()
-            taken[name].append((time.perf_counter() - wall, time.process_time() - cpu))
-    return {name: np.array(values) for name, values in taken.items()}
 
 
 def main() -> None:

@@ -19,13 +19,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
+from rounds import measure
 
 from imgsearch_kit.extractors import Extractor, load_extractor, vgg16, weight_files
 from imgsearch_kit.extractors.engine import tensorflow
@@ -81,18 +80,6 @@ def ways(folder: Path, extractor: Extractor, model: Any) -> dict[str, Callable[[
         PREDICT: lambda: [model.predict(one, verbose=0) for one in one_by_one] and None,
         QUERY: lambda: [extractor.extract(pixels[i : i + 1]) for i in range(len(pixels))] and None,
     }
-
-
-def measure(timed: dict[str, Callable[[], None]], rounds: int) -> dict[str, np.ndarray]:
-    """For each way ``(rounds, 2)``: seconds and CPU seconds of all threads."""
-    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in timed}
-    names = list(timed)
-    for turn in tqdm(range(rounds), desc="rounds", disable=None):
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            wall, cpu = time.perf_counter(), time.process_time()
-            timed[name]()
-            taken[name].append((time.perf_counter() - wall, time.process_time() - cpu))
-    return {name: np.array(values) for name, values in taken.items()}
 
 
 def copied(folder: Path, count: int, to: Path) -> Path:

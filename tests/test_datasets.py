@@ -152,7 +152,7 @@ OTHERS = {
     "101_ObjectCategories/ant/._image_0001.jpg": b"from a Mac",
     "101_ObjectCategories/../../../evil/image_0001.jpg": b"evil",
     "../evil.jpg": b"evil",
-    "/tmp/evil/image_0001.jpg": b"evil",
+    "/evil/image_0001.jpg": b"evil",
 }
 
 

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import threading
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -317,10 +318,10 @@ class ElasticReader(VectorIndex):
             f"{answer['_shards']['failed']} shards of the index at {self.address} do not answer. Try again later."
         )
 
+    @abstractmethod
     def _stored_passport(self) -> IndexPassport:
         """The passport as the server keeps it now; its generation is that of the last amendment."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _follow(self) -> None:
         """Takes over what lies at the address now, where that is an index of the same extractor."""
-        raise NotImplementedError
