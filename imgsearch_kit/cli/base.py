@@ -25,6 +25,9 @@ app = typer.Typer(
 
 Index = Annotated[str, typer.Option("--index", metavar="ADDRESS", envvar="IMGSEARCH_INDEX", help="The index.")]
 ExtractorName = Annotated[str | None, typer.Option("--extractor", metavar="NAME", help="The network and pooling.")]
+MadeBy = Annotated[
+    str | None, typer.Option("--extractor", metavar="NAME", help="Who made an index that does not say it itself.")
+]
 Weights = Annotated[Path | None, typer.Option("--weights", metavar="PATH", help="A file with the network's weights.")]
 Root = Annotated[Path | None, typer.Option("--root", metavar="FOLDER", help="Where the pictures lie, if they moved.")]
 Force = Annotated[bool, typer.Option("--force", help="Go on when the probe pictures come out differently.")]

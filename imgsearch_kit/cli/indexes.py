@@ -14,6 +14,7 @@ from imgsearch_kit.cli.base import (
     ExtractorName,
     Index,
     Json,
+    MadeBy,
     MaxMegapixels,
     Root,
     Weights,
@@ -75,17 +76,21 @@ def copy(
     method: Annotated[
         str | None, typer.Option(metavar="SPEC", help="How the copy searches; on a server as FROM does, if not given.")
     ] = None,
+    extractor: MadeBy = None,
+    weights: Weights = None,
     as_json: Json = False,
 ) -> None:
     """One index into another, of any kind, without touching a picture."""
     from imgsearch_kit.index import shown
     from imgsearch_kit.pipeline.copying import copy as run
 
-    report = run(source, target, method=method)
+    report = run(source, target, method=method, extractor=extractor, weights=weights, say=note)
     if as_json:
         print_json(report.to_json())
     else:
         print(f"{report.copied} records to {shown(target)}, counts and sample verified")
+        if report.silent:
+            note("The copy does not say which extractor made its vectors. --extractor NAME makes it a full index.")
         print_failures([{"path": f.id, "reason": f.reason} for f in report.failed])
     raise typer.Exit(EXIT_FAILURES if report.failed else 0)
 
@@ -94,14 +99,15 @@ def copy(
 def label(
     labels: Annotated[Path, typer.Argument(metavar="CSV", help="Columns path and label.")],
     address: Index = DEFAULT_INDEX,
+    extractor: MadeBy = None,
     as_json: Json = False,
 ) -> None:
     """Give indexed pictures other labels, without extracting anew."""
-    from imgsearch_kit.index import open_index
     from imgsearch_kit.pipeline.labelling import read_labels, relabel
+    from imgsearch_kit.pipeline.opening import open_as
 
     named = read_labels(labels)
-    with open_index(address) as opened:
+    with open_as(address, extractor) as opened:
         report = relabel(opened, named).to_json()
     if as_json:
         print_json(report)
@@ -112,11 +118,12 @@ def label(
 
 
 @app.command()
-def info(address: Index = DEFAULT_INDEX, as_json: Json = False) -> None:
+def info(address: Index = DEFAULT_INDEX, extractor: MadeBy = None, as_json: Json = False) -> None:
     """Who made an index, from what, and what it holds."""
-    from imgsearch_kit.index import open_index, shown
+    from imgsearch_kit.index import shown
+    from imgsearch_kit.pipeline.opening import open_as
 
-    with open_index(address) as opened:
+    with open_as(address, extractor) as opened:
         records = opened.records()
         labels = sorted({record.label for record in records if record.label is not None})
         failed = [{"path": f.path, "reason": f.reason} for f in opened.failures()]
@@ -133,13 +140,14 @@ def info(address: Index = DEFAULT_INDEX, as_json: Json = False) -> None:
 def export(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="A .npz or .csv file.")],
     address: Index = DEFAULT_INDEX,
+    extractor: MadeBy = None,
 ) -> None:
     """Write records to .csv, or records and vectors to .npz."""
-    from imgsearch_kit.index import open_index
     from imgsearch_kit.pipeline.copying import export as run
+    from imgsearch_kit.pipeline.opening import open_as
 
     if output.suffix not in (".npz", ".csv"):
         raise typer.BadParameter(f"-o {output} must end in .npz (with vectors) or .csv (without)")
-    with open_index(address) as opened:
+    with open_as(address, extractor) as opened:
         count = run(opened, output)
     print(f"{count} records to {output}")

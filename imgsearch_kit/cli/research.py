@@ -13,6 +13,7 @@ from imgsearch_kit.cli.base import (
     EXIT_FAILURES,
     Index,
     Json,
+    MadeBy,
     Output,
     Rank,
     Root,
@@ -39,14 +40,15 @@ def evaluate(
     against: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Compare with an earlier --per-query -o FILE.")
     ] = None,
+    extractor: MadeBy = None,
     as_json: Json = False,
     output: Output = None,
 ) -> None:
     """How good neighbours are, per class, with intervals."""
     from imgsearch_kit.evaluation.report import comparison_lines
-    from imgsearch_kit.index import open_index
     from imgsearch_kit.pipeline.evaluating import evaluate as run
     from imgsearch_kit.pipeline.evaluating import write_trec
+    from imgsearch_kit.pipeline.opening import open_as
     from imgsearch_kit.pipeline.trial import make_trial
 
     try:
@@ -56,7 +58,10 @@ def evaluate(
     if min(ks) < 1:
         raise typer.BadParameter(f"--k takes whole numbers of at least 1; not {k!r}")
     earlier = read_json(against) if against else None
-    with open_index(address) as gallery, nullcontext() if queries is None else open_index(queries) as asking:
+    with (
+        open_as(address, extractor) as gallery,
+        nullcontext() if queries is None else open_as(queries, extractor) as asking,
+    ):
         grouped = group_duplicates if near is None else near
         options: dict[str, Any] = {"queries": asking, "split": split, "group_duplicates": grouped, "rank": rank}
         options["exclude_labels"] = exclude_label or ()
@@ -79,15 +84,16 @@ def recall(
     k: Annotated[int, typer.Option("-k", min=1, help="How many neighbours.")] = 10,
     queries: Annotated[int, typer.Option(min=1, help="How many indexed pictures to ask with.")] = 200,
     merge: Annotated[bool, typer.Option("--merge", help="Merge the index into one segment first.")] = False,
+    extractor: MadeBy = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw recall over latency (.png, .svg).")] = None,
     as_json: Json = False,
     output: Output = None,
 ) -> None:
     """What an approximate index loses against exact answers."""
-    from imgsearch_kit.index import open_index
     from imgsearch_kit.pipeline.measuring import measure_recall
+    from imgsearch_kit.pipeline.opening import open_as
 
-    with open_index(address) as opened:
+    with open_as(address, extractor) as opened:
         report = measure_recall(opened, k=k, queries=queries, merge=merge)
     if plot:
         from imgsearch_kit.plots import MethodPoint, recall_latency
@@ -105,15 +111,16 @@ def tune(
     address: Index = DEFAULT_INDEX,
     wanted: Annotated[float, typer.Option("--recall", help="The recall that is wanted, in (0, 1].")] = 0.95,
     k: Annotated[int, typer.Option("-k", min=1, help="How many neighbours.")] = 10,
+    extractor: MadeBy = None,
     on: Annotated[str | None, typer.Option(metavar="ADDRESS", help="A server to verify the proposals on.")] = None,
     as_json: Json = False,
     output: Output = None,
 ) -> None:
     """Propose an approximate method for a wanted recall."""
-    from imgsearch_kit.index import open_index
+    from imgsearch_kit.pipeline.opening import open_as
     from imgsearch_kit.pipeline.tuning import propose, verify
 
-    with open_index(address) as opened:
+    with open_as(address, extractor) as opened:
         tuning = propose(opened, wanted, k=k)
         if server := on or (address if address.startswith("http") else None):
             tuning = verify(tuning, opened, server)
@@ -124,15 +131,16 @@ def tune(
 def health(
     address: Index = DEFAULT_INDEX,
     k: Annotated[int, typer.Option("-k", min=1, help="How many neighbours count.")] = 10,
+    extractor: MadeBy = None,
     as_json: Json = False,
     output: Output = None,
 ) -> None:
     """Duplicates, hubs, orphans, doubtful labels, what scores mean."""
-    from imgsearch_kit.index import open_index
     from imgsearch_kit.pipeline.examining import calibration
     from imgsearch_kit.pipeline.examining import health as run
+    from imgsearch_kit.pipeline.opening import open_as
 
-    with open_index(address) as opened:
+    with open_as(address, extractor) as opened:
         found = run(opened, k=k)
         labelled = sum(record.label is not None for record in opened.records())
         meaning = calibration(opened, k=k) if labelled >= 4 else None
@@ -148,13 +156,14 @@ def draw_map(
     address: Index = DEFAULT_INDEX,
     root: Root = None,
     seed: Annotated[int, typer.Option(help="Of the layout.")] = 42,
+    extractor: MadeBy = None,
     as_json: Json = False,
 ) -> None:
     """One HTML file to explore the pictures by, offline."""
-    from imgsearch_kit.index import open_index
     from imgsearch_kit.pipeline.mapping import write_map
+    from imgsearch_kit.pipeline.opening import open_as
 
-    with open_index(address) as opened:
+    with open_as(address, extractor) as opened:
         report = write_map(opened, output, root=root, seed=seed)
     print_report_of(report, as_json)
     raise typer.Exit(EXIT_FAILURES if report.failed else 0)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from imgsearch_kit.cli.base import DEFAULT_INDEX, EXIT_FAILURES, Index, Json, app, note, print_json
+from imgsearch_kit.cli.base import DEFAULT_INDEX, EXIT_FAILURES, Index, Json, MadeBy, app, note, print_json
 
 weights_app = typer.Typer(help="Network weights: what is here, and how to get the rest.", no_args_is_help=False)
 app.add_typer(weights_app, name="weights", invoke_without_command=True)
@@ -43,14 +43,14 @@ def fetch_weights(
 
 
 @app.command()
-def doctor(address: Index = DEFAULT_INDEX, as_json: Json = False) -> None:
+def doctor(address: Index = DEFAULT_INDEX, extractor: MadeBy = None, as_json: Json = False) -> None:
     """Check what the kit needs; each line says what to do.
 
     Python, packages, weights, index, memory and browser, in this order.
     """
     from imgsearch_kit.pipeline.doctor import check
 
-    checks = check(address)
+    checks = check(address, extractor)
     if as_json:
         print_json([{"name": c.name, "ok": c.ok, "detail": c.detail} for c in checks])
     else:

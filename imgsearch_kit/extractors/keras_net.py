@@ -70,6 +70,14 @@ def load_application(name: str, given: Path | None, say: Callable[[str], None]) 
     )
 
 
+def input_side(name: str) -> int:
+    """The input side of ``keras:NAME`` in pixels.
+
+    :raises BadQuery: when ``keras.applications`` has no network of that name; the message lists them.
+    """
+    return SIDES.get(_application(name.removeprefix(PREFIX)).__name__, 224)
+
+
 def _application(name: str) -> Any:
     import keras
 

@@ -50,11 +50,23 @@ def load_extractors(
     from imgsearch_kit.extractors.weights import load
 
     tensors, digest = load(next(iter(inputs))[0], weights, say)
-    specs = [_spec(name, preset, vgg16.PREPROCESSING, digest) for name, preset in presets.items()]
+    specs = [_spec(name, preset, vgg16.PREPROCESSING, digest, ENGINE) for name, preset in presets.items()]
     return JointExtractor(specs, vgg16.forward(tensors, list(presets.values())))
 
 
-def _spec(name: str, preset: Preset, preprocessing: str, digest: str) -> ExtractorSpec:
+def named_spec(name: str, dim: int) -> ExtractorSpec:
+    """What a name alone says of an extractor of ``dim``-d vectors, nothing loaded: neither weights nor engine.
+
+    :raises BadQuery: when there is no extractor of that name; the message lists them.
+    """
+    if not name.startswith("keras:"):
+        return _spec(name, _preset(name))
+    from imgsearch_kit.extractors.keras_net import input_side
+
+    return ExtractorSpec(name, dim, pooling="spoc", side=input_side(name))
+
+
+def _spec(name: str, preset: Preset, preprocessing: str = "", digest: str = "", engine: str = "") -> ExtractorSpec:
     return ExtractorSpec(
         name=name,
         dim=preset.dim,
@@ -64,7 +76,7 @@ def _spec(name: str, preset: Preset, preprocessing: str, digest: str) -> Extract
         resampling=preset.resampling,
         preprocessing=preprocessing,
         weights_digest=digest,
-        engine=ENGINE,
+        engine=engine,
     )
 
 

@@ -152,7 +152,7 @@ class ArchiveIndex(LocalIndex):
             super().close()
 
     def _write(self) -> None:
-        passport = self.passport
+        passport = self._stored_passport()
         write_archive(self._file, self.records(), self.vectors(), passport, self.failures())
         self._written, self._state = passport.generation, _state(self._file)
 

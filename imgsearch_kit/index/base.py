@@ -11,7 +11,16 @@ from typing import Self
 import numpy as np
 
 from imgsearch_kit.errors import BadQuery
-from imgsearch_kit.records import Approx, Failure, ImageRecord, IndexPassport, Neighbours, Refused, Vectors
+from imgsearch_kit.records import (
+    Approx,
+    ExtractorSpec,
+    Failure,
+    ImageRecord,
+    IndexPassport,
+    Neighbours,
+    Refused,
+    Vectors,
+)
 
 NORM_TOLERANCE = 1e-3
 
@@ -23,11 +32,12 @@ class VectorIndex(ABC):
     """
 
     address: str
+    declared: ExtractorSpec | None = None  # who made the vectors, where only a person knows
 
     @property
     @abstractmethod
     def passport(self) -> IndexPassport:
-        """What the index says of itself, with its count and generation as of now."""
+        """What the index says of itself, with its count and generation as of now; without a spec, the declared one."""
 
     @abstractmethod
     def amend(self, *, roots: dict[str, str] | None = None, uuid: str | None = None) -> None:

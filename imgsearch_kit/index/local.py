@@ -102,6 +102,10 @@ class LocalIndex(VectorIndex):
     @property
     def passport(self) -> IndexPassport:
         """What the index says of itself, read from the file each time."""
+        stored = self._stored_passport()
+        return dataclasses.replace(stored, spec=stored.spec or self.declared)
+
+    def _stored_passport(self) -> IndexPassport:
         with self._reading() as db:
             query = "SELECT json, generation, (SELECT count(*) FROM records) FROM passport"
             plain, generation, count = db.execute(query).fetchone()
@@ -201,7 +205,7 @@ class LocalIndex(VectorIndex):
 
     def amend(self, *, roots: dict[str, str] | None = None, uuid: str | None = None) -> None:
         """Writes the given passport fields, if they differ from what is there."""
-        old = self.passport
+        old = self._stored_passport()
         new = dataclasses.replace(old, roots=old.roots if roots is None else roots, uuid=uuid or old.uuid)
         if new != old:
             with self._writing() as db:

@@ -102,5 +102,5 @@ class OriginalIndex(ElasticReader):
     def _refuse(self) -> NoReturn:
         raise IndexUnwritable(
             f"The index at {self.address} was built by the original system and is opened for reading only. "
-            f"Make a full index of it: imgsearch copy {self.address} NEW_ADDRESS"
+            f"Make a full index of it: imgsearch copy {self.address} NEW_ADDRESS --extractor NAME"
         )

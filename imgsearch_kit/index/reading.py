@@ -87,7 +87,8 @@ class ElasticReader(VectorIndex):
             for copy in copies
             if copy["routing"]["primary"]
         )
-        return dataclasses.replace(stored, generation=stored.generation + operations, count=len(self))
+        generation, spec = stored.generation + operations, stored.spec or self.declared
+        return dataclasses.replace(stored, spec=spec, generation=generation, count=len(self))
 
     @following
     def __len__(self) -> int:

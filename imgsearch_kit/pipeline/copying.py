@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from imgsearch_kit.index import check_method, index_file, open_index, rebuild_in
 from imgsearch_kit.index.archive import write_archive
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.index.segments import check_replaceable, drop
+from imgsearch_kit.pipeline.opening import with_extractor
 from imgsearch_kit.records import ImageRecord, Refused, Vectors
 
 BATCH = 512
@@ -28,25 +29,38 @@ TOLERANCE = 1e-6
 
 @dataclass
 class CopyReport:
-    """How many records arrived, and those the target refused."""
+    """How many records arrived, those the target refused, and whether the copy does not say who made its vectors."""
 
     copied: int = 0
     failed: list[Refused] = field(default_factory=list)
+    silent: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The document of ``imgsearch copy --json``."""
         return {"copied": self.copied, "failed": [{"path": f.id, "reason": f.reason} for f in self.failed]}
 
 
-def copy(source: str, target: str, *, method: str | None = None, progress: bool | None = None) -> CopyReport:
+def copy(
+    source: str,
+    target: str,
+    *,
+    method: str | None = None,
+    extractor: str | None = None,
+    weights: Path | None = None,
+    say: Callable[[str], None] | None = None,
+    progress: bool | None = None,
+) -> CopyReport:
     """Copies records, vectors, failures and passport (under a new uuid), checks them, and reports what arrived.
 
     A copy that is interrupted leaves nothing at ``target``. An index on a server may be copied to its own address, to
     get another method: the old one serves until the new one is whole, and is then deleted. Without ``method`` a copy
-    on a server searches as its source does, any other exactly.
+    on a server searches as its source does, any other exactly. ``extractor`` names the one that made the vectors of an
+    index without a passport; it is loaded (from ``weights``), so that the copy has its full spec and probes. Without it
+    such a copy stays as silent as its source: vectors can be moved where the weights are not.
 
     :raises IndexNotFound: when nothing is at ``source``.
-    :raises IndexMismatch: when something is at ``target`` already, or ``source`` changed while it was copied.
+    :raises IndexMismatch: when something is at ``target`` already, ``source`` changed while it was copied, or another
+        extractor made it.
     :raises IndexDamaged: when what arrived differs from what was sent; nothing did; or some of an index that was to be
         replaced did not.
     :raises BadQuery: when the target does not know the method, or a copy to its own address names none.
@@ -59,6 +73,8 @@ def copy(source: str, target: str, *, method: str | None = None, progress: bool 
         if replaced:
             check_replaceable(origin)
         passport = origin.passport
+        if extractor is not None:
+            passport = with_extractor(passport, extractor, weights, say=say)
         method = method or (passport.method if address.startswith("http") else "exact")
         check_method(target, method)
         passport = dataclasses.replace(passport, uuid=str(uuid.uuid4()), generation=0, count=0, method=method)
@@ -68,6 +84,7 @@ def copy(source: str, target: str, *, method: str | None = None, progress: bool 
             # Once the server may have been told to let it serve, only a publishing that says it was not may drop it.
             with _dropped_on(IndexMismatch, made):
                 made.publish(report.copied)
+        report.silent = passport.spec is None
     return report
 
 
@@ -170,7 +187,10 @@ def export(index: VectorIndex, path: Path) -> int:
     records = index.records()
     try:
         if path.suffix == ".npz":
-            write_archive(path, records, index.vectors(), index.passport)
+            passport = index.passport
+            if index.declared:  # a name without weights is no spec to keep
+                passport = dataclasses.replace(passport, spec=None)
+            write_archive(path, records, index.vectors(), passport)
         elif path.suffix == ".csv":
             with path.open("w", newline="", encoding="utf-8") as file:
                 writer = csv.writer(file, lineterminator="\n")

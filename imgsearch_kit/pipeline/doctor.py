@@ -11,7 +11,8 @@ from pathlib import Path
 
 from imgsearch_kit.errors import IndexNotFound, KitError
 from imgsearch_kit.extractors.weights import available
-from imgsearch_kit.index import open_index, shown
+from imgsearch_kit.index import shown
+from imgsearch_kit.pipeline.opening import open_as
 
 NEEDED_MEMORY = 3 << 30  # bytes; indexing 9,144 pictures peaks below it
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "firefox", "safari", "open")
@@ -27,9 +28,9 @@ class Check:
     detail: str
 
 
-def check(address: str) -> list[Check]:
+def check(address: str, extractor: str | None = None) -> list[Check]:
     """The state of Python, packages, weights, the index at ``address``, memory and browser, in this order."""
-    return [_python(), _packages(), _weights(), _index(address), _memory(), _browser()]
+    return [_python(), _packages(), _weights(), _index(address, extractor), _memory(), _browser()]
 
 
 def _python() -> Check:
@@ -63,9 +64,9 @@ def _weights() -> Check:
     return Check("weights", bool(here), ", ".join(here) or todo)
 
 
-def _index(address: str) -> Check:
+def _index(address: str, extractor: str | None) -> Check:
     try:
-        with open_index(address) as index:
+        with open_as(address, extractor) as index:
             spec = index.passport.spec
             return Check(
                 "index", True, f"{shown(address)}: {len(index)} pictures, {spec.name if spec else 'extractor unknown'}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
@@ -11,6 +12,7 @@ import numpy as np
 from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexNotFound, WeightsNotFound
 from imgsearch_kit.extractors import Extractor, load_extractor
 from imgsearch_kit.extractors.base import DEFAULT_PRESET, probe_pixels
+from imgsearch_kit.extractors.loading import named_spec
 from imgsearch_kit.extractors.weights import available, fetch
 from imgsearch_kit.index import create_index, new_passport, open_index
 from imgsearch_kit.index.base import VectorIndex
@@ -19,6 +21,29 @@ from imgsearch_kit.records import ExtractorSpec, IndexPassport
 PROBE_COSINE = 0.9999
 
 log = logging.getLogger("imgsearch_kit")
+
+
+def open_as(address: str, name: str | None = None) -> VectorIndex:
+    """The index at an address; ``name`` says which extractor made one without a passport, and must agree with one.
+
+    Nothing is loaded, so of such an index no weights are known.
+
+    :raises IndexMismatch: when ``name`` is not the extractor that made the index, or makes longer or shorter vectors.
+    :raises BadQuery: when there is no extractor of that name.
+    """
+    index = open_index(address)
+    if name is None:
+        return index
+    try:
+        passport = index.passport
+        check_name(passport, name)
+        if passport.spec is None:
+            index.declared = named_spec(name, passport.dim)
+            _check_dim(passport, index.declared)
+    except BaseException:
+        index.close()
+        raise
+    return index
 
 
 def open_for_indexing(
@@ -87,17 +112,44 @@ def load_for(
         if name is None:
             raise BadQuery("This index does not say which extractor made its vectors. Name it with --extractor NAME.")
         extractor = load_extractor(name, weights, say=say)
-        if extractor.spec.dim != passport.dim:
-            raise IndexMismatch(
-                f"The index holds {passport.dim}-d vectors, {name} makes {extractor.spec.dim}-d ones. "
-                "Name the extractor that made the index."
-            )
+        _check_dim(passport, extractor.spec)
         return extractor
-    if name is not None and name != passport.spec.name:
-        raise _mismatch(passport.spec.name, f"name: {passport.spec.name} != {name}")
+    check_name(passport, name)
     extractor = load_extractor(passport.spec.name, weights, say=say)
     check_extractor(passport, extractor.spec)
     return extractor
+
+
+def with_extractor(
+    passport: IndexPassport, name: str, weights: Path | None = None, *, say: Callable[[str], None] | None = None
+) -> IndexPassport:
+    """The passport with the extractor of that name, which is loaded, and its probes, where it did not name one.
+
+    :raises IndexMismatch: when the passport names another extractor, or the dimensions differ.
+    """
+    check_name(passport, name)
+    if passport.spec is not None:
+        return passport
+    extractor = load_for(passport, name, weights, say=say)
+    probes = extractor.extract(probe_pixels(extractor.spec.side))
+    return dataclasses.replace(passport, spec=extractor.spec, probes=probes)
+
+
+def check_name(passport: IndexPassport, name: str | None) -> None:
+    """Makes sure that an extractor's name, if one is given, is that of a passport, if it has one.
+
+    :raises IndexMismatch: when it is another.
+    """
+    if passport.spec is not None and name not in (None, passport.spec.name):
+        raise _mismatch(passport.spec.name, f"name: {passport.spec.name} != {name}")
+
+
+def _check_dim(passport: IndexPassport, spec: ExtractorSpec) -> None:
+    if spec.dim != passport.dim:
+        raise IndexMismatch(
+            f"The index holds {passport.dim}-d vectors, {spec.name} makes {spec.dim}-d ones. "
+            "Name the extractor that made the index."
+        )
 
 
 def check_extractor(passport: IndexPassport, spec: ExtractorSpec) -> None:

@@ -13,7 +13,7 @@ from imgsearch_kit.errors import BadQuery, UnreadableImage
 from imgsearch_kit.extractors import Extractor
 from imgsearch_kit.images import MAX_PIXELS, PREVIEW, THUMBNAIL, load, thumbnail
 from imgsearch_kit.index.base import VectorIndex
-from imgsearch_kit.pipeline.opening import check_extractor, check_probes, load_for, picture_path
+from imgsearch_kit.pipeline.opening import check_extractor, check_name, check_probes, load_for, picture_path
 from imgsearch_kit.pipeline.reranking import RankedGallery
 from imgsearch_kit.ranking import parse_rank
 from imgsearch_kit.records import Approx, Hit, ImageRecord, IndexPassport, Results, Vectors
@@ -43,6 +43,7 @@ class Searcher:
         rank: str | None = None,
         max_pixels: int = MAX_PIXELS,
     ):
+        check_name(index.passport, name)  # also where no search needs the extractor
         if extractor is not None:
             check_extractor(index.passport, extractor.spec)
         self.index, self.root, self.max_pixels = index, root, max_pixels

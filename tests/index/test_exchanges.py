@@ -5,19 +5,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import tempfile
 import uuid
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from imgsearch_kit.errors import IndexMismatch
+from imgsearch_kit.extractors.base import PRESETS, Preset, probe_pixels
 from imgsearch_kit.index import create_index, open_index
 from imgsearch_kit.index.client import Server
 from imgsearch_kit.index.elastic import rebuild_elastic
+from imgsearch_kit.pipeline import opening
+from imgsearch_kit.pipeline.copying import copy
+from imgsearch_kit.pipeline.evaluating import evaluate
+from imgsearch_kit.pipeline.opening import open_as
+from imgsearch_kit.pipeline.searching import Searcher
 from imgsearch_kit.records import Approx, ExtractorSpec, Failure, ImageRecord, IndexPassport
 from tests.faulty_proxy import Proxy, Reply, Request
+from tests.small_extractor import QuarterColours, paint
 
 EXCHANGES = Path(__file__).parents[1] / "exchanges"
 RECORD = "RECORD_EXCHANGES"
@@ -92,6 +102,17 @@ def a_method(address, method):
         assert opposite.scores[0, N - 3] == pytest.approx(-1, abs=1e-6)
 
 
+class Sixteen(QuarterColours):
+    """The quarters' colours, and four zeros more."""
+
+    def __init__(self):
+        super().__init__("sixteen")
+        self.spec = dataclasses.replace(self.spec, dim=DIM)
+
+    def extract(self, pixels):
+        return np.pad(super().extract(pixels), ((0, 0), (0, 4)))
+
+
 def a_rebuild(address, method):
     with create_index(address, passport("exact")) as index:
         index.add(records(), vectors())
@@ -125,6 +146,23 @@ def the_original_system(address, method):
             *(i for i in order[0].tolist() if int(i) % 2),
             *[""] * 3,
         ]
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        patch.setitem(PRESETS, "sixteen", Preset("", "", "", DIM))
+        patch.setattr(opening, "load_extractor", lambda name, *_, **__: Sixteen())
+        with open_as(address, "sixteen") as index:
+            found = evaluate(index, ks=(1,), progress=False)
+            right = [float(int(row[1]) % 2 == i % 2) for i, row in enumerate(order.tolist())]
+            assert found.scores.values["P@1"].tolist() == right
+            assert found.to_json()["passport"]["spec"]["name"] == "sixteen"
+        with pytest.raises(IndexMismatch, match="The index holds 16-d vectors, vgg16-rmac makes 512-d ones"):
+            open_as(address, "vgg16-rmac")
+        copy(address, f"npz:{folder}/full.npz", extractor="sixteen", progress=False)
+        with open_index(f"npz:{folder}/full.npz") as full:
+            assert full.passport.spec == Sixteen().spec
+            assert np.array_equal(full.passport.probes, Sixteen().extract(probe_pixels(8)))
+            found = Searcher(full).search(paint(Path(folder, "red.png"), "red"), k=6)
+            red = np.tile(np.float32([1, 0, 0]), 4) / 2
+            assert [hit.id for hit in found.hits] == np.argsort(-(vectors()[:6, :12] @ red)).astype(str).tolist()
 
 
 SCENARIOS = {
