@@ -3,57 +3,93 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from imgsearch_kit.index import create_index, new_passport, open_index
 from imgsearch_kit.index.client import Server
-
-
-def nothing(address: str) -> None:
-    """A backend whose indexes vanish with the test's folder removes nothing."""
+from tests import recording
 
 
 @dataclass(frozen=True)
 class Backend:
-    """One kind of index: ``address`` gives a fresh one, for which it may ask for fixtures of its own.
+    """One kind of index: ``address`` gives a fresh one for as long as a test runs; it may ask for fixtures of its own.
 
-    ``stays`` says whether an index can be opened again after it was closed, ``method`` what it is created with, and
-    ``remove`` deletes what lies at an address.
+    ``stays`` says whether an index can be opened again after it was closed, ``method`` what it is created with.
     """
 
     name: str
-    address: Callable[[pytest.FixtureRequest], str]
+    address: Callable[[pytest.FixtureRequest], AbstractContextManager[str]]
     method: str = "exact"
     stays: bool = True
-    remove: Callable[[str], None] = nothing
 
 
-def on(server: str) -> Callable[[pytest.FixtureRequest], str]:
-    """A name nobody else uses on the server of a fixture."""
-    return lambda request: f"{request.getfixturevalue(server)}/test-{uuid.uuid4().hex[:12]}"
+def in_folder(form: str) -> Callable[[pytest.FixtureRequest], AbstractContextManager[str]]:
+    """An address in the test's own folder, which takes the place of ``{}``."""
+    return lambda request: contextlib.nullcontext(form.format(request.getfixturevalue("tmp_path")))
+
+
+def on(server: str) -> Callable[[pytest.FixtureRequest], AbstractContextManager[str]]:
+    """A name nobody else uses on the server of a fixture; what was made there is deleted."""
+
+    @contextlib.contextmanager
+    def fresh(request: pytest.FixtureRequest) -> Iterator[str]:
+        address = f"{request.getfixturevalue(server)}/test-{uuid.uuid4().hex[:12]}"
+        yield address
+        remove_from_server(address)
+
+    return fresh
 
 
 def remove_from_server(address: str) -> None:
     """Deletes the indexes that were made for an address, and nothing else."""
     server = Server(address)
-    for name in server.request("GET", f"/{server.name}-*", expand_wildcards="all", filter_path="*.aliases"):
+    for name in server.request("GET", f"/{server.name}*", expand_wildcards="all", filter_path="*.aliases"):
         server.request("DELETE", f"/{name}")
     server.close()
 
 
+@contextlib.contextmanager
+def live(request: pytest.FixtureRequest) -> Iterator[str]:
+    """An index on a server with Elastiknn; when recording, all that is said to it is written down."""
+    with on("elastiknn")(request) as address:
+        if recording.RECORDING and request.function.__name__ not in UNORDERED:
+            with recording.recorded(exchanges(request), address) as through:
+                yield through
+        else:
+            yield address
+
+
+def replayed(request: pytest.FixtureRequest) -> AbstractContextManager[str]:
+    """No server: what one with Elastiknn answered when this test was recorded."""
+    if request.function.__name__ in UNORDERED:
+        pytest.skip("what several threads say has no order that could be recorded")
+    return recording.replayed(exchanges(request))
+
+
+def exchanges(request: pytest.FixtureRequest) -> Path:
+    """The file of a test's recording."""
+    words = re.findall(r"\w+", request.node.name.removeprefix("test_"))
+    return recording.FOLDER / "contract" / f"{'-'.join(w for w in words if w not in ('elastiknn', 'recorded'))}.jsonl"
+
+
 BACKENDS = [
-    Backend("memory", lambda request: "memory:", stays=False),
-    Backend("local", lambda request: f"local:{request.getfixturevalue('tmp_path') / 'pictures.db'}"),
-    Backend("npz", lambda request: f"npz:{request.getfixturevalue('tmp_path') / 'pictures.npz'}"),
-    Backend("elasticsearch-9", on("elasticsearch_9"), "hnsw", remove=remove_from_server),
-    Backend("elasticsearch-8", on("elasticsearch_8"), "flat", remove=remove_from_server),
-    Backend("elastiknn", on("elastiknn"), "exact", remove=remove_from_server),
+    Backend("memory", in_folder("memory:"), stays=False),
+    Backend("local", in_folder("local:{}/pictures.db")),
+    Backend("npz", in_folder("npz:{}/pictures.npz")),
+    Backend("elasticsearch-9", on("elasticsearch_9"), "hnsw"),
+    Backend("elasticsearch-8", on("elasticsearch_8"), "flat"),
+    Backend("elastiknn", live),
+    Backend("recorded", replayed),
 ]
 NEED_PLUGIN = {"elastiknn"}
+UNORDERED = {"test_threads_share_one_index"}
 
 
 @dataclass
@@ -82,8 +118,5 @@ def param(backend: Backend):
 
 @pytest.fixture(params=map(param, BACKENDS))
 def place(request):
-    backend = request.param
-    address = backend.address(request)
-    with contextlib.ExitStack() as opened:
-        yield Place(backend, address, opened)
-    backend.remove(address)
+    with request.param.address(request) as address, contextlib.ExitStack() as opened:
+        yield Place(request.param, address, opened)

@@ -1,13 +1,12 @@
 """What the kit and a real server with Elastiknn say to each other: run live, recorded, and replayed without a server.
 
-``make exchanges`` records anew, into ``tests/exchanges/``. A replay answers only the very requests that were recorded.
+These are scenarios of each method; the contract suite is recorded beside them.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import tempfile
 import uuid
 from pathlib import Path
@@ -26,11 +25,10 @@ from imgsearch_kit.pipeline.evaluating import evaluate
 from imgsearch_kit.pipeline.opening import open_as
 from imgsearch_kit.pipeline.searching import Searcher
 from imgsearch_kit.records import Approx, ExtractorSpec, Failure, ImageRecord, IndexPassport
-from tests.faulty_proxy import Proxy, Reply, Request
+from tests import recording
+from tests.index.conftest import remove_from_server
 from tests.small_extractor import QuarterColours, paint
 
-EXCHANGES = Path(__file__).parents[1] / "exchanges"
-RECORD = "RECORD_EXCHANGES"
 N, DIM = 40, 16
 
 
@@ -175,87 +173,32 @@ SCENARIOS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def counted_names(monkeypatch):
-    """Index names are random otherwise, and would differ from the recorded ones."""
-    numbers = iter(range(1, 100))
-    monkeypatch.setattr(uuid, "uuid4", lambda: uuid.UUID(int=next(numbers) << 96))
-
-
-def plain(body: bytes):
-    """A body as JSON values: lines as a list, nothing as None."""
-    lines = [json.loads(line) for line in body.splitlines() if line]
-    return lines if len(lines) > 1 else lines[0] if lines else None
-
-
-def without_paths(answer):
-    """An answer without the folders of the server that gave it, which are nobody else's matter."""
-    if isinstance(answer, dict):
-        return {key: without_paths(value) for key, value in answer.items() if key != "shard_path"}
-    return [without_paths(value) for value in answer] if isinstance(answer, list) else answer
-
-
 def test_no_exchange_tells_where_a_server_kept_its_files():
-    for file in EXCHANGES.glob("*.jsonl"):
+    for file in recording.FOLDER.rglob("*.jsonl"):
         for line in file.read_text().splitlines():
-            exchange = json.loads(line)
-            assert exchange == without_paths(exchange)
+            answer = json.loads(line)["answer"]
+            assert answer == recording.without(answer)
             assert "/tmp/" not in line
-
-
-def forget(server, name):
-    """Deletes what a scenario made, and nothing else."""
-    for index in server.request("GET", f"/{name}*", expand_wildcards="all", filter_path="*.aliases"):
-        server.request("DELETE", f"/{index}")
 
 
 @pytest.mark.plugin
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_real_server_answers_as_expected(name, elastiknn):
     run, method = SCENARIOS[name]
-    exchanges = []
-    with Proxy(elastiknn) as proxy:
-
-        def record(request: Request) -> Reply:
-            reply = proxy.forward(request)
-            said = {"method": request.method, "path": request.path, "body": plain(request.body)}
-            exchanges.append(said | {"status": reply.status, "answer": without_paths(plain(reply.body))})
-            return reply
-
-        proxy.answer = record
-        server = Server(f"{elastiknn}/recorded")
-        forget(server, "recorded")
-        try:
-            run(f"{proxy.url}/recorded", method)
-        finally:
-            forget(server, "recorded")
-    if os.environ.get(RECORD):
-        EXCHANGES.mkdir(exist_ok=True)
-        lines = "".join(json.dumps(each, separators=(",", ":")) + "\n" for each in exchanges)
-        (EXCHANGES / f"{name}.jsonl").write_text(lines)
+    address = f"{elastiknn}/test-{uuid.uuid4().hex[:12]}"
+    try:
+        with recording.recorded(file_of(name) if recording.RECORDING else None, address) as through:
+            run(through, method)
+    finally:
+        remove_from_server(address)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_the_kit_says_what_was_recorded(name):
     run, method = SCENARIOS[name]
-    recorded = [json.loads(line) for line in (EXCHANGES / f"{name}.jsonl").read_text().splitlines()]
-    left = iter(recorded)
-    different = []
+    with recording.replayed(file_of(name)) as address:
+        run(address, method)
 
-    def replay(request: Request) -> Reply:
-        said = {"method": request.method, "path": request.path, "body": plain(request.body)}
-        wanted = next(left, {})
-        expected = {key: wanted.get(key) for key in said}
-        if said != expected:
-            different.append((said, expected))
-            return Reply(400, b'{"error": {"type": "test", "reason": "not what was recorded"}}')
-        return Reply(wanted["status"], json.dumps(wanted["answer"]).encode())
 
-    with Proxy() as proxy:
-        proxy.answer = replay
-        try:
-            run(f"{proxy.url}/recorded", method)
-        finally:
-            for said, expected in different[:1]:
-                assert said == expected
-    assert list(left) == [], "the kit did not ask for all that was recorded"
+def file_of(name):
+    return recording.FOLDER / f"{name}.jsonl"
