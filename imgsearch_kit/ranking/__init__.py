@@ -1,4 +1,4 @@
-"""Better rankings from the same vectors, without a label: PCA-whitening, expansion, augmentation, k-reciprocal sets."""
+"""Better rankings from the same vectors, without labels: PCA, RCA, expansion, augmentation, reciprocal sets."""
 
 from imgsearch_kit.ranking.composing import Ranking
 from imgsearch_kit.ranking.spelling import parse_rank

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from scipy.sparse import csr_array
 
+from imgsearch_kit.ranking import rca
 from imgsearch_kit.ranking.asking import Asked, Scores
 from imgsearch_kit.ranking.expansion import Augmentation, Expansion
 from imgsearch_kit.ranking.pca import Pca
 from imgsearch_kit.ranking.reciprocal import Reciprocal
-from imgsearch_kit.ranking.spelling import DbaStep, PcaStep, QeStep, parse_rank
+from imgsearch_kit.ranking.spelling import DbaStep, PcaStep, QeStep, RcaStep, parse_rank
 from imgsearch_kit.records import Vectors
 
 Fitted = Pca | Augmentation | Expansion | Reciprocal
@@ -17,16 +18,16 @@ Fitted = Pca | Augmentation | Expansion | Reciprocal
 class Ranking:
     """A rank SPEC over one gallery: everything is learned from the gallery's vectors, nothing from queries or labels.
 
-    What a query may use of gallery rows that are its own (itself, its copies): PCA has seen them, one among all rows.
-    Augmented sums that contain them are replaced, for this query, by what they are without (exact for up to ``spare``
-    own rows, one unless told). Expansion passes over them. In k-reciprocal sets they stand for the query itself; the
-    sets of rows after ``dba`` are those of the plain sums.
+    What a query may use of gallery rows that are its own (itself, its copies): PCA and RCA have seen them, one among
+    all rows. Augmented sums that contain them are replaced, for this query, by what they are without (exact for up to
+    ``spare`` own rows, one unless told). Expansion passes over them. In k-reciprocal sets they stand for the query
+    itself; the sets of rows after ``dba`` are those of the plain sums.
     """
 
     def __init__(self, spec: str, gallery: Vectors, *, spare: int = 1):
         """Learns each step on the gallery ``(n, d)`` as the step before left it.
 
-        :raises BadQuery: when the spec is wrong, or the gallery does not vary in enough directions for ``pca``.
+        :raises BadQuery: when the spec is wrong, or the gallery is too small or too alike for ``pca`` or ``rca``.
         """
         self.spec = spec
         self._start = gallery
@@ -35,6 +36,8 @@ class Ranking:
             fitted: Fitted
             if isinstance(step, PcaStep):
                 fitted = Pca.fit(gallery, step.dims, step.power)
+            elif isinstance(step, RcaStep):
+                fitted = rca.fit(gallery, step.dims, step.n)
             elif isinstance(step, DbaStep):
                 fitted = Augmentation.fit(gallery, step.n, step.alpha, spare)
             elif isinstance(step, QeStep):

@@ -15,7 +15,7 @@ LEAST_VARIANCE = 1e-9  # of the first component's: below it lies rounding, which
 
 @dataclass(frozen=True)
 class Pca:
-    """What was learned: ``mean`` ``(d,)``, ``components`` ``(d, dims)`` over deviation to the power, and the gallery.
+    """What was learned: ``mean`` ``(d,)``, scaled ``components`` ``(d, dims)``, and the gallery in them.
 
     Power 1 is whitening: Jégou and Chum, "Negative evidences and co-occurences in image retrieval: the benefit of PCA
     and whitening" (2012). Power 0 only turns the axes; between them the strong directions keep some of their weight.
@@ -27,7 +27,7 @@ class Pca:
 
     @classmethod
     def fit(cls, gallery: Vectors, dims: int, power: float) -> Pca:
-        """Learns from the gallery ``(n, d)`` and projects it; of two opposite signs, the largest entry is positive.
+        """Learns from the gallery ``(n, d)`` and projects it.
 
         :raises BadQuery: when the gallery does not vary in as many directions as ``dims``.
         """
@@ -42,9 +42,13 @@ class Pca:
         there = int(np.count_nonzero(variances > LEAST_VARIANCE * variances[0])) if variances[0] > 0 else 0
         if dims > there:
             raise BadQuery(f"PCA to {dims} dimensions: these {n} vectors of {d} vary in {there} only. Ask for fewer.")
-        vectors = vectors[:, :dims]
-        vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(dims)])
-        components = vectors / variances[:dims] ** (power / 2)
+        return cls.of(gallery, mean, vectors[:, :dims] / variances[:dims] ** (power / 2))
+
+    @classmethod
+    def of(cls, gallery: Vectors, mean: Floats, components: Floats) -> Pca:
+        """Components that were learned, each turned so that its largest entry is positive, and the gallery in them."""
+        largest = components[np.abs(components).argmax(axis=0), np.arange(components.shape[1])]
+        components = components * np.sign(largest)
         return cls(mean, components, _project(gallery, mean, components))
 
     def project(self, vectors: Vectors) -> Vectors:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from imgsearch_kit.errors import BadQuery
 
-FORMS = "pca:DIMS[:POWER], dba:N:ALPHA, qe:N:ALPHA, krecip:K1:K2:LAMBDA"
+FORMS = "pca:DIMS[:POWER], rca:DIMS:N, dba:N:ALPHA, qe:N:ALPHA, krecip:K1:K2:LAMBDA"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,14 @@ class PcaStep:
 
     dims: int
     power: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RcaStep:
+    """``rca:DIMS:N``; N does not count the picture itself."""
+
+    dims: int
+    n: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +52,12 @@ class KrecipStep:
     weight: float
 
 
-Step = PcaStep | DbaStep | QeStep | KrecipStep
+Step = PcaStep | RcaStep | DbaStep | QeStep | KrecipStep
 
-KINDS = {  # the step, and of each number its type, least and largest value
+# The step, and of each number its type, least and largest value.
+KINDS: dict[str, tuple[Callable[..., Step], list[tuple[type[int] | type[float], float, float]]]] = {
     "pca": (PcaStep, [(int, 1, math.inf), (float, 0, 1)]),
+    "rca": (RcaStep, [(int, 1, math.inf), (int, 1, math.inf)]),
     "dba": (DbaStep, [(int, 1, math.inf), (float, 0, math.inf)]),
     "qe": (QeStep, [(int, 1, math.inf), (float, 0, math.inf)]),
     "krecip": (KrecipStep, [(int, 2, math.inf), (int, 1, math.inf), (float, 0, 1)]),

@@ -6,7 +6,7 @@ from scipy.sparse import csr_array
 
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.ranking import Ranking, parse_rank
-from imgsearch_kit.ranking.spelling import DbaStep, KrecipStep, PcaStep, QeStep
+from imgsearch_kit.ranking.spelling import DbaStep, KrecipStep, PcaStep, QeStep, RcaStep
 
 N = 90
 
@@ -35,13 +35,15 @@ def test_a_spec_is_read_from_left_to_right():
         KrecipStep(20, 6, 0.3),
     )
     assert parse_rank("pca:64") == (PcaStep(64, 0),)
+    assert parse_rank("rca:64:10") == (RcaStep(64, 10),)
 
 
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
         ("", "no ranking step ''"),
-        ("pcs:3", r"no ranking step 'pcs:3'. The steps are pca:DIMS\[:POWER\], dba"),
+        ("pcs:3", r"no ranking step 'pcs:3'. The steps are pca:DIMS\[:POWER\], rca:DIMS:N, dba"),
+        ("rca:64", "'rca:64' has 1 numbers"),
         ("qe:10", "'qe:10' has 1 numbers"),
         ("qe:ten:1", "'ten' in the ranking step 'qe:ten:1' is no int"),
         ("qe:1.5:1", "'1.5' in .* is no int"),
@@ -86,6 +88,62 @@ def test_pca_to_more_directions_than_there_are_is_refused():
         Ranking("pca:4", flat)
     with pytest.raises(BadQuery, match="vary in 0 only"):
         Ranking("pca:1", np.repeat(clustered(1), 4, axis=0))
+
+
+# RCA
+
+
+def slow_rca(gallery, nearest, dims):
+    """Whitens by the covariance of neighbours' differences, then takes the directions of most variance."""
+    differences = np.array([gallery[i] - gallery[j] for i, row in enumerate(nearest) for j in row], dtype=np.float64)
+    within = differences.T @ differences / len(differences)
+    within = 0.9 * within + 0.1 * np.trace(within) / len(within) * np.eye(len(within))
+    values, turn = np.linalg.eigh(within)
+    whiten = turn @ np.diag(values**-0.5) @ turn.T
+    mean = gallery.mean(axis=0, dtype=np.float64)
+    _, _, directions = np.linalg.svd((gallery - mean) @ whiten, full_matrices=False)
+    return lambda vectors: unit((vectors - mean) @ whiten @ directions[:dims].T)
+
+
+def nearest_others(vectors, n):
+    cosines = vectors @ vectors.T
+    np.fill_diagonal(cosines, -np.inf)
+    return np.argsort(-cosines, axis=1, kind="stable")[:, :n]
+
+
+def test_rca_equals_whitening_by_the_differences_of_neighbours_twice():
+    gallery, queries = clustered(), clustered(20, seed=1)
+    once = slow_rca(gallery, nearest_others(gallery, 6), 5)
+    augmented = slow_augmented(once(gallery), 6, 1)
+    twice = slow_rca(gallery, nearest_others(augmented, 6), 5)
+    plain = twice(queries) @ twice(gallery).T
+    np.testing.assert_allclose(Ranking("rca:5:6", gallery).scores(queries), plain, atol=1e-5)
+
+
+def test_rca_finds_what_neighbours_share_where_pca_takes_what_is_loud():
+    rng = np.random.default_rng(0)
+    classes = np.arange(300) % 6
+    told = 0.8 * np.eye(6)[classes] + 0.05 * rng.normal(size=(300, 6))
+    loud = rng.normal(size=(300, 40)) * np.geomspace(0.5, 0.05, 40)  # says nothing of the class
+    gallery = unit(np.column_stack([told, loud]))
+
+    def precision(spec):
+        hits = np.argsort(-Ranking(spec, gallery).scores(gallery, itself(len(gallery))), axis=1)[:, :4]
+        return np.mean(classes[hits] == classes[:, None])
+
+    raw = np.mean(classes[nearest_others(gallery, 4)] == classes[:, None])
+    assert precision("rca:5:10") > 0.99
+    assert max(raw, *(precision(spec) for spec in ("pca:5:1", "pca:10:0", "pca:10:1"))) < 0.93
+
+
+def test_rca_of_too_few_vectors_or_directions_is_refused():
+    with pytest.raises(BadQuery, match="RCA over 90 neighbours needs more than these 90 vectors"):
+        Ranking("rca:3:90", clustered())
+    flat = unit(np.column_stack([clustered(dim=3), np.zeros((N, 5))]))
+    with pytest.raises(BadQuery, match="RCA to 4 dimensions: these 90 vectors of 8 vary in 3 only"):
+        Ranking("rca:4:5", flat)
+    with pytest.raises(BadQuery, match="vary in 0 only"):
+        Ranking("rca:1:2", np.repeat(clustered(1), 4, axis=0))
 
 
 # Expansion and augmentation
