@@ -10,7 +10,7 @@ from typing import Self
 
 import numpy as np
 
-from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.errors import BadQuery, IndexMismatch
 from imgsearch_kit.records import (
     Approx,
     ExtractorSpec,
@@ -100,10 +100,11 @@ class VectorIndex(ABC):
     def flush(self) -> None:
         """Makes everything added so far searchable."""
 
-    def publish(self, count: int) -> None:  # noqa: B027 (most indexes are in their place from the start)
+    def publish(self, count: int, *, unchanged: int | None = None) -> None:  # noqa: B027 (most are in their place)
         """Makes the address stand for this index, where ``rebuild_index`` has let another one serve meanwhile.
 
-        :raises IndexMismatch: when there are not ``count`` records, or some are not found; the other one serves on.
+        :raises IndexMismatch: when there are not ``count`` records, some are not found, or the other index has another
+            generation than ``unchanged``; it serves on.
         """
 
     @abstractmethod
@@ -124,6 +125,13 @@ class VectorIndex(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def rebuilt_otherwise(address: str) -> IndexMismatch:
+    """The error for an open index whose vectors another extractor has replaced, in the words of every backend."""
+    return IndexMismatch(
+        f"The index at {address} has been rebuilt with another extractor since it was opened. Open it again."
+    )
 
 
 def check_vectors(vectors: Vectors, dim: int, names: Sequence[str] | None = None) -> Vectors:

@@ -105,7 +105,7 @@ def _send(server: Server, alias: str, chunk: list[Action]) -> list[Outcome]:
         for action, item in zip(chunk, answer["items"], strict=True):
             ((_, result),) = item.items()
             status, error = result["status"], result.get("error", {})
-            if error.get("type") in ENDS_ALL and status != 503:
+            if (error.get("type") in ENDS_ALL and status != 503) or client.NO_WRITE_INDEX in error.get("reason", ""):
                 raise server.refusal(status, result)
             if error and status in TRANSIENT and pause is not None:
                 busy.append(action)

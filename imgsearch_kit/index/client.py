@@ -33,6 +33,7 @@ WAITS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # seconds between attempts, once the se
 TRANSIENT = (429, 502, 503, 504)
 TIMEOUTS = 2  # how often a request that got no answer in time is sent again
 MAJORS = (8, 9)
+NO_WRITE_INDEX = "no write index is defined"  # what a closed write alias answers
 CLIENT = ".".join(map(str, elasticsearch.VERSION))
 BASE64_FROM = (9, 3)
 logging.getLogger("elastic_transport").setLevel(logging.ERROR)  # its warnings tell what the errors here say
@@ -178,6 +179,11 @@ class Server:
             return IndexUnwritable(
                 f"The index at {self.address} is blocked: {reason}. Free disk space on the server, then lift the block "
                 "(set index.blocks.* to null)."
+            )
+        if NO_WRITE_INDEX in reason:
+            return IndexUnwritable(
+                f"The index at {self.address} is just being replaced by another, so nothing can be written to it. "
+                "Try again when that is done."
             )
         if status == 401:
             doing = "refuses the credentials given" if self._given else "asks for credentials"

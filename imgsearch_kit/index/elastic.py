@@ -5,15 +5,24 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import re
+import time
 import uuid
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 
-from imgsearch_kit.errors import IndexMismatch, IndexNotFound, IndexUnwritable, VersionMismatch
-from imgsearch_kit.index import bodies, bulk
-from imgsearch_kit.index.base import check_add
+from imgsearch_kit.errors import (
+    IndexMismatch,
+    IndexNotFound,
+    IndexUnwritable,
+    KitError,
+    ServerUnavailable,
+    VersionMismatch,
+)
+from imgsearch_kit.index import bodies, bulk, client
+from imgsearch_kit.index.base import check_add, rebuilt_otherwise
 from imgsearch_kit.index.bodies import Json
 from imgsearch_kit.index.client import Server
 from imgsearch_kit.index.methods import Method, parse_method
@@ -24,6 +33,9 @@ from imgsearch_kit.records import FORMAT_VERSION, Approx, Failure, ImageRecord, 
 NOT_TEXT = "Its name is not valid Unicode text. Rename the file."
 FOUND_ITSELF = 0.9999  # the least cosine of a stored vector with the best answer to it
 SAMPLE = 8
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def open_elastic(address: str) -> ElasticReader:
@@ -66,9 +78,7 @@ def rebuild_elastic(address: str, passport: IndexPassport) -> ElasticIndex:
     method = parse_method(passport.method, passport.dim)
     server = Server(address)
     with _closing_on_error(server):
-        for name, aliases in _family(server).items():
-            if server.name not in aliases:
-                server.request("DELETE", f"/{name}")
+        _give_up_rebuilds(server)
         made = _created(server, passport, method, serving=False)
         made._serves = False
         return made
@@ -114,12 +124,76 @@ def _writing(name: str) -> str:
     return f"{name}-write"
 
 
-def _family(server: Server) -> dict[str, list[str]]:
+def _family(server: Server) -> dict[str, Json]:
     """The indexes that were made for an address, and those of no other, each with its aliases."""
     made = re.compile(re.escape(server.name) + "-[0-9a-f]{8}")
     found = server.request("GET", f"/{server.name}-*", filter_path="*.aliases")
-    aliases = {name: list(index["aliases"]) for name, index in found.items() if made.fullmatch(name)}
+    aliases = {name: index["aliases"] for name, index in found.items() if made.fullmatch(name)}
     return {name: known for name, known in aliases.items() if _writing(name) in known}
+
+
+# -- while another index takes an index's place, nobody writes to it: what is written then would be lost ----------
+
+
+def _hold(server: Server, name: str) -> None:
+    """Lets no write into an index any more, and returns when those on their way have ended.
+
+    The write alias, closed, tells the kit's own hold from a block that an administrator set.
+    """
+    server.request("POST", "/_aliases", bodies.alias_body([_write_alias(name, opened=False)]))
+    answer = server.request("PUT", f"/{name}/_block/write")
+    if not answer["shards_acknowledged"]:
+        raise ServerUnavailable(f"Not every shard of the index at {server.address} could be held. Try again later.")
+
+
+def _is_held(server: Server, name: str) -> bool:
+    return _family(server).get(name, {}).get(_writing(name), {}).get("is_write_index") is False
+
+
+def _let_go(server: Server, name: str) -> None:
+    server.request("PUT", f"/{name}/_settings", {"index.blocks.write": None})
+    server.request("POST", "/_aliases", bodies.alias_body([_write_alias(name, opened=True)]))
+
+
+def _write_alias(name: str, *, opened: bool) -> Json:
+    return {"add": {"index": name, "alias": _writing(name), "is_hidden": True, "is_write_index": opened}}
+
+
+def _give_up_rebuilds(server: Server) -> None:
+    """Deletes what unfinished rebuilds of an address have made, and lets go of the index that they were to replace.
+
+    In this order: a rebuild that is still alive finds its own index gone, and cannot take the place of one written to.
+    """
+    family = _family(server)
+    for name, aliases in family.items():
+        if server.name not in aliases:
+            with contextlib.suppress(IndexNotFound):
+                server.request("DELETE", f"/{name}")
+    for name in family:
+        if _is_held(server, name):
+            _let_go(server, name)
+
+
+def changing(change: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
+    """Lets a writing method go on in the index that is just taking, or has taken, this one's place.
+
+    Whoever holds this one for that needs a moment. After more than a dozen moments it is taken for dead.
+    """
+
+    @wraps(change)
+    def go_on(self: ElasticIndex, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        for pause in (*client.WAITS, None):
+            try:
+                return following(change)(self, *args, **kwargs)
+            except IndexUnwritable:
+                if not _is_held(self._connected, self._name):
+                    raise
+            if pause is not None:
+                time.sleep(pause)
+        _give_up_rebuilds(self._connected)
+        return following(change)(self, *args, **kwargs)
+
+    return go_on
 
 
 @contextlib.contextmanager
@@ -141,6 +215,7 @@ class ElasticIndex(ElasticReader):
     _all = bodies.RECORDS
     _serves = True  # False for a new index beside the one that serves, which it must never be taken for
 
+    @changing
     def add(self, records: Sequence[ImageRecord], vectors: Vectors, *, replaces: Sequence[str] = ()) -> list[Refused]:
         """Writes records with their vectors; the ids in ``replaces`` go once all others are in."""
         checked = check_add(records, vectors, self._passport.dim)
@@ -158,6 +233,7 @@ class ElasticIndex(ElasticReader):
                 self.delete(sorted(set(replaces).difference(record.id for record in records)))
         return refused
 
+    @changing
     def delete(self, ids: Sequence[str]) -> int:
         """Removes records and vectors; returns how many there were."""
         with self._changing:
@@ -172,6 +248,7 @@ class ElasticIndex(ElasticReader):
         (found,) = self._request("POST", "_mget", {"ids": [bodies.FAILURES]})["docs"]
         return [Failure(**each) for each in found["_source"][bodies.FAILURES]] if found["found"] else []
 
+    @changing
     def set_failures(self, failures: Sequence[Failure]) -> None:
         """Replaces the list of files that could not be indexed."""
         latest = sorted({failure.path: failure for failure in failures}.values(), key=lambda failure: failure.path)
@@ -182,6 +259,7 @@ class ElasticIndex(ElasticReader):
         if done.reason:
             raise IndexUnwritable(f"The list of failures was refused by {self.address}: {done.reason}. Try again.")
 
+    @following
     def amend(self, *, roots: dict[str, str] | None = None, uuid: str | None = None) -> None:
         """Writes the given passport fields; the others keep their values."""
         old = self._stored_passport()
@@ -190,11 +268,13 @@ class ElasticIndex(ElasticReader):
             grown = dataclasses.replace(new, generation=new.generation + 1)
             self._request("PUT", "_mapping", {"_meta": bodies.passport_meta(grown)})
 
-    def publish(self, count: int) -> None:
+    def publish(self, count: int, *, unchanged: int | None = None) -> None:
         """Makes the address stand for this index, in one step, and deletes the one it stood for.
 
-        :raises IndexMismatch: when there are not ``count`` records, or one of a sample is not found by its own vector;
-            the old index serves on.
+        From the last look at the generation of the old one on, nobody can write to it.
+
+        :raises IndexMismatch: when there are not ``count`` records, one of a sample is not found by its own vector, or
+            the old index has another generation than ``unchanged``; it serves on.
         """
         self.flush()
         if len(self) != count:
@@ -205,14 +285,39 @@ class ElasticIndex(ElasticReader):
         self._check_sample()
         server = self._connected
         old = [name for name, aliases in _family(server).items() if server.name in aliases and name != self._name]
+        try:
+            if unchanged is not None:
+                self._hold_unchanged(old, unchanged)
+            self._switch(old)
+        except (ServerUnavailable, KeyboardInterrupt):
+            raise  # the server may still be about to switch, so the old one stays held until that is ruled out
+        except BaseException:
+            for name in old if unchanged is not None else ():
+                with contextlib.suppress(KitError):
+                    _let_go(server, name)
+            raise
+        self._serves = True
+
+    def _hold_unchanged(self, old: Sequence[str], generation: int) -> None:
+        server = self._connected
+        for name in old:
+            _hold(server, name)
+        found = _opened(server).passport.generation
+        if found != generation:
+            raise IndexMismatch(
+                f"The index at {self.address} has changed while another was made to take its place (generation "
+                f"{generation}, now {found}), so it serves on. Start again."
+            )
+
+    def _switch(self, old: Sequence[str]) -> None:
+        server = self._connected
         steps: list[Json] = [{"remove_index": {"index": name}} for name in old]
         steps.append({"add": {"index": self._name, "alias": server.name, "is_write_index": True}})
         try:
             server.request("POST", "/_aliases", bodies.alias_body(steps))
         except IndexNotFound:  # so it is when the answer to a first attempt was lost
-            if server.name not in _family(server).get(self._name, []):
-                raise
-        self._serves = True
+            if server.name not in _family(server).get(self._name, {}):
+                self._follow()  # says that it is gone
 
     def _check_sample(self) -> None:
         approx = None if self._method.answers_exactly else Approx()
@@ -256,9 +361,9 @@ class ElasticIndex(ElasticReader):
                 "Build it again, one at a time."
             )
         other = _opened(self._connected)
-        if not isinstance(other, ElasticIndex) or other._passport.spec != self._passport.spec:
-            raise IndexMismatch(
-                f"The index at {self.address} has been rebuilt with another extractor since it was opened. "
-                "Open it again."
-            )
+        if not isinstance(other, ElasticIndex) or (
+            (other._passport.spec, other._passport.dim) != (self._passport.spec, self._passport.dim)
+        ):
+            raise rebuilt_otherwise(self.address)
         self._name, self._passport, self._method = other._name, other._passport, other._method
+        self._unseen = True

@@ -284,6 +284,7 @@ class ElasticReader(VectorIndex):
             self._server.close()
             self._server = None
 
+    @following
     def flush(self) -> None:
         """Makes everything written so far searchable, with one refresh."""
         with self._changing:

@@ -80,16 +80,16 @@ def copy(
         passport = dataclasses.replace(passport, uuid=str(uuid.uuid4()), generation=0, count=0, method=method)
         with _staged(target, replaced) as place, rebuild_index(place, passport) as made:
             with _dropped_on(BaseException, made):
-                report = _filled(origin, made, replaced, progress)
+                report, generation = _filled(origin, made, replaced, progress)
             # Once the server may have been told to let it serve, only a publishing that says it was not may drop it.
             with _dropped_on(IndexMismatch, made):
-                made.publish(report.copied)
+                made.publish(report.copied, unchanged=generation if replaced else None)
         report.silent = passport.spec is None
     return report
 
 
-def _filled(origin: VectorIndex, made: VectorIndex, replaced: bool, progress: bool | None) -> CopyReport:
-    """Sends everything, and makes sure that it arrived and is what ``origin`` still holds."""
+def _filled(origin: VectorIndex, made: VectorIndex, replaced: bool, progress: bool | None) -> tuple[CopyReport, int]:
+    """Sends everything, makes sure that it arrived, and says of which generation of ``origin`` it is."""
     generation, sent = origin.passport.generation, 0
     report = CopyReport()
     disable = None if progress is None else not progress
@@ -109,8 +109,8 @@ def _filled(origin: VectorIndex, made: VectorIndex, replaced: bool, progress: bo
     made.flush()
     _check_unchanged(origin, generation)  # a change would be taken for damage
     _verify(origin, made, report)
-    _check_unchanged(origin, generation)  # what is written from here on is lost with a replaced index
-    return report
+    _check_unchanged(origin, generation)
+    return report, generation
 
 
 def _check_unchanged(origin: VectorIndex, generation: int) -> None:

@@ -630,7 +630,7 @@ def test_a_rebuild_whose_index_was_deleted_is_never_taken_for_the_one_that_serve
             pass
         with pytest.raises(IndexMismatch, match=r"The new index for .* is gone; another rebuild"):
             len(new)
-        with pytest.raises(IndexNotFound, match="There is no index"):
+        with pytest.raises(IndexMismatch, match=r"The new index for .* is gone; another rebuild"):
             new.publish(0)
     assert len(index) == 60
 
