@@ -165,12 +165,12 @@ def _give_up_rebuilds(server: Server) -> None:
     In this order: a rebuild that is still alive finds its own index gone, and cannot take the place of one written to.
     """
     family = _family(server)
-    for name, aliases in family.items():
-        if server.name not in aliases:
-            with contextlib.suppress(IndexNotFound):
-                server.request("DELETE", f"/{name}")
-    for name in family:
-        if _is_held(server, name):
+    serving = [name for name, aliases in family.items() if server.name in aliases]
+    for name in set(family).difference(serving):
+        with contextlib.suppress(IndexNotFound):
+            server.request("DELETE", f"/{name}")
+    for name in serving:
+        if family[name][_writing(name)].get("is_write_index") is False:
             _let_go(server, name)
 
 
