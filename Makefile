@@ -1,6 +1,6 @@
 # help is first, so that `make` alone shows it.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint notebooks lab es-up es-down exchanges docs lock clean system-packages
+.PHONY: help setup demo test test-client9 lint notebooks lab es-up es-down exchanges docs lock clean system-packages
 SHELL := /bin/bash
 
 PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3 python; do \
@@ -8,6 +8,7 @@ PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3 python; do \
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+CLIENT9 := .venv-client9
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -34,8 +35,25 @@ $(STAMP): pyproject.toml requirements.lock
 demo: setup ## Index sample pictures, show one search, serve the page (ONCE=1 stops before the page)
 	$(BIN)/imgsearch demo $(if $(ONCE),--once)
 
-test: setup system-packages lint ## Run every check and test
+test: setup system-packages lint ## Run every check and test (ARGS=... for pytest leaves out the contract with client 9)
 	$(BIN)/python -m pytest -m "not plugin" $(ARGS)
+	$(if $(ARGS),,$(MAKE) --no-print-directory test-client9 ARGS="tests/index/test_contract.py tests/index/test_client9.py -k 'elasticsearch-9 or client9'")
+
+test-client9: $(CLIENT9)/.installed ## Run the index's tests with elasticsearch-py 9, which speaks to servers 9 only
+	$(CLIENT9)/bin/python -m pytest -m "not plugin" $(or $(ARGS),tests/index tests/test_elasticsearch_node.py)
+
+# The packages of the first environment behind a client of its own: nothing else is installed twice.
+$(CLIENT9)/.installed: $(STAMP)
+	rm -rf $(CLIENT9) && $(BIN)/python -m venv --without-pip $(CLIENT9)
+	grep -v '^elastic' requirements.lock > $(CLIENT9)/constraints.txt
+	@if command -v uv >/dev/null 2>&1; then \
+		uv pip install --quiet --python $(CLIENT9)/bin/python -c $(CLIENT9)/constraints.txt 'elasticsearch>=9,<10'; \
+	else \
+		$(BIN)/python -m pip --quiet --disable-pip-version-check --python $(CLIENT9)/bin/python install -c $(CLIENT9)/constraints.txt 'elasticsearch>=9,<10'; \
+	fi
+	$(BIN)/python -c 'import sysconfig as s; own, first = s.get_path("purelib", vars={"base": "$(CLIENT9)"}), s.get_path("purelib"); \
+		open(f"{own}/first.pth", "w").write(f"import site; site.addsitedir({first!r})\n")'
+	@touch $@
 
 lint: setup ## Check style and types
 	$(BIN)/ruff check .
@@ -76,5 +94,5 @@ lock: ## Renew requirements.lock from pyproject.toml (needs uv)
 	uv lock --quiet && uv export --quiet --all-extras --no-hashes --no-annotate --no-header --no-emit-project > requirements.lock
 
 clean: ## Remove the environment and caches
-	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CLIENT9) demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from importlib import metadata
 from pathlib import Path
 
 import platformdirs
 import pytest
 
-from imgsearch_kit.errors import ServerUnavailable
+from imgsearch_kit.errors import PluginMissing, ServerUnavailable
 from imgsearch_kit.extractors.weights import fetch
+from imgsearch_kit.index.client import Server
 from tests import elasticsearch_node
 
 CALTECH = Path(__file__).resolve().parents[2] / "shared" / "data" / "caltech101"
+GIVEN = os.environ.get("ELASTICSEARCH_URL", "").rstrip("/")
+CLIENT = int(metadata.version("elasticsearch").partition(".")[0])
 CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 CHROMIUM += ["--disable-component-update", "--disable-sync"]
 
@@ -83,11 +87,18 @@ def browser():
 def running(version):
     """The URL of a running Elasticsearch: the one in $ELASTICSEARCH_URL, else one started for this test run.
 
-    Server 8 loads the plugins of the folder in $ELASTICSEARCH_PLUGINS, if that is set.
+    Server 8 loads the plugins of the folder in $ELASTICSEARCH_PLUGINS, if that is set. Tests of a version that the
+    given server does not have, or that an installed client 9 does not speak to, are skipped.
     """
-    if url := os.environ.get("ELASTICSEARCH_URL"):
-        yield url.rstrip("/")
+    major = version.partition(".")[0]
+    if GIVEN:
+        found = ".".join(map(str, asked(lambda server: server.version)))
+        if found.partition(".")[0] != major:
+            pytest.skip(f"the server at ELASTICSEARCH_URL is Elasticsearch {found}, and this test wants {major}")
+        yield GIVEN
         return
+    if version == elasticsearch_node.EIGHT and CLIENT > 8:
+        pytest.skip(f"elasticsearch-py {CLIENT} speaks to servers {CLIENT} only")
     what, command = elasticsearch_node.missing()
     require(not what, what, command)
     plugins = os.environ.get(elasticsearch_node.PLUGINS) if version == elasticsearch_node.EIGHT else None
@@ -95,9 +106,32 @@ def running(version):
         yield node.url
 
 
+def asked(question, url=GIVEN):
+    """What the kit finds out about a server."""
+    server = Server(f"{url}/no-index")
+    try:
+        return question(server)
+    finally:
+        server.close()
+
+
+def has_elastiknn(url):
+    try:
+        asked(lambda server: server.require_plugin("exact"), url)
+    except PluginMissing:
+        return False
+    return True
+
+
+@pytest.fixture(scope="session")
+def elasticsearch(request):
+    """An Elasticsearch of whichever version."""
+    return GIVEN or request.getfixturevalue("elasticsearch_9")
+
+
 @pytest.fixture(scope="session")
 def elasticsearch_9():
-    """An Elasticsearch 9 without plugins."""
+    """An Elasticsearch 9, without plugins if it is started here."""
     yield from running(elasticsearch_node.NINE)
 
 
@@ -108,9 +142,14 @@ def elasticsearch_8():
 
 
 @pytest.fixture(scope="session")
-def elastiknn(elasticsearch_8):
+def elastiknn(request):
     """An Elasticsearch that has loaded Elastiknn."""
+    if GIVEN:
+        require(
+            has_elastiknn(GIVEN), "Elastiknn on the server at ELASTICSEARCH_URL", "bin/elasticsearch-plugin install"
+        )
+        return GIVEN
     plugins = f"{elasticsearch_node.PLUGINS}=FOLDER, the folder that holds elastiknn/ for {elasticsearch_node.EIGHT}"
-    given = os.environ.get("ELASTICSEARCH_URL") or os.environ.get(elasticsearch_node.PLUGINS)
+    given = os.environ.get(elasticsearch_node.PLUGINS)
     require(given, "A server with the Elastiknn plugin", f"{plugins} python -m pytest")
-    return elasticsearch_8
+    return request.getfixturevalue("elasticsearch_8")

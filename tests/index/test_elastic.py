@@ -233,10 +233,10 @@ def test_the_passport_lies_in_the_mapping(server, make):
         open_index(index.address)
 
 
-def test_more_than_ten_thousand_records(elasticsearch_9, make):
+def test_more_than_ten_thousand_records(elasticsearch, make):
     """The server's own limit of one answer; pages, counts and searches go beyond it."""
     n = 12_345
-    index = make(elasticsearch_9, "flat", dim=3)
+    index = make(elasticsearch, "flat", dim=3)
     vectors = clustered(n, 3)
     records = [ImageRecord(f"{i:06}", str(i % 3)) for i in range(n)]
     assert index.add(records, vectors) == []

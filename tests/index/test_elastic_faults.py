@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -26,7 +25,7 @@ from imgsearch_kit.errors import (
 from imgsearch_kit.index import bulk, client, create_index, new_passport, open_index
 from imgsearch_kit.records import ImageRecord, Refused
 from tests import elasticsearch_node
-from tests.conftest import require
+from tests.conftest import has_elastiknn, require
 from tests.faulty_proxy import Cut, Proxy, Reply
 from tests.index.conftest import remove_from_server
 
@@ -39,8 +38,8 @@ def short_waits(monkeypatch):
 
 
 @pytest.fixture
-def proxy(elasticsearch_9):
-    with Proxy(elasticsearch_9) as running:
+def proxy(elasticsearch):
+    with Proxy(elasticsearch) as running:
         yield running
 
 
@@ -262,9 +261,9 @@ def authority(tmp_path_factory):
     return folder / "ca.pem", server
 
 
-def test_a_private_authority_is_trusted_only_when_named(authority, elasticsearch_9, monkeypatch):
+def test_a_private_authority_is_trusted_only_when_named(authority, elasticsearch, monkeypatch):
     ca, certificate = authority
-    with Proxy(elasticsearch_9, certificate=certificate) as server:
+    with Proxy(elasticsearch, certificate=certificate) as server:
         address = f"{server.url}/test-{uuid.uuid4().hex[:12]}"
         with pytest.raises(
             ServerUnavailable, match=r"certificate of .* is not trusted: .* ELASTICSEARCH_CA_CERTS=FILE"
@@ -477,7 +476,7 @@ def test_one_refresh_at_flush_and_none_per_batch(index, proxy):
     assert index.search(units(1), 1).ids.tolist() == [["0000.jpg"]]
 
 
-def test_a_blocked_index_is_not_written_but_searched(index, elasticsearch_9):
+def test_a_blocked_index_is_not_written_but_searched(index, elasticsearch):
     """The block a server sets when its disk is nearly full."""
     index.add(named(3), units(3))
     index.flush()
@@ -507,7 +506,7 @@ def test_who_may_only_read_reads(index, proxy, address):
         assert np.array_equal(reader.vectors(), units(4))
 
 
-def test_an_index_that_vanishes_is_not_made_anew(index, elasticsearch_9, address):
+def test_an_index_that_vanishes_is_not_made_anew(index, elasticsearch, address):
     index.add(named(3), units(3))
     remove_from_server(address)
     with pytest.raises(IndexNotFound, match=r"There is no index at .* Make one: imgsearch index FOLDER"):
@@ -518,12 +517,11 @@ def test_an_index_that_vanishes_is_not_made_anew(index, elasticsearch_9, address
         open_index(address)
 
 
-@pytest.mark.skipif("ELASTICSEARCH_URL" in os.environ, reason="that server may have the plugin")
 @pytest.mark.parametrize("method", ["exact", "l2-lsh", "cosine-lsh", "permutation-lsh"])
-def test_a_server_without_the_plugin(proxy, address, method):
-    words = (
-        rf"has no Elastiknn plugin, which the method '{method}' needs\. Install elastiknn 9\.\d+\.\d+\.N on every node"
-    )
+def test_a_server_without_the_plugin(elasticsearch, address, method):
+    if has_elastiknn(elasticsearch):
+        pytest.skip("the server at ELASTICSEARCH_URL has the plugin")
+    words = rf"has no Elastiknn plugin, which the method '{method}' needs\. Install elastiknn \d+\.\d+\.\d+\.N on"
     with pytest.raises(PluginMissing, match=words):
         create_index(address, new_passport(None, dim=DIM, method=method))
     with pytest.raises(IndexNotFound, match="There is no index"):

@@ -15,8 +15,8 @@ from tests.index.conftest import remove_from_server
 
 
 @pytest.fixture
-def address(elasticsearch_9):
-    address = f"{elasticsearch_9}/test-{uuid.uuid4().hex[:12]}"
+def address(elasticsearch):
+    address = f"{elasticsearch}/test-{uuid.uuid4().hex[:12]}"
     yield address
     remove_from_server(address)
 
