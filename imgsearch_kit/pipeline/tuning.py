@@ -85,11 +85,18 @@ class Tuning:
         reaching = [proposal for proposal in self.proposals if proposal.recall >= self.wanted]
         return min(reaching, key=lambda p: p.measured.p50 if p.measured else p.work, default=None)
 
+    @property
+    def exact_is_as_fast(self) -> bool | None:
+        """Whether exact answers took no longer than the best proposal's in the same run; None when not measured."""
+        best = self.best
+        return best.exact.p50 <= best.measured.p50 if best and best.measured and best.exact else None
+
     def to_json(self) -> dict[str, Any]:
         """The document of ``imgsearch tune --json``."""
         plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         plain["proposals"] = [proposal.to_json() for proposal in self.proposals]
-        return plain | {"best": self.best.to_json() if self.best else None}
+        best = self.best.to_json() if self.best else None
+        return plain | {"best": best, "exact_is_as_fast": self.exact_is_as_fast}
 
     def lines(self) -> list[str]:
         """The proposals as a table for people, and what to type."""
@@ -110,7 +117,13 @@ class Tuning:
         wish = f"--approx --candidates {self.best.setting.candidates}"
         if self.best.setting.probes:
             wish += f" --probes {self.best.setting.probes}"
-        return [*lines, f"Proposed: an index with --method {self.best.method}, searched with {wish}"]
+        lines.append(f"Proposed: an index with --method {self.best.method}, searched with {wish}")
+        if self.exact_is_as_fast and self.best.measured and self.best.exact:
+            exact, approximate = self.best.exact.p50, self.best.measured.p50
+            lines.append(
+                f"But exact is as fast here ({exact:.1f} ms against {approximate:.1f} ms in the median) and loses nothing."
+            )
+        return lines
 
 
 def parameter_grid(dim: int) -> dict[str, list[dict[str, int]]]:

@@ -141,6 +141,27 @@ def test_verified_proposals_show_predicted_beside_measured():
     assert found.lines()[3].split() == ["fast", "200", "0.970", "0.951", "1.2", "9.5"]
 
 
+@pytest.mark.parametrize(("exact", "as_fast"), [(2.4, True), (2.5, True), (2.6, False), (float("nan"), False)])
+def test_that_exact_is_as_fast_is_said(exact, as_fast):
+    def row(method, recall, p50):
+        triple = (recall, recall, recall)
+        return Measured(method, None, Loss(triple, triple, (0, 0, 0), 0, 0), p50, p50)
+
+    best = Proposal("best", Approx(200), 0.97, 1, row("best", 0.96, 2.5), row("exact", 1.0, exact))
+    slow = Proposal("slow", Approx(200), 0.97, 1, row("slow", 0.99, 9.9), row("exact", 1.0, 5.0))
+    found = Tuning(0.95, 10, 200, 900, 900, 69, (slow, best))
+    assert found.to_json()["exact_is_as_fast"] is as_fast
+    words = f"But exact is as fast here ({exact:.1f} ms against 2.5 ms in the median) and loses nothing."
+    assert (found.lines()[-1] == words) is as_fast
+    assert any(line.startswith("Proposed: an index with --method best") for line in found.lines())
+
+
+def test_nothing_is_said_of_exact_where_nothing_was_measured(gallery):
+    found = propose(gallery, 0.9, queries=20, grid=SMALL)
+    assert found.to_json()["exact_is_as_fast"] is None
+    assert "exact" not in "\n".join(found.lines())
+
+
 def test_the_document_is_json(gallery):
     document = json.loads(json.dumps(propose(gallery, 0.9, queries=20, grid=SMALL).to_json(), allow_nan=False))
     assert document["best"] == document["proposals"][0]
@@ -200,5 +221,6 @@ def test_verifying_shows_both_figures_and_leaves_the_server_as_it_was(gallery, e
         assert proposal.exact.loss.recall[0] == 1
     times = [p.measured.p50 for p in found.proposals if p.recall >= 0.9]
     assert times == sorted(times)
+    assert found.exact_is_as_fast == (found.best.exact.p50 <= found.best.measured.p50)
     assert server.request("GET", f"/tune-{name}-*") == {}
     server.close()
