@@ -119,10 +119,8 @@ class Tuning:
             wish += f" --probes {self.best.setting.probes}"
         lines.append(f"Proposed: an index with --method {self.best.method}, searched with {wish}")
         if self.exact_is_as_fast and self.best.measured and self.best.exact:
-            exact, approximate = self.best.exact.p50, self.best.measured.p50
-            lines.append(
-                f"But exact is as fast here ({exact:.1f} ms against {approximate:.1f} ms in the median) and loses nothing."
-            )
+            medians = f"{self.best.exact.p50:.1f} ms against {self.best.measured.p50:.1f} ms"
+            lines.append(f"But exact is as fast here ({medians} in the median) and loses nothing.")
         return lines
 
 
