@@ -32,6 +32,18 @@ class QuarterColours:
         return np.ascontiguousarray(quarters / norms, np.float32) if len(pixels) else np.zeros((0, 12), np.float32)
 
 
+class UpperColours(QuarterColours):
+    """6-d: another extractor, of the upper quarters alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.spec = ExtractorSpec("upper", 6, side=8, engine="numpy", weights_digest="0" * 64)
+
+    def extract(self, pixels):
+        upper = super().extract(pixels)[:, :6]
+        return np.ascontiguousarray(upper / np.linalg.norm(upper, axis=1, keepdims=True))
+
+
 def paint(path: Path, colour: tuple[int, int, int] | str, size: tuple[int, int] = (32, 24)) -> Path:
     """Writes a picture of one colour, as the kind its suffix says."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -115,6 +115,20 @@ def test_indexing_again_does_nothing_and_lists_the_bad_file_again(workplace, con
     assert "warm/text.jpg" in done.stdout
 
 
+def test_an_index_is_rebuilt_with_another_extractor(workplace, conv_weights):
+    copied = run("copy", "local:imgsearch.db", "local:again.db", cwd=workplace)
+    assert "8 records" in copied.stdout
+    words = ("--index", "again.db", "--weights", conv_weights, "--extractor", "vgg16-mac")
+    refused = run("index", "pictures", *words, cwd=workplace, code=3)
+    assert "was made by vgg16-rmac" in refused.stderr
+    assert "--rebuild" in refused.stderr
+    done = run("index", "pictures", *words, "--rebuild", cwd=workplace, code=1)
+    assert "8 added" in done.stdout
+    assert "warm/text.jpg" in done.stdout
+    passport = json.loads(run("info", "--index", "again.db", "--json", cwd=workplace).stdout)
+    assert (passport["spec"]["name"], passport["count"]) == ("vgg16-mac", 8)
+
+
 def test_search_by_id_answers_the_documented_keys(workplace):
     document = json.loads(run("search", "--id", "cold/0.jpg", "-k", 3, "--json", cwd=workplace).stdout)
     jsonschema.validate(document, SEARCH)

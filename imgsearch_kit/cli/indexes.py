@@ -36,6 +36,9 @@ def index(
     method: Annotated[
         str | None, typer.Option(metavar="SPEC", help="How a new index searches; exactly, if not given.")
     ] = None,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Extract all anew; the old index serves until the new one is whole.")
+    ] = False,
     labels: Annotated[Path | None, typer.Option(metavar="CSV", help="Labels: columns path and label.")] = None,
     prefix: Annotated[str, typer.Option(metavar="NAME", help="Goes before the ids of a second folder.")] = "",
     prune: Annotated[bool, typer.Option("--prune", help="Remove pictures whose file is gone.")] = False,
@@ -48,6 +51,7 @@ def index(
     from imgsearch_kit.pipeline.indexing import IndexingInterrupted, index_folder
     from imgsearch_kit.pipeline.labelling import read_labels
     from imgsearch_kit.pipeline.opening import open_for_indexing
+    from imgsearch_kit.pipeline.rebuilding import load_for_rebuilding, rebuild_index_of
 
     if root is not None and root.resolve() != folder.resolve():
         raise typer.BadParameter(
@@ -56,15 +60,23 @@ def index(
     if not find_images(folder).images:  # told before a network is loaded or an index made
         raise BadQuery(f"There is no picture below {folder} that the kit can read. Name another folder.")
     named = read_labels(labels) if labels else None
-    opened, network = open_for_indexing(address, extractor, weights, method=method, say=note)
-    with opened:
-        options: dict[str, Any] = {"prefix": prefix, "labels": named, "prune": prune, "moved_root": root is not None}
-        try:
-            report = index_folder(folder, opened, network, max_pixels=round(max_megapixels * 1e6), **options)
-            code = EXIT_FAILURES if report.failed else 0
-        except IndexingInterrupted as stop:
-            note("\nInterrupted. What was committed stays; the same command carries on from there.")
-            report, code = stop.report, EXIT_INTERRUPTED
+    options: dict[str, Any] = {"prefix": prefix, "labels": named, "prune": prune, "moved_root": root is not None}
+    options["max_pixels"] = round(max_megapixels * 1e6)
+    try:
+        if rebuild:
+            network = load_for_rebuilding(address, extractor, weights, say=note)
+            report = rebuild_index_of(folder, address, network, method=method, **options)
+        else:
+            opened, network = open_for_indexing(address, extractor, weights, method=method, say=note)
+            with opened:
+                report = index_folder(folder, opened, network, **options)
+        code = EXIT_FAILURES if report.failed else 0
+    except IndexingInterrupted as stop:
+        kept = (
+            "The old index serves on" if rebuild else "What was committed stays; the same command carries on from there"
+        )
+        note(f"\nInterrupted. {kept}.")
+        report, code = stop.report, EXIT_INTERRUPTED
     print_json(report.to_json()) if as_json else print_report(report)
     raise typer.Exit(code)
 

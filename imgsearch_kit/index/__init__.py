@@ -68,15 +68,28 @@ def create_index(address: str, passport: IndexPassport) -> VectorIndex:
 
 
 def rebuild_index(address: str, passport: IndexPassport) -> VectorIndex:
-    """A new, empty index to be filled and then ``publish``-ed; on a server, what is at the address serves until then.
+    """A new, empty index to be filled and then ``publish``-ed; what is at the address serves until then.
 
-    :raises IndexMismatch: when something is there already and the address is not on a server.
+    :raises BadQuery: when the kind of index does not know the method.
+    :raises IndexUnwritable: when what is there cannot be written to.
     """
-    if _parse(address)[0] != "http":
-        return create_index(address, passport)
-    from imgsearch_kit.index.elastic import rebuild_elastic
+    if _parse(address)[0] == "http":
+        from imgsearch_kit.index.elastic import rebuild_elastic
 
-    return rebuild_elastic(address, passport)
+        return rebuild_elastic(address, passport)
+    check_method(address, passport.method)
+    try:
+        old = open_index(address)
+    except IndexNotFound:
+        return create_index(address, passport)
+    from imgsearch_kit.index.local import LocalIndex, LocalRebuild
+
+    assert isinstance(old, LocalIndex)
+    try:
+        return LocalRebuild.of(old, passport)
+    except BaseException:
+        old.close()
+        raise
 
 
 def new_passport(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -125,6 +125,13 @@ class VectorIndex(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def batched(keys: Iterable[str], size: int) -> Iterator[list[str]]:
+    """The distinct keys, in lists of at most ``size``."""
+    distinct = list(dict.fromkeys(keys))
+    for start in range(0, len(distinct), size):
+        yield distinct[start : start + size]
 
 
 def rebuilt_otherwise(address: str) -> IndexMismatch:

@@ -22,12 +22,12 @@ from imgsearch_kit.errors import (
     VersionMismatch,
 )
 from imgsearch_kit.index import bodies, bulk, client
-from imgsearch_kit.index.base import check_add, rebuilt_otherwise
+from imgsearch_kit.index.base import batched, check_add, rebuilt_otherwise
 from imgsearch_kit.index.bodies import Json
 from imgsearch_kit.index.client import Server
 from imgsearch_kit.index.methods import Method, parse_method
 from imgsearch_kit.index.original import OriginalIndex, is_original
-from imgsearch_kit.index.reading import PAGE, ElasticReader, batched, following
+from imgsearch_kit.index.reading import PAGE, ElasticReader, following
 from imgsearch_kit.records import FORMAT_VERSION, Approx, Failure, ImageRecord, IndexPassport, Refused, Vectors
 
 NOT_TEXT = "Its name is not valid Unicode text. Rename the file."

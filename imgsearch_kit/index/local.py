@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 import json
 import sqlite3
 import threading
@@ -16,10 +17,11 @@ from filelock import FileLock, Timeout
 
 from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexUnwritable
 from imgsearch_kit.index import sqlite
-from imgsearch_kit.index.base import VectorIndex, check_add, check_search
+from imgsearch_kit.index.base import VectorIndex, batched, check_add, check_search, rebuilt_otherwise
 from imgsearch_kit.index.exact import Snapshot
 from imgsearch_kit.records import Approx, Failure, ImageRecord, IndexPassport, Neighbours, Refused, Vectors
 
+BATCH = 512  # records with their vectors, as one index takes over those of another
 NO_APPROX = "This index has no approximate method; the answers are exact."
 
 
@@ -40,6 +42,7 @@ class LocalIndex(VectorIndex):
         self._lock = threading.RLock()  # one statement or transaction at a time on the one connection
         self._writer: FileLock | None = None
         self._snapshot: Snapshot | None = None
+        self._seen: tuple[int, sqlite.Maker] | None = None  # the generation last seen, and who made its vectors
 
     @classmethod
     def in_memory(cls, passport: IndexPassport) -> Self:
@@ -93,11 +96,13 @@ class LocalIndex(VectorIndex):
                 if sqlite.is_empty(database):
                     raise sqlite.not_found(address)
                 sqlite.check_kind(database, address)
-                (plain,) = database.execute("SELECT json FROM passport").fetchone()
+                maker = sqlite.maker(database)
             except BaseException:
                 database.close()
                 raise
-        return cls(database, json.loads(plain)["dim"], path, frozen=frozen)
+        index = cls(database, maker[1], path, frozen=frozen)
+        index._seen = -1, maker
+        return index
 
     @property
     def passport(self) -> IndexPassport:
@@ -153,15 +158,11 @@ class LocalIndex(VectorIndex):
     def _now(self) -> Snapshot:
         """The content as of now, loaded again only when the index has changed since the last call."""
         with self._reading() as db:
-            db.execute("BEGIN")  # one consistent state, while another process writes
-            try:
-                (generation,) = db.execute("SELECT generation FROM passport").fetchone()
-                if self._snapshot is None or self._snapshot.generation != generation:
-                    self._snapshot = None  # two matrices at once might not fit
-                    self._snapshot = self._load(db, generation)
-                return self._snapshot
-            finally:
-                db.execute("ROLLBACK")
+            generation = sqlite.generation(db)
+            if self._snapshot is None or self._snapshot.generation != generation:
+                self._snapshot = None  # two matrices at once might not fit
+                self._snapshot = self._load(db, generation)
+            return self._snapshot
 
     def _load(self, db: sqlite3.Connection, generation: int) -> Snapshot:
         rows = db.execute("SELECT key, id, label FROM records ORDER BY id").fetchall()
@@ -211,6 +212,26 @@ class LocalIndex(VectorIndex):
             with self._writing() as db:
                 db.execute("UPDATE passport SET json = ?", (sqlite.passport_json(new),))
 
+    def become(self, other: VectorIndex, *, unchanged: int | None) -> None:
+        """Takes over, in one commit, all that another index holds and says of itself.
+
+        :raises IndexMismatch: when this one has another generation than ``unchanged``.
+        """
+        passport = other.passport
+        with self._writing() as db:
+            if unchanged not in (None, found := sqlite.generation(db)):
+                raise IndexMismatch(
+                    f"The index at {self.address} has changed while another was made to take its place (generation "
+                    f"{unchanged}, now {found}), so it serves on. Start again."
+                )
+            db.execute("DELETE FROM records")
+            db.execute("DELETE FROM failures")
+            for ids in batched((record.id for record in other.records()), BATCH):
+                sqlite.insert(db, list(zip(other.records(ids), other.vectors(ids), strict=True)))
+            sqlite.insert_failures(db, other.failures())
+            db.execute("UPDATE passport SET json = ?", (sqlite.passport_json(passport),))
+            self._dim, self._seen = passport.dim, None
+
     def flush(self) -> None:
         """Nothing is left to do: what ``add`` committed is searchable already."""
 
@@ -233,11 +254,31 @@ class LocalIndex(VectorIndex):
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
+        """One consistent state, while another process writes."""
         with self._lock, sqlite.in_words(self.address):
             if self._frozen:  # such a connection takes every page it has read for unchanged
                 self._db.close()
                 self._database = sqlite.connect(self._path, sqlite.FROZEN)
-            yield self._db
+            db = self._db
+            if db.in_transaction:  # within another of these
+                yield db
+                return
+            db.execute("BEGIN")
+            try:
+                self._check_maker(db)
+                yield db
+            finally:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+
+    def _check_maker(self, db: sqlite3.Connection) -> None:
+        """Makes sure, when the index has changed, that its vectors are still of the extractor they were of."""
+        generation = sqlite.generation(db)
+        if self._seen is None or self._seen[0] != generation:
+            maker = sqlite.maker(db)
+            if self._seen is not None and self._seen[1] != maker:
+                raise rebuilt_otherwise(self.address)
+            self._seen = generation, maker
 
     @contextmanager
     def _writing(self, *, grow: bool = True) -> Iterator[sqlite3.Connection]:
@@ -247,6 +288,8 @@ class LocalIndex(VectorIndex):
             self._claim()
             db.execute("BEGIN IMMEDIATE")
             try:
+                if self._seen is not None:
+                    self._check_maker(db)
                 yield db
                 if grow:
                     db.execute("UPDATE passport SET generation = generation + 1")
@@ -298,3 +341,51 @@ def _is_text(name: str) -> bool:
     except UnicodeEncodeError:  # bytes of a file name that are not UTF-8 arrive as lone surrogates
         return False
     return True
+
+
+class LocalRebuild(LocalIndex):
+    """A new index in a file beside the one that serves at an address, whose place it takes when it is published.
+
+    Nobody else writes to that one meanwhile. Closing removes the file.
+    """
+
+    _old: LocalIndex | None = None
+
+    @classmethod
+    def of(cls, old: LocalIndex, passport: IndexPassport) -> Self:
+        """The new, empty index; ``old`` is closed with it.
+
+        :raises IndexUnwritable: when the old one is read-only, or held by another writer.
+        """
+        old._claim()
+        path = old._path
+        assert path is not None
+        part = path.with_name(f"{path.name}.rebuild")
+        _remove(part)  # what a killed rebuild has left
+        index = cls.create(part, passport)
+        index._old, index.address = old, old.address
+        return index
+
+    def publish(self, count: int, *, unchanged: int | None = None) -> None:
+        """Puts all records into the place of those of the old index, in one commit."""
+        if len(self) != count:
+            raise IndexMismatch(
+                f"The new index for {self.address} has {len(self)} records instead of {count}, so the old one serves "
+                "on. Build it again."
+            )
+        assert self._old is not None
+        self._old.become(self, unchanged=unchanged)
+        self._old.flush()
+
+    def close(self) -> None:
+        """Removes the file, and lets go of the index that serves."""
+        super().close()
+        if self._path is not None:
+            _remove(self._path)
+        if self._old is not None:
+            self._old.close()
+
+
+def _remove(part: Path) -> None:
+    for leftover in part.parent.glob(f"{glob.escape(part.name)}*"):
+        leftover.unlink()

@@ -7,7 +7,7 @@ import dataclasses
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from imgsearch_kit.errors import BadQuery, IndexNotFound, IndexUnwritable, KitError, ServerUnavailable
 from imgsearch_kit.index import bodies, client
-from imgsearch_kit.index.base import VectorIndex, check_search
+from imgsearch_kit.index.base import VectorIndex, batched, check_search
 from imgsearch_kit.index.bodies import Json, Wish
 from imgsearch_kit.index.client import TRANSIENT, Server
 from imgsearch_kit.index.exact import Snapshot
@@ -44,13 +44,6 @@ def following(read: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[An
             return read(self, *args, **kwargs)
 
     return follow
-
-
-def batched(keys: Iterable[str], size: int) -> Iterator[list[str]]:
-    """The distinct keys, in lists of at most ``size``."""
-    distinct = list(dict.fromkeys(keys))
-    for start in range(0, len(distinct), size):
-        yield distinct[start : start + size]
 
 
 class ElasticReader(VectorIndex):

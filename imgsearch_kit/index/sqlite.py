@@ -90,6 +90,22 @@ def lay_out(db: sqlite3.Connection, passport: IndexPassport) -> None:
     db.execute("INSERT INTO passport VALUES (?, ?)", (passport_json(passport), passport.generation))
 
 
+Maker = tuple[str | None, int]  # the extractor's spec as it is stored, and the dimension of its vectors
+
+
+def maker(db: sqlite3.Connection) -> Maker:
+    """Who made the vectors."""
+    found: Maker = db.execute(
+        "SELECT json_extract(json, '$.spec'), json_extract(json, '$.dim') FROM passport"
+    ).fetchone()
+    return found
+
+
+def generation(db: sqlite3.Connection) -> int:
+    """The number of committed changes."""
+    return int(db.execute("SELECT generation FROM passport").fetchone()[0])
+
+
 def passport_json(passport: IndexPassport) -> str:
     """The passport as it is stored: without what the tables count themselves."""
     plain: dict[str, Any] = passport.to_json()

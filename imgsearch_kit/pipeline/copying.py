@@ -79,10 +79,10 @@ def copy(
         check_method(target, method)
         passport = dataclasses.replace(passport, uuid=str(uuid.uuid4()), generation=0, count=0, method=method)
         with _staged(target, replaced) as place, rebuild_index(place, passport) as made:
-            with _dropped_on(BaseException, made):
+            with dropped_on(BaseException, made):
                 report, generation = _filled(origin, made, replaced, progress)
             # Once the server may have been told to let it serve, only a publishing that says it was not may drop it.
-            with _dropped_on(IndexMismatch, made):
+            with dropped_on(IndexMismatch, made):
                 made.publish(report.copied, unchanged=generation if replaced else None)
         report.silent = passport.spec is None
     return report
@@ -119,7 +119,7 @@ def _check_unchanged(origin: VectorIndex, generation: int) -> None:
 
 
 @contextmanager
-def _dropped_on(kind: type[BaseException], made: VectorIndex) -> Iterator[None]:
+def dropped_on(kind: type[BaseException], made: VectorIndex) -> Iterator[None]:
     """Deletes a new index on a server when filling it fails; a file is removed by ``_staged``."""
     try:
         yield

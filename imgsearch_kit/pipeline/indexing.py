@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -40,6 +40,11 @@ class IndexReport:
     vanished: int = 0
     failed: list[Failure] = field(default_factory=list)
     seconds: float = 0.0
+
+    def __iadd__(self, other: IndexReport) -> Self:
+        for name in (each.name for each in dataclasses.fields(self)):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        return self
 
     def counts(self) -> dict[str, int]:
         """What was done, by name, without what did not happen."""
@@ -129,17 +134,26 @@ def folder_label(id: str, prefix: str) -> str | None:  # noqa: A002 (the field's
     return PurePosixPath(id[len(prefix) + 1 :] if prefix else id).parent.name or None
 
 
+def check_root(before: str | None, root: Path) -> None:
+    """Makes sure that a folder is the one that an index was made from.
+
+    :raises IndexMismatch: when ``before`` is another one.
+    """
+    if before not in (None, str(root)):
+        raise IndexMismatch(
+            f"This index holds the pictures of {before}, not of {root}. Add a second folder with --prefix NAME, "
+            f"or say with --root {root} that the folder has moved."
+        )
+
+
 def _claim_root(index: VectorIndex, root: Path, prefix: str, images: Sequence[FoundImage], moved_root: bool) -> None:
     """Writes the folder into the passport, once it is known not to mix with another folder's ids."""
     if prefix and (set(prefix.split("/")) & {"", ".", ".."} or "\\" in prefix or not prefix.isprintable()):
         raise BadQuery(f"The prefix {prefix!r} must be a plain name such as holidays or 2024/may.")
     roots = dict(index.passport.roots)
     before = roots.get(prefix)
-    if before is not None and before != str(root) and not moved_root:
-        raise IndexMismatch(
-            f"This index holds the pictures of {before}, not of {root}. Add a second folder with --prefix NAME, "
-            f"or say with --root {root} that the folder has moved."
-        )
+    if not moved_root:
+        check_root(before, root)
     if before is None and prefix and any(record.id.startswith(prefix + "/") for record in index.records()):
         raise BadQuery(f"The index already has a folder named {prefix!r} below another root. Choose another --prefix.")
     taken = {prefix_of(image.id, {**roots, prefix: ""}) for image in images} - {prefix}

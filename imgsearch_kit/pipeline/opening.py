@@ -164,7 +164,8 @@ def check_extractor(passport: IndexPassport, spec: ExtractorSpec) -> None:
 def _mismatch(name: str, differences: str) -> IndexMismatch:
     return IndexMismatch(
         f"This index was made by {name}, and what is asked for differs ({differences}). "
-        "Vectors of two extractors are never mixed: use the index's extractor and weights, or another --index."
+        "Vectors of two extractors are never mixed: use the index's extractor and weights, name another --index, or "
+        "extract all pictures anew: imgsearch index FOLDER --rebuild"
     )
 
 
