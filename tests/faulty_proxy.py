@@ -91,6 +91,12 @@ class Proxy:
                     self.close_connection = True
                     self.connection.shutdown(socket.SHUT_RDWR)
                     return
+                try:
+                    self._say(reply)
+                except ConnectionError:  # who asked has stopped waiting
+                    self.close_connection = True
+
+            def _say(self, reply: Reply) -> None:
                 self.send_response(reply.status)
                 self.send_header("content-type", reply.kind)
                 self.send_header("content-length", str(len(reply.body)))

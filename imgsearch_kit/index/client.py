@@ -85,6 +85,8 @@ class Server:
                     method, path, params=parameters or None, headers=headers, body=sent
                 ).body
                 self._answered = True
+                if not isinstance(answer, dict):  # the client looks for Elasticsearch's mark only once
+                    raise self._no_elasticsearch("its answer is not JSON")
                 return answer
             except (elasticsearch.ApiError, elastic_transport.TransportError) as error:
                 wait = self._wait(error, attempt) if again else None

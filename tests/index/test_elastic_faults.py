@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -555,3 +556,90 @@ def test_acknowledged_documents_survive_a_power_cut():
             assert index.records() == named(200)
             assert np.array_equal(index.vectors(), units(200))
             assert index.passport.generation >= generation
+
+
+# -- the command a person types: one sentence on stderr, and exit code 3 ------------------------------------------
+
+
+def command(capsys, monkeypatch, *words):
+    """What the command line says on stderr when a server fails it."""
+    monkeypatch.setattr(sys, "argv", ["imgsearch", *map(str, words)])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    out, err = capsys.readouterr()
+    assert (stopped.value.code, out) == (3, "")
+    assert err.startswith("imgsearch: ")
+    assert len(err.splitlines()) == 1
+    assert err.rstrip().endswith((".", "--index " + words[-1], "=120")), err
+    return err
+
+
+def cut(request):
+    raise Cut
+
+
+FAULTS = {
+    "refuses every connection": (cut, r"cannot be reached: .*\. Start it, or check the address"),
+    "401": (lambda request: ANSWERS["401"][0], r"asks for credentials \(401\)\. Set ELASTICSEARCH_API_KEY"),
+    "403": (lambda request: ANSWERS["403"][0], r"does not allow this \(403\)"),
+    "429": (lambda request: ANSWERS["429"][0], r"has too much to do \(429\): .* Try again later"),
+    "503": (lambda request: ANSWERS["503"][0], r"cannot answer now \(503\): no master\. Try again later"),
+    "HTML": (lambda request: ANSWERS["HTML"][0], r"is not Elasticsearch: .*Check the address"),
+    "HTML called JSON": (lambda request: ANSWERS["HTML called JSON"][0], "its answer is not JSON. Check the address"),
+    "another version": (
+        lambda request: ANSWERS["a version the client does not speak to"][0],
+        r"Type: python -m pip install 'elasticsearch>=8\.19,<9'",
+    ),
+    "slow": (
+        lambda request: threading.Event().wait(1.5) or Reply(),
+        "did not answer within 1 s. .* ELASTICSEARCH_TIMEOUT",
+    ),
+}
+
+
+@pytest.mark.parametrize("where", ["", "_bulk"], ids=["from the start", "in the middle of a bulk"])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_failing_server_is_one_sentence_and_exit_code_3(
+    index, proxy, address, fault, where, capsys, monkeypatch, tmp_path
+):
+    if fault == "slow":
+        monkeypatch.setenv("ELASTICSEARCH_TIMEOUT", "1")
+    monkeypatch.setattr(bulk, "MOST_DOCUMENTS", 10)
+    index.add(named(100), units(100))
+    (tmp_path / "labels.csv").write_text("path,label\n" + "".join(f"{i:04}.jpg,dog\n" for i in range(100)))
+    answer, words = FAULTS[fault]
+    passed = iter(range(5 if where else 0))  # of ten requests, five are written
+    proxy.answer = lambda request: answer(request) if where in request.path and next(passed, None) is None else None
+    err = command(capsys, monkeypatch, "label", tmp_path / "labels.csv", "--index", address)
+    assert re.search(words, err)
+    proxy.answer = lambda request: None
+    labels = [record.label for record in index.records()]
+    assert labels.count("dog") == (50 if where else 0)
+
+
+def test_an_absent_server_is_one_sentence_and_exit_code_3(capsys, monkeypatch):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{unused.getsockname()[1]}/pictures"
+        err = command(capsys, monkeypatch, "info", "--index", address)
+    assert "cannot be reached: Connection refused. Start it, or check the address." in err
+
+
+@pytest.mark.parametrize("block", ["read_only_allow_delete", "read_only", "write"])
+def test_a_blocked_index_is_one_sentence_and_exit_code_3(index, address, block, capsys, monkeypatch, tmp_path):
+    """The first is what a server sets by itself when its disk is nearly full."""
+    index.add(named(3), units(3))
+    (tmp_path / "labels.csv").write_text("path,label\n0000.jpg,dog\n")
+    index._request("PUT", "_settings", {f"index.blocks.{block}": True})
+    err = command(capsys, monkeypatch, "label", tmp_path / "labels.csv", "--index", address)
+    assert f"imgsearch: The index at {address} is blocked: " in err
+    assert "lift the block" in err
+    index._request("PUT", "_settings", {f"index.blocks.{block}": None})
+
+
+def test_a_missing_plugin_is_one_sentence_and_exit_code_3(elasticsearch, index, address, capsys, monkeypatch):
+    if has_elastiknn(elasticsearch):
+        pytest.skip("the server at ELASTICSEARCH_URL has the plugin")
+    index.add(named(3), units(3))
+    err = command(capsys, monkeypatch, "copy", address, f"{address}-2", "--method", "l2-lsh")
+    assert "has no Elastiknn plugin, which the method 'l2-lsh' needs. Install elastiknn" in err
