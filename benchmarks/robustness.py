@@ -143,7 +143,7 @@ def main() -> None:
         everything = index.records()
         kept = [i for i, record in enumerate(everything) if record.label not in {None, *options.exclude_label}]
         records, gallery = [everything[i] for i in kept], index.vectors()[kept]
-    extractor = load_for(passport, weights=options.weights)
+        extractor = load_for(index, weights=options.weights)
     check_probes(passport, extractor)
     classes = np.unique([record.label for record in records], return_inverse=True)[1]
     rows = np.array(sample(records, options.count, rng))

@@ -86,13 +86,33 @@ class ExtractorSpec:
         return [f"{name}: {mine} != {theirs}" for name, mine, theirs in pairs if mine != theirs]
 
 
+@dataclass(frozen=True, slots=True)
+class BakedRank:
+    """A ranking that is part of an index's vectors: its SPEC, and the index it was learned from as it was then.
+
+    ``dim`` is the dimension of that index, so of the vectors that queries come with.
+    """
+
+    spec: str
+    uuid: str
+    generation: int
+    count: int
+    dim: int
+
+    def rows(self, dim: int) -> list[tuple[str, str]]:
+        """What it says of vectors of ``dim`` dimensions, as pairs of a name and words."""
+        learned = f"from {self.count:,} pictures, generation {self.generation} of {self.uuid}"
+        return [("ranking", f"{self.spec}, baked in: {self.dim}-d to {dim}-d"), ("learned", learned)]
+
+
 @dataclass(frozen=True)
 class IndexPassport:
     """What an index says of itself: who made its vectors, from which folders, and how far it has grown.
 
     ``roots`` maps each prefix ("" for none) to the folder its ids lie below. ``probes`` is ``(2, dim)``: the vectors of
     the two generated probe pictures when the index was made, empty when vectors came from elsewhere. ``generation``
-    grows with every committed change, ``count`` is the number of records. ``spec`` is None when unknown.
+    grows with every committed change, ``count`` is the number of records. ``spec`` is None when unknown. Where a
+    ranking is ``baked`` in, the stored vectors are those it made, of ``dim`` dimensions; the probes stay as extracted.
     """
 
     uuid: str
@@ -105,6 +125,7 @@ class IndexPassport:
     libraries: Mapping[str, str] = field(default_factory=dict)
     probes: Vectors = field(default_factory=lambda: np.zeros((0, 0), np.float32), compare=False)
     method: str = "exact"
+    baked: BakedRank | None = None
     format: int = FORMAT_VERSION
 
     @property
@@ -112,15 +133,21 @@ class IndexPassport:
         """The folder of the ids that have no prefix."""
         return self.roots.get("")
 
+    @property
+    def extracted(self) -> int:
+        """The dimension of the vectors that an extractor makes for this index."""
+        return self.baked.dim if self.baked else self.dim
+
     def rows(self, *, places: bool = True) -> list[tuple[str, str]]:
         """What the passport says, as pairs of a name and words; without ``places``, of folders only their names."""
         spec = self.spec
         folders = [(prefix, folder if places else Path(folder).name) for prefix, folder in self.roots.items()]
-        made_by = f"{spec.name}, {spec.dim}-d, side {spec.side}" if spec else f"unknown, {self.dim}-d"
+        made_by = f"{spec.name}, {spec.dim}-d, side {spec.side}" if spec else f"unknown, {self.extracted}-d"
         return [
             ("pictures", f"{self.count:,}, generation {self.generation}"),
             ("extractor", made_by),
             ("weights", spec.weights_digest if spec else "unknown"),
+            *(self.baked.rows(self.dim) if self.baked else []),
             ("method", self.method),
             *(("folder", f"{folder}{f' as {prefix}/' if prefix else ''}") for prefix, folder in folders),
             ("created", self.created or "unknown"),
@@ -137,6 +164,9 @@ class IndexPassport:
         plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         plain |= {"spec": spec, "root": self.root, "roots": dict(self.roots), "libraries": dict(self.libraries)}
         plain["probes"] = self.probes.tolist()
+        del plain["baked"]
+        if self.baked:
+            plain["baked"] = dataclasses.asdict(self.baked)
         if not probes:
             del plain["probes"]
         return plain
@@ -155,9 +185,11 @@ class IndexPassport:
         if values.get("spec"):
             spec_fields = {f.name for f in dataclasses.fields(ExtractorSpec)}
             values["spec"] = ExtractorSpec(**{k: v for k, v in values["spec"].items() if k in spec_fields})
-        probes = np.asarray(values.get("probes", []), np.float32)
-        values["probes"] = probes.reshape(-1, values["dim"]) if probes.size else np.zeros((0, 0), np.float32)
-        return cls(**values)
+        if values.get("baked"):
+            values["baked"] = BakedRank(**values["baked"])
+        probes = np.asarray(values.pop("probes", []), np.float32)
+        passport = cls(**values)
+        return dataclasses.replace(passport, probes=probes.reshape(-1, passport.extracted)) if probes.size else passport
 
 
 @dataclass(frozen=True, slots=True)

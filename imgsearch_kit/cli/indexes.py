@@ -88,6 +88,9 @@ def copy(
     method: Annotated[
         str | None, typer.Option(metavar="SPEC", help="How the copy searches; on a server as FROM does, if not given.")
     ] = None,
+    rank: Annotated[
+        str | None, typer.Option(metavar="SPEC", help="Bake pca, rca, dba steps into the copy: pca:128:0.5.")
+    ] = None,
     extractor: MadeBy = None,
     weights: Weights = None,
     as_json: Json = False,
@@ -96,7 +99,7 @@ def copy(
     from imgsearch_kit.index import shown
     from imgsearch_kit.pipeline.copying import copy as run
 
-    report = run(source, target, method=method, extractor=extractor, weights=weights, say=note)
+    report = run(source, target, method=method, rank=rank, extractor=extractor, weights=weights, say=note)
     if as_json:
         print_json(report.to_json())
     else:

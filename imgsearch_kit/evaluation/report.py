@@ -173,6 +173,8 @@ class Evaluation:
             out.append(f"{name:14}  {micro:23}  {macro:23}  {chances[i]:8.4f}")
         if tied := self.scores.ties.queries:
             out += ["", f"Queries with a tie, broken by id, between a right and a wrong picture: {tied:,}"]
+        if note := self.about.get("note"):
+            out += ["", note]
         measure = measure or f"P@{self.ks[len(self.ks) // 2]}"
         column = self.measures.index(measure)
         order = np.argsort(self.intervals.per_class[:, column, 0], kind="stable").tolist()

@@ -32,11 +32,13 @@ def write_archive(
     vectors: Vectors,
     passport: IndexPassport,
     failures: Sequence[Failure] = (),
+    learned: bytes = b"",
 ) -> None:
     """Writes an index as arrays that ``numpy.load`` reads without pickle; the file is there whole or not at all.
 
     ``ids``, ``labels`` ("" for none) and ``sha256`` are strings, ``vectors`` is ``(n, dim)`` float32; rows keep the
-    records' order. ``widths``, ``heights``, ``mtimes``, ``sizes``, ``passport`` and ``failures`` (JSON) go with them.
+    records' order. ``widths``, ``heights``, ``mtimes``, ``sizes``, ``passport`` and ``failures`` (JSON) go with them,
+    and as bytes in ``learned`` what a baked ranking has learned.
 
     :raises IndexUnwritable: when the file cannot be written; what lay at ``path`` is then untouched.
     """
@@ -48,6 +50,8 @@ def write_archive(
         arrays[name] = np.array([getattr(record, field) for record in records], dtype=kind)
     arrays["passport"] = np.array(json.dumps(passport.to_json()))
     arrays["failures"] = np.array(json.dumps([[f.path, f.reason, f.size, f.mtime] for f in failures]))
+    if learned:
+        arrays["learned"] = np.frombuffer(learned, np.uint8)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,7 +117,8 @@ class ArchiveIndex(LocalIndex):
         arrays = _load(path)
         records, vectors = _rows(path, arrays)
         failures = [Failure(*each) for each in _json(path, arrays, "failures") or []]
-        index = cls._holding(path, _passport(path, arrays, vectors), records, vectors, failures)
+        learned = arrays["learned"].tobytes() if "learned" in arrays else b""
+        index = cls._holding(path, _passport(path, arrays, vectors), records, vectors, failures, learned)
         index._state = state
         return index
 
@@ -125,11 +130,13 @@ class ArchiveIndex(LocalIndex):
         records: Sequence[ImageRecord],
         vectors: Vectors,
         failures: Sequence[Failure],
+        learned: bytes = b"",
     ) -> Self:
         database = sqlite.connect(None)
         sqlite.lay_out(database, passport)
         sqlite.insert(database, list(zip(records, vectors, strict=True)))
         sqlite.insert_failures(database, failures)
+        sqlite.set_learned(database, learned)
         index = cls(database, passport.dim, path)
         index.address = f"npz:{path}"
         index._file = path
@@ -153,7 +160,7 @@ class ArchiveIndex(LocalIndex):
 
     def _write(self) -> None:
         passport = self._stored_passport()
-        write_archive(self._file, self.records(), self.vectors(), passport, self.failures())
+        write_archive(self._file, self.records(), self.vectors(), passport, self.failures(), self.learned())
         self._written, self._state = passport.generation, _state(self._file)
 
     def _claim(self) -> None:
@@ -175,7 +182,7 @@ def _state(path: Path) -> tuple[int, int, int] | None:
 
 def _load(path: Path) -> dict[str, npt.NDArray[Any]]:
     """The archive's arrays of known names."""
-    known = {"ids", "vectors", "passport", "failures", *STRINGS, *NUMBERS}
+    known = {"ids", "vectors", "passport", "failures", "learned", *STRINGS, *NUMBERS}
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files if name in known}

@@ -97,6 +97,14 @@ class VectorIndex(ABC):
         """Replaces the list of files that could not be indexed."""
 
     @abstractmethod
+    def learned(self) -> bytes:
+        """What ``set_learned`` has stored, b"" where nothing was."""
+
+    @abstractmethod
+    def set_learned(self, learned: bytes) -> None:
+        """Stores what the ranking that is baked into the vectors has learned, in bytes of any length."""
+
+    @abstractmethod
     def flush(self) -> None:
         """Makes everything added so far searchable."""
 
@@ -135,9 +143,9 @@ def batched(keys: Iterable[str], size: int) -> Iterator[list[str]]:
 
 
 def rebuilt_otherwise(address: str) -> IndexMismatch:
-    """The error for an open index whose vectors another extractor has replaced, in the words of every backend."""
+    """The error for an open index whose vectors are others now, in the words of every backend."""
     return IndexMismatch(
-        f"The index at {address} has been rebuilt with another extractor since it was opened. Open it again."
+        f"The index at {address} has been rebuilt with another extractor or ranking since it was opened. Open it again."
     )
 
 

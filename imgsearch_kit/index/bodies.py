@@ -29,6 +29,7 @@ LSH_CANDIDATES, NATIVE_CANDIDATES = 500, 100  # where a search does not say
 
 FIELDS = tuple(f.name for f in dataclasses.fields(ImageRecord))
 FAILURES = "failures"  # the field, and the document, that hold what could not be indexed
+LEARNED, PART = "learned", 2 * 2**20  # what a baked ranking has learned, and the bytes of it that one document holds
 
 
 # -- an index -------------------------------------------------------------------------------------------------------
@@ -120,6 +121,18 @@ def document(record: ImageRecord, vector: Vectors, method: Method, *, pack: bool
     value = packed(vector) if pack and method.native else vector
     fields = {name: found for name in FIELDS if (found := getattr(record, name)) is not None}
     return fields | {"vector": value} | ({"exact": value} if method.has_twin else {})
+
+
+def learned_id(part: int) -> str:
+    """The ``_id`` of a part of what a baked ranking has learned."""
+    return f"{LEARNED}-{part}"
+
+
+def learned_documents(learned: bytes) -> list[Json]:
+    """What a baked ranking has learned as documents, whose only field no mapping knows, so that nothing indexes it."""
+    starts = range(0, len(learned), PART)
+    parts = [base64.b64encode(learned[start : start + PART]).decode() for start in starts]
+    return [{LEARNED: part, "parts": len(parts)} for part in parts]
 
 
 def packed(vectors: Vectors) -> str:

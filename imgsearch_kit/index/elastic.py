@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import dataclasses
 import re
@@ -260,6 +261,28 @@ class ElasticIndex(ElasticReader):
             raise IndexUnwritable(f"The list of failures was refused by {self.address}: {done.reason}. Try again.")
 
     @following
+    def learned(self) -> bytes:
+        """What a baked ranking has learned; it lies in documents of its own."""
+        part, count, learned = 0, 1, b""
+        while part < count:
+            (found,) = self._request("POST", "_mget", {"ids": [bodies.learned_id(part)]})["docs"]
+            if not found["found"]:
+                return b""
+            part, count = part + 1, found["_source"]["parts"]
+            learned += base64.b64decode(found["_source"][bodies.LEARNED])
+        return learned
+
+    @changing
+    def set_learned(self, learned: bytes) -> None:
+        """Stores what a baked ranking has learned."""
+        parts = enumerate(bodies.learned_documents(learned))
+        outcomes = self._write([bulk.index_action("", bodies.learned_id(i), document) for i, document in parts])
+        if bad := next((done for done in outcomes if done.reason), None):
+            raise IndexUnwritable(
+                f"What the ranking has learned was refused by {self.address}: {bad.reason}. Try again."
+            )
+
+    @following
     def amend(self, *, roots: dict[str, str] | None = None, uuid: str | None = None) -> None:
         """Writes the given passport fields; the others keep their values."""
         old = self._stored_passport()
@@ -361,9 +384,8 @@ class ElasticIndex(ElasticReader):
                 "Build it again, one at a time."
             )
         other = _opened(self._connected)
-        if not isinstance(other, ElasticIndex) or (
-            (other._passport.spec, other._passport.dim) != (self._passport.spec, self._passport.dim)
-        ):
+        mine, theirs = ((p.spec, p.dim, p.baked) for p in (self._passport, other._passport))
+        if not isinstance(other, ElasticIndex) or mine != theirs:
             raise rebuilt_otherwise(self.address)
         self._name, self._passport, self._method = other._name, other._passport, other._method
         self._unseen = True

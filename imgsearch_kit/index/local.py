@@ -204,6 +204,16 @@ class LocalIndex(VectorIndex):
                 db.execute("DELETE FROM failures")
                 sqlite.insert_failures(db, latest.values())
 
+    def learned(self) -> bytes:
+        """What ``set_learned`` has stored, read from the file."""
+        with self._reading() as db:
+            return sqlite.learned(db)
+
+    def set_learned(self, learned: bytes) -> None:
+        """Stores what a baked ranking has learned, in one commit."""
+        with self._writing() as db:
+            sqlite.set_learned(db, learned)
+
     def amend(self, *, roots: dict[str, str] | None = None, uuid: str | None = None) -> None:
         """Writes the given passport fields, if they differ from what is there."""
         old = self._stored_passport()
@@ -229,6 +239,7 @@ class LocalIndex(VectorIndex):
             for ids in batched((record.id for record in other.records()), BATCH):
                 sqlite.insert(db, list(zip(other.records(ids), other.vectors(ids), strict=True)))
             sqlite.insert_failures(db, other.failures())
+            sqlite.set_learned(db, other.learned())
             db.execute("UPDATE passport SET json = ?", (sqlite.passport_json(passport),))
             self._dim, self._seen = passport.dim, None
 

@@ -95,6 +95,14 @@ class OriginalIndex(ElasticReader):
         """Refused, as every other change."""
         self._refuse()
 
+    def learned(self) -> bytes:
+        """Nothing: the original system ranks by its vectors as they are."""
+        return b""
+
+    def set_learned(self, learned: bytes) -> None:
+        """Refused, as every other change."""
+        self._refuse()
+
     def amend(self, *, roots: dict[str, str] | None = None, uuid: str | None = None) -> None:
         """Refused, as every other change."""
         self._refuse()

@@ -90,13 +90,13 @@ def lay_out(db: sqlite3.Connection, passport: IndexPassport) -> None:
     db.execute("INSERT INTO passport VALUES (?, ?)", (passport_json(passport), passport.generation))
 
 
-Maker = tuple[str | None, int]  # the extractor's spec as it is stored, and the dimension of its vectors
+Maker = tuple[str | None, int, str | None]  # spec, dimension and baked ranking of the vectors, as they are stored
 
 
 def maker(db: sqlite3.Connection) -> Maker:
     """Who made the vectors."""
     found: Maker = db.execute(
-        "SELECT json_extract(json, '$.spec'), json_extract(json, '$.dim') FROM passport"
+        "SELECT json_extract(json, '$.spec'), json_extract(json, '$.dim'), json_extract(json, '$.baked') FROM passport"
     ).fetchone()
     return found
 
@@ -126,6 +126,21 @@ def insert_failures(db: sqlite3.Connection, failures: Iterable[Failure]) -> None
     """Writes failures of new paths."""
     rows = ((failure.path, failure.reason, failure.size, failure.mtime) for failure in failures)
     db.executemany("INSERT INTO failures VALUES (?, ?, ?, ?)", rows)
+
+
+def learned(db: sqlite3.Connection) -> bytes:
+    """What ``set_learned`` wrote; most indexes do not even have the table."""
+    if not db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'learned'").fetchone()[0]:
+        return b""
+    return db.execute("SELECT content FROM learned").fetchone()[0]
+
+
+def set_learned(db: sqlite3.Connection, content: bytes) -> None:
+    """Writes what a baked ranking has learned, over what was there; for nothing there is no table."""
+    db.execute("DROP TABLE IF EXISTS learned")
+    if content:
+        db.execute("CREATE TABLE learned (content BLOB NOT NULL)")
+        db.execute("INSERT INTO learned VALUES (?)", (content,))
 
 
 def delete(db: sqlite3.Connection, ids: Sequence[str]) -> int:

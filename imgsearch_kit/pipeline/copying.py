@@ -19,6 +19,7 @@ from imgsearch_kit.index import check_method, index_file, open_index, rebuild_in
 from imgsearch_kit.index.archive import write_archive
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.index.segments import check_replaceable, drop
+from imgsearch_kit.pipeline.baking import RankedContent
 from imgsearch_kit.pipeline.opening import with_extractor
 from imgsearch_kit.records import ImageRecord, Refused, Vectors
 
@@ -45,6 +46,7 @@ def copy(
     target: str,
     *,
     method: str | None = None,
+    rank: str | None = None,
     extractor: str | None = None,
     weights: Path | None = None,
     say: Callable[[str], None] | None = None,
@@ -54,22 +56,30 @@ def copy(
 
     A copy that is interrupted leaves nothing at ``target``. An index on a server may be copied to its own address, to
     get another method: the old one serves until the new one is whole, and is then deleted. Without ``method`` a copy
-    on a server searches as its source does, any other exactly. ``extractor`` names the one that made the vectors of an
-    index without a passport; it is loaded (from ``weights``), so that the copy has its full spec and probes. Without it
-    such a copy stays as silent as its source: vectors can be moved where the weights are not.
+    on a server searches as its source does, any other exactly.
+
+    ``rank`` is a SPEC of ``pca``, ``rca`` and ``dba`` steps: the copy holds the vectors that they make of the
+    source's, and what they have learned, so that queries follow.
+
+    ``extractor`` names the one that made the vectors of an index without a passport; it is loaded (from ``weights``),
+    so that the copy has its full spec and probes. Without it such a copy stays as silent as its source: vectors can be
+    moved where the weights are not.
 
     :raises IndexNotFound: when nothing is at ``source``.
     :raises IndexMismatch: when something is at ``target`` already, ``source`` changed while it was copied, or another
         extractor made it.
     :raises IndexDamaged: when what arrived differs from what was sent; nothing did; or some of an index that was to be
         replaced did not.
-    :raises BadQuery: when the target does not know the method, or a copy to its own address names none.
+    :raises BadQuery: when the target does not know the method, a copy to its own address names none, or the ranking
+        cannot be baked in.
     """
     address = shown(target)
     with open_index(source) as origin:
         replaced = index_file(target) is None and origin.address == address
         if replaced and method is None:
             raise BadQuery(f"{address} would be copied to itself as it is. Name another method: --method SPEC")
+        if replaced and rank is not None:
+            raise BadQuery(f"{address} would lose the vectors that {rank} is learned from. Copy it to another address.")
         if replaced:
             check_replaceable(origin)
         passport = origin.passport
@@ -77,24 +87,36 @@ def copy(
             passport = with_extractor(passport, extractor, weights, say=say)
         method = method or (passport.method if address.startswith("http") else "exact")
         check_method(target, method)
-        passport = dataclasses.replace(passport, uuid=str(uuid.uuid4()), generation=0, count=0, method=method)
-        with _staged(target, replaced) as place, rebuild_index(place, passport) as made:
-            with dropped_on(BaseException, made):
-                report, generation = _filled(origin, made, replaced, progress)
-            # Once the server may have been told to let it serve, only a publishing that says it was not may drop it.
-            with dropped_on(IndexMismatch, made):
-                made.publish(report.copied, unchanged=generation if replaced else None)
+        with _staged(target, replaced) as place:
+            new = dataclasses.replace(passport, uuid=str(uuid.uuid4()), generation=0, count=0, method=method)
+            content: VectorIndex | RankedContent = origin
+            if rank is not None:
+                content = RankedContent(origin, rank)
+                new = dataclasses.replace(new, baked=content.baked, dim=content.dim)
+            with rebuild_index(place, new) as made:
+                with dropped_on(BaseException, made):
+                    report, generation = _filled(origin, content, made, replaced, progress)
+                # Once the server may have been told to let it serve, only a publishing that says it was not may
+                # drop it.
+                with dropped_on(IndexMismatch, made):
+                    made.publish(report.copied, unchanged=generation if replaced else None)
         report.silent = passport.spec is None
     return report
 
 
-def _filled(origin: VectorIndex, made: VectorIndex, replaced: bool, progress: bool | None) -> tuple[CopyReport, int]:
+def _filled(
+    origin: VectorIndex,
+    content: VectorIndex | RankedContent,
+    made: VectorIndex,
+    replaced: bool,
+    progress: bool | None,
+) -> tuple[CopyReport, int]:
     """Sends everything, makes sure that it arrived, and says of which generation of ``origin`` it is."""
-    generation, sent = origin.passport.generation, 0
-    report = CopyReport()
+    generation = content.baked.generation if isinstance(content, RankedContent) else origin.passport.generation
+    sent, report = 0, CopyReport()
     disable = None if progress is None else not progress
     with tqdm(total=len(origin), unit="img", desc="copying", disable=disable) as bar:
-        for records, vectors in batches(origin):
+        for records, vectors in batches(content):
             report.failed += made.add(records, vectors)
             sent += len(records)
             bar.update(len(records))
@@ -106,9 +128,13 @@ def _filled(origin: VectorIndex, made: VectorIndex, replaced: bool, progress: bo
             f"So nothing was copied{', and the old index serves on' if replaced else ''}. Try another method."
         )
     made.set_failures(origin.failures())
+    if learned := content.learned():
+        made.set_learned(learned)
+        if made.learned() != learned:
+            raise IndexDamaged(f"What {made.address} says the ranking has learned is not what was sent. Copy again.")
     made.flush()
     _check_unchanged(origin, generation)  # a change would be taken for damage
-    _verify(origin, made, report)
+    _verify(content, made, report)
     _check_unchanged(origin, generation)
     return report, generation
 
@@ -130,7 +156,7 @@ def dropped_on(kind: type[BaseException], made: VectorIndex) -> Iterator[None]:
         raise
 
 
-def batches(index: VectorIndex) -> Iterator[tuple[list[ImageRecord], Vectors]]:
+def batches(index: VectorIndex | RankedContent) -> Iterator[tuple[list[ImageRecord], Vectors]]:
     """All records of an index with their ``(n, dim)`` vectors, in id order, some hundreds at a time."""
     records = index.records()
     for start in range(0, len(records), BATCH):
@@ -161,17 +187,17 @@ def _staged(target: str, replaced: bool) -> Iterator[str]:
             leftover.unlink()
 
 
-def _verify(origin: VectorIndex, made: VectorIndex, report: CopyReport) -> None:
+def _verify(content: VectorIndex | RankedContent, made: VectorIndex, report: CopyReport) -> None:
     if report.copied != len(made):
         raise IndexDamaged(
             f"{report.copied} records were sent to {made.address} and {len(made)} are there. Copy again."
         )
     refused = {failure.id for failure in report.failed}
-    ids = [record.id for record in origin.records() if record.id not in refused]
+    ids = [record.id for record in content.records() if record.id not in refused]
     sample = ids[:: max(1, len(ids) // SAMPLE)]
-    if origin.records(sample) != made.records(sample):
+    if content.records(sample) != made.records(sample):
         raise IndexDamaged(f"Records at {made.address} differ from those that were sent. Copy again.")
-    difference = np.abs(origin.vectors(sample) - made.vectors(sample)).max(initial=0)
+    difference = np.abs(content.vectors(sample) - made.vectors(sample)).max(initial=0)
     if difference > TOLERANCE:
         raise IndexDamaged(f"Vectors at {made.address} are off by up to {difference:.2g} from those sent. Copy again.")
 
@@ -190,7 +216,7 @@ def export(index: VectorIndex, path: Path) -> int:
             passport = index.passport
             if index.declared:  # a name without weights is no spec to keep
                 passport = dataclasses.replace(passport, spec=None)
-            write_archive(path, records, index.vectors(), passport)
+            write_archive(path, records, index.vectors(), passport, learned=index.learned())
         elif path.suffix == ".csv":
             with path.open("w", newline="", encoding="utf-8") as file:
                 writer = csv.writer(file, lineterminator="\n")

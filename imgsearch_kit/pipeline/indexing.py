@@ -18,7 +18,8 @@ from imgsearch_kit.errors import BadQuery, IndexMismatch, UnreadableImage
 from imgsearch_kit.extractors import Extractor
 from imgsearch_kit.images import MAX_PIXELS, FoundImage, Loaded, find_images, load_many
 from imgsearch_kit.index.base import VectorIndex
-from imgsearch_kit.pipeline.opening import prefix_of
+from imgsearch_kit.pipeline.baking import projected
+from imgsearch_kit.pipeline.opening import check_takes_pictures, prefix_of
 from imgsearch_kit.records import Failure, ImageRecord, Pixels, Vectors
 
 if TYPE_CHECKING:
@@ -99,9 +100,11 @@ def index_folder(
     of the folder the index was made from. Each batch is committed as it comes.
 
     :raises BadQuery: when ``root`` holds no picture, or ``prefix`` cannot be told from a folder of the index.
-    :raises IndexMismatch: when the index was made from another folder.
+    :raises IndexMismatch: when the index was made from another folder, or ``dba`` is baked into it.
     :raises IndexingInterrupted: on Ctrl-C, with the report so far; what was committed stays.
     """
+    check_takes_pictures(index.passport)
+    extractor = projected(index, extractor)
     started, root = time.monotonic(), Path(root)
     found = find_images(root)
     images = [dataclasses.replace(image, id=_join(prefix, image.id)) for image in found.images]
@@ -284,7 +287,7 @@ class _Run:
                     kept.append(record)
                 except BadQuery as error:
                     self.report.failed.append(Failure(record.id, str(error), record.size, record.mtime))
-            dim = self.extractor.spec.dim
+            dim = self.index.passport.dim
             return kept, np.concatenate(vectors) if vectors else np.zeros((0, dim), np.float32)
 
     def _add(self, records: list[ImageRecord], vectors: Vectors, replaces: Sequence[str] = ()) -> None:

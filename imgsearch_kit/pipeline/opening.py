@@ -16,6 +16,8 @@ from imgsearch_kit.extractors.loading import named_spec
 from imgsearch_kit.extractors.weights import available, fetch
 from imgsearch_kit.index import create_index, new_passport, open_index
 from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.pipeline.baking import Projected, projected
+from imgsearch_kit.ranking.baking import augments
 from imgsearch_kit.records import ExtractorSpec, IndexPassport
 
 PROBE_COSINE = 0.9999
@@ -38,7 +40,7 @@ def open_as(address: str, name: str | None = None) -> VectorIndex:
         passport = index.passport
         check_name(passport, name)
         if passport.spec is None:
-            index.declared = named_spec(name, passport.dim)
+            index.declared = named_spec(name, passport.extracted)
             _check_dim(passport, index.declared)
     except BaseException:
         index.close()
@@ -74,7 +76,8 @@ def open_for_indexing(
                 f"The index at {index.address} has the method {index.passport.method}, not {method}. "
                 "Leave --method out, or copy the index: imgsearch copy FROM TO --method SPEC"
             )
-        extractor = load_for(index.passport, name, weights, say=say)
+        check_takes_pictures(index.passport)
+        extractor = load_for(index, name, weights, say=say)
         check_probes(index.passport, extractor)
     except BaseException:
         index.close()
@@ -97,7 +100,7 @@ def bring_weights(say: Callable[[str], None]) -> None:
 
 
 def load_for(
-    passport: IndexPassport,
+    index: VectorIndex,
     name: str | None = None,
     weights: Path | None = None,
     *,
@@ -105,9 +108,20 @@ def load_for(
 ) -> Extractor:
     """The extractor that made an index, loaded; ``name`` is needed only where the passport has none.
 
+    Where a ranking is baked into the index, the extractor's vectors follow it.
+
     :raises BadQuery: when neither the passport nor ``name`` says which extractor.
     :raises IndexMismatch: when the passport names another extractor, or other weights.
     """
+    passport = index.passport
+    if index.declared:  # known by its name alone
+        passport, name = dataclasses.replace(passport, spec=None), name or index.declared.name
+    return projected(index, _load(passport, name, weights, say))
+
+
+def _load(
+    passport: IndexPassport, name: str | None, weights: Path | None, say: Callable[[str], None] | None
+) -> Extractor:
     if passport.spec is None:
         if name is None:
             raise BadQuery("This index does not say which extractor made its vectors. Name it with --extractor NAME.")
@@ -130,7 +144,7 @@ def with_extractor(
     check_name(passport, name)
     if passport.spec is not None:
         return passport
-    extractor = load_for(passport, name, weights, say=say)
+    extractor = _load(passport, name, weights, say)
     probes = extractor.extract(probe_pixels(extractor.spec.side))
     return dataclasses.replace(passport, spec=extractor.spec, probes=probes)
 
@@ -145,10 +159,23 @@ def check_name(passport: IndexPassport, name: str | None) -> None:
 
 
 def _check_dim(passport: IndexPassport, spec: ExtractorSpec) -> None:
-    if spec.dim != passport.dim:
+    if spec.dim != passport.extracted:
         raise IndexMismatch(
-            f"The index holds {passport.dim}-d vectors, {spec.name} makes {spec.dim}-d ones. "
+            f"The index holds {passport.extracted}-d vectors, {spec.name} makes {spec.dim}-d ones. "
             "Name the extractor that made the index."
+        )
+
+
+def check_takes_pictures(passport: IndexPassport) -> None:
+    """Makes sure that pictures can be added to an index one by one.
+
+    :raises IndexMismatch: when its vectors are sums with their neighbours', which a new picture would change.
+    """
+    if passport.baked and augments(passport.baked.spec):
+        raise IndexMismatch(
+            f"This index has {passport.baked.spec} baked in: each vector is a sum with its neighbours', so no picture "
+            "can be added by itself. Index the folder into the index it was copied from, and copy that again with "
+            f"--rank {passport.baked.spec}"
         )
 
 
@@ -178,7 +205,8 @@ def check_probes(passport: IndexPassport, extractor: Extractor, *, force: bool =
     """
     if not len(passport.probes):
         return
-    vectors = extractor.extract(probe_pixels(extractor.spec.side))
+    own = extractor.own if isinstance(extractor, Projected) else extractor
+    vectors = own.extract(probe_pixels(own.spec.side))
     cosine = float(np.einsum("nd,nd->n", vectors, passport.probes).min())
     if cosine >= PROBE_COSINE:
         return

@@ -48,14 +48,19 @@ def rebuild_index_of(
     end the old index serves as it is, and whatever goes wrong leaves it so.
 
     :raises IndexNotFound: when nothing is at ``address``.
-    :raises IndexMismatch: when a folder is another than the index was made from, pictures of the index are gone from
-        it and ``prune`` does not say to leave them out, or the old index changed meanwhile.
+    :raises IndexMismatch: when a ranking is baked in, a folder is another than the index was made from, pictures of the
+        index are gone from it and ``prune`` does not say to leave them out, or the old index changed meanwhile.
     :raises BadQuery: when a folder cannot be read or holds no picture, or no picture could be indexed.
     :raises IndexingInterrupted: on Ctrl-C, with an empty report: nothing of the new index is kept.
     """
     with open_index(address) as old:
         check_replaceable(old)
         before = old.passport
+        if before.baked:
+            raise IndexMismatch(
+                f"The index at {old.address} has {before.baked.spec} baked in, which was learned from another index. "
+                f"Rebuild that one, and copy it again with --rank {before.baked.spec}"
+            )
         if not moved_root:
             check_root(before.roots.get(prefix), root.resolve())
         folders = {**before.roots, prefix: str(root)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
 import time
 from collections.abc import Sequence
@@ -13,9 +14,11 @@ from imgsearch_kit.errors import BadQuery, UnreadableImage
 from imgsearch_kit.extractors import Extractor
 from imgsearch_kit.images import MAX_PIXELS, PREVIEW, THUMBNAIL, load, thumbnail
 from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.pipeline.baking import projected
 from imgsearch_kit.pipeline.opening import check_extractor, check_name, check_probes, load_for, picture_path
 from imgsearch_kit.pipeline.reranking import RankedGallery
 from imgsearch_kit.ranking import parse_rank
+from imgsearch_kit.ranking.baking import augments
 from imgsearch_kit.records import Approx, Hit, ImageRecord, IndexPassport, Results, Vectors
 
 OWN_COSINE = 0.9999
@@ -46,12 +49,16 @@ class Searcher:
         check_name(index.passport, name)  # also where no search needs the extractor
         if extractor is not None:
             check_extractor(index.passport, extractor.spec)
+            extractor = projected(index, extractor)
         self.index, self.root, self.max_pixels = index, root, max_pixels
         self._extractor, self._name, self._weights, self._force = extractor, name, weights, force
         if rank is not None:
             parse_rank(rank)  # a misspelt one is told now, not at the first search
         self.rank = rank
         self._ranked: RankedGallery | None = None
+        baked = index.passport.baked
+        # Sums with the same neighbours are near each other, whosever pictures they are.
+        self._own_cosine = math.inf if baked and augments(baked.spec) else OWN_COSINE
         self._recent: dict[str, Vectors] = {}  # by sha256
         self._checked = False
         self._labels: tuple[int, list[str]] | None = None  # of a generation
@@ -78,7 +85,7 @@ class Searcher:
         """
         with self._lock:
             if self._extractor is None:
-                self._extractor = load_for(self.passport, self._name, self._weights)
+                self._extractor = load_for(self.index, self._name, self._weights)
             if not self._checked:
                 check_probes(self.passport, self._extractor, force=self._force)
                 self._checked = True
@@ -96,8 +103,9 @@ class Searcher:
     ) -> Results:
         """The ``k`` nearest records of a picture (a path or its bytes) or of an indexed id, best first.
 
-        The query's own records (same id, same sha256, or cosine above 0.9999) are named in ``own`` and never among
-        the hits. ``labels`` keeps hits of these labels, ``min_score`` those of at least this cosine.
+        The query's own records (same id, same sha256, or cosine above 0.9999 unless ``dba`` is baked in) are named in
+        ``own`` and never among the hits. ``labels`` keeps hits of these labels, ``min_score`` those of at least this
+        cosine.
 
         :raises BadQuery: when both or neither of ``image`` and ``id`` are given, the id is unknown, or a label is.
         :raises UnreadableImage: when the picture cannot be decoded.
@@ -161,7 +169,7 @@ class Searcher:
             mine: list[str] = []
             for id_, score in zip(ids, found.scores[0].tolist(), strict=False):
                 record = records[id_]
-                same = id_ == query.get("id") or record.sha256 == query["sha256"] != "" or score > OWN_COSINE
+                same = id_ == query.get("id") or record.sha256 == query["sha256"] != "" or score > self._own_cosine
                 if same:
                     mine.append(id_)
                 else:

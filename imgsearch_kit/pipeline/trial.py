@@ -17,8 +17,15 @@ from imgsearch_kit.errors import BadQuery, IndexMismatch
 from imgsearch_kit.evaluation.metrics import Ints, Scorer, cosines, near_duplicates, same_picture
 from imgsearch_kit.evaluation.split import read_split
 from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.pipeline.baking import learned_by
 from imgsearch_kit.ranking import Ranking, parse_rank
+from imgsearch_kit.ranking.baking import augments
 from imgsearch_kit.records import ImageRecord, Vectors
+
+FLATTERED = (
+    "The index has {rank} baked in, so a query's own vector is inside its neighbours' vectors, and these figures "
+    "flatter. For fair ones evaluate the index it was copied from with --rank {rank}"
+)
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,8 @@ def make_trial(
 ) -> Trial:
     """Who asks whom, for ``evaluate``.
 
-    Each labelled picture asks all others (leave-one-out); or those of ``queries`` ask those of ``index``; or those that
+    Each labelled picture asks all others (leave-one-out); or those of ``queries`` ask those of ``index`` (through
+    the ranking that is baked into it, if one is); or those that
     a ``split`` file gives a 0 ask those it gives a 1. Pictures of ``exclude_labels`` and pictures without a label are
     taken out of queries and gallery. A query's own record (same id, and not known to be another file) is no answer to
     it. With ``group_duplicates`` neither is a picture of the same sha256 nor, if it is a number, one of at least that
@@ -85,6 +93,8 @@ def make_trial(
     if queries is not None:
         _check_same_extractor(index, queries)
         asking = _Side.of(queries)
+        if index.passport.baked != queries.passport.baked and (learned := learned_by(index)):
+            asking = _Side(asking.records, learned.project(asking.vectors))
         about |= {"protocol": "queries", "queries_passport": queries.passport.published()}
     _check_labels(exclude_labels, gallery, asking)
     if split is not None:
@@ -110,6 +120,9 @@ def make_trial(
         junk = junk + _copies(asking.records, gallery.records)
     if group_duplicates is not False and group_duplicates is not True:
         junk = junk + near_duplicates(asking.vectors, gallery.vectors, group_duplicates)
+    baked = index.passport.baked
+    if baked and augments(baked.spec) and (queries is None or own.nnz):
+        about["note"] = FLATTERED.format(rank=baked.spec)
     about |= {"group_duplicates": group_duplicates, "duplicates": int(junk.nnz - own.nnz), "rank": rank}
     return Trial(asking.records, asking.vectors, gallery.records, gallery.vectors, csr_array(junk), rank, about)
 
@@ -171,7 +184,7 @@ def _check_labels(excluded: Sequence[str], *sides: _Side) -> None:
 
 def _check_same_extractor(gallery_index: VectorIndex, queries_index: VectorIndex) -> None:
     gallery, queries = gallery_index.passport, queries_index.passport
-    differences = [f"dim: {queries.dim} != {gallery.dim}"] if queries.dim != gallery.dim else []
+    differences = [f"dim: {queries.extracted} != {gallery.extracted}"] if queries.extracted != gallery.extracted else []
     if gallery.spec and queries.spec:
         differences = queries.spec.differences(gallery.spec)
         if gallery_index.declared or queries_index.declared:  # a name is all that is known of one of them
@@ -179,6 +192,8 @@ def _check_same_extractor(gallery_index: VectorIndex, queries_index: VectorIndex
     elif gallery.spec or queries.spec:
         which = "queries" if gallery.spec else "gallery"
         differences.append(f"the extractor of the {which} is not known")
+    if queries.baked and queries.baked != gallery.baked:
+        differences.append(f"ranking: {queries.baked.spec} of another index is baked into the queries")
     if differences:
         raise IndexMismatch(
             f"The queries' vectors and the gallery's cannot be compared ({'; '.join(differences)}). "

@@ -30,11 +30,17 @@ class Augmentation:
     @classmethod
     def fit(cls, before: Vectors, n: int, alpha: float, spare: int) -> Augmentation:
         """Augments a gallery; ``spare`` further neighbours are kept to take the place of a query's own rows."""
-        found = [first(asked.scores(), n - 1 + spare) for asked in blocks_of_itself(before)]
+        gallery, done = np.empty_like(before), 0
+        found: list[tuple[Ints, Scores]] = []
+        for asked in blocks_of_itself(before):  # and so the sums, which are in float64
+            rows, cosines = first(asked.scores(), n - 1 + spare)
+            weight = weights(cosines, alpha)
+            weight[:, n - 1 :] = 0
+            gallery[done : done + len(rows)] = unit(_add(asked.queries, before, rows, weight))
+            done += len(rows)
+            found.append((rows, cosines))
         nearest, cosines = (np.concatenate(part) for part in zip(*found, strict=True))
-        weight = weights(cosines, alpha)
-        weight[:, n - 1 :] = 0
-        return cls(n, alpha, before, nearest, cosines, unit(_add(before, before, nearest, weight)))
+        return cls(n, alpha, before, nearest, cosines, gallery)
 
     def apply(self, asked: Asked) -> Asked:
         """The same queries against the sums."""

@@ -62,5 +62,7 @@ class Pca:
 
 
 def _project(vectors: Vectors, mean: Floats, components: Floats) -> Vectors:
-    parts = [unit((vectors[i : i + CHUNK] - mean) @ components) for i in range(0, len(vectors), CHUNK)]
-    return np.concatenate(parts) if parts else np.zeros((0, components.shape[1]), np.float32)
+    out = np.empty((len(vectors), components.shape[1]), np.float32)
+    for i in range(0, len(vectors), CHUNK):
+        out[i : i + CHUNK] = unit((vectors[i : i + CHUNK] - mean) @ components)
+    return out

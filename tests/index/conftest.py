@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import re
 import uuid
 from collections.abc import Callable, Iterator
@@ -101,7 +102,9 @@ class Place:
     opened: contextlib.ExitStack
 
     def create(self, dim: int = 3, spec=None, **passport):
-        made = create_index(self.address, new_passport(spec, dim=dim, method=self.backend.method, **passport))
+        given = {name: passport.pop(name) for name in ("baked",) if name in passport}
+        written = new_passport(spec, dim=dim, method=self.backend.method, **passport)
+        made = create_index(self.address, dataclasses.replace(written, **given))
         return self.opened.enter_context(made)
 
     def reopen(self, index):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import struct
 
 import numpy as np
@@ -13,7 +14,7 @@ from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.index import bodies
 from imgsearch_kit.index.bodies import Wish
 from imgsearch_kit.index.methods import Method, parse_method
-from imgsearch_kit.records import Approx, ExtractorSpec, ImageRecord, IndexPassport
+from imgsearch_kit.records import Approx, BakedRank, ExtractorSpec, ImageRecord, IndexPassport
 
 V = np.array([0.6, -0.8], np.float32)
 PASSPORT = IndexPassport(
@@ -33,6 +34,21 @@ PASSPORT = IndexPassport(
 def said(body):
     """The body as the server receives it."""
     return orjson.loads(orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY))
+
+
+def test_what_a_ranking_has_learned_goes_in_parts(monkeypatch):
+    monkeypatch.setattr(bodies, "PART", 3)
+    assert bodies.learned_documents(b"abcde") == [{"learned": "YWJj", "parts": 2}, {"learned": "ZGU=", "parts": 2}]
+    assert bodies.learned_id(1) == "learned-1"
+
+
+def test_a_baked_ranking_stands_in_the_passport_and_probes_keep_their_length():
+    passport = dataclasses.replace(PASSPORT, dim=1, baked=BakedRank("pca:1", "u-0", 5, 40, 2), generation=0, count=0)
+    meta = said(bodies.passport_meta(passport))["imgsearch"]
+    assert meta["baked"] == {"spec": "pca:1", "uuid": "u-0", "generation": 5, "count": 40, "dim": 2}
+    read = bodies.passport_of(meta)
+    assert read == passport
+    assert read.probes.tolist() == PASSPORT.probes.tolist()
 
 
 # -- an index ----------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 
 from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexNotFound
 from imgsearch_kit.index import create_index, new_passport, open_index
-from imgsearch_kit.records import Approx, ExtractorSpec, Failure, ImageRecord
+from imgsearch_kit.records import Approx, BakedRank, ExtractorSpec, Failure, ImageRecord
 
 SPEC = ExtractorSpec("quarters", 12, "block5", "rmac", 224, "bicubic", "v1", "ab" * 32, "numpy")
 X, Y, Z = np.eye(3, dtype=np.float32)
@@ -264,6 +264,27 @@ def test_failures_are_replaced_and_come_in_path_order(place):
     assert index.failures() == [Failure("b", "still cut off")]
     index.set_failures([])
     assert index.failures() == []
+
+
+def test_what_a_ranking_has_learned_stays_with_the_index_and_is_no_record(place, monkeypatch):
+    monkeypatch.setattr("imgsearch_kit.index.bodies.PART", 100)  # on a server a document each
+    learned = bytes(range(256)) * 2
+    index = place.create(4, baked=BakedRank("pca:4", "u-1", 7, 600, 12))
+    assert index.learned() == b""
+    index.add(named("a", "b"), np.eye(4, dtype=np.float32)[:2])
+    index.set_learned(b"earlier")
+    index.set_learned(learned)
+    index.flush()
+    assert index.learned() == learned
+    assert (len(index), index.passport.count, rows(index.search(index.vectors(), 3))) == (
+        2,
+        2,
+        [["a", "b"], ["b", "a"]],
+    )
+    if place.backend.stays:
+        index = place.reopen(index)
+        assert index.learned() == learned
+        assert index.passport.baked == BakedRank("pca:4", "u-1", 7, 600, 12)
 
 
 NAMES = [

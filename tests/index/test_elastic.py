@@ -377,7 +377,7 @@ def test_who_has_an_index_open_does_not_slip_into_another_extractor_s(server, ma
     old = filled(make(server, "flat", dim=16, spec=ExtractorSpec("a", 16)), 5)
     new = elastic.rebuild_elastic(old.address, new_passport(ExtractorSpec("b", 16), method="flat"))
     new.publish(0)
-    with pytest.raises(IndexMismatch, match="has been rebuilt with another extractor since it was opened"):
+    with pytest.raises(IndexMismatch, match="has been rebuilt with another extractor or ranking since it was opened"):
         old.search(clustered(1, 16), 1)
     new.close()
 

@@ -89,7 +89,7 @@ def test_an_extractor_of_another_index_is_refused(place):
     with create_index(address, new_passport(ExtractorSpec("vgg16-rmac", 12), method=method)) as index:
         words = r"This index was made by vgg16-rmac, and what is asked for differs \(name: vgg16-rmac != vgg16-fc1\)"
         with pytest.raises(IndexMismatch, match=words):
-            load_for(index.passport, "vgg16-fc1")
+            load_for(index, "vgg16-fc1")
 
 
 INDEX = """

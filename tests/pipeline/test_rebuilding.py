@@ -96,7 +96,9 @@ def test_the_old_index_answers_until_the_new_one_is_whole(place, folder):
                 lambda: other.add([ImageRecord("late.png")], query),
                 lambda: len(reader),
             ):
-                with pytest.raises(IndexMismatch, match="has been rebuilt with another extractor since it was opened"):
+                with pytest.raises(
+                    IndexMismatch, match="has been rebuilt with another extractor or ranking since it was opened"
+                ):
                     call()
     check_new(address, folder)
     with open_index(address) as index:
