@@ -135,3 +135,14 @@ def test_readme_quotes_the_benchmarks():
         f"{drop['p50']:.0f} ms in the median, {drop['p95']:.0f} ms at the 95th",
     ):
         assert words in README
+
+
+def test_readme_quotes_the_sizes_on_disk():
+    found = json.loads((ROOT / "benchmarks/results/sizes.json").read_text())["bytes_per_vector"]
+    rows = re.findall(r"^\| (.*?)`([^`]+)` \| ([\d,]+) \| ([\d,]+) \|$", README, re.M)
+    assert len(rows) == sum(len(found[kind]) if kind != "local" else 1 for kind in found) == 10
+    for kind, method, short, long in rows:
+        wanted = "local" if kind.startswith("the file") else "Elastiknn" if kind.startswith("Elastiknn") else "9.5.3"
+        (server,) = (name for name in found if name.endswith(wanted))
+        sizes = found["local"] if server == "local" else found[server][method]
+        assert (short, long) == (f"{sizes['512']:,}", f"{sizes['4096']:,}")
