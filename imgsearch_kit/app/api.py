@@ -22,6 +22,7 @@ def answer(
     k: int = DEFAULT_K,
     labels: Sequence[str] | None = None,
     min_score: float | None = None,
+    rank: str | None = None,
 ) -> Results:
     """The results of an uploaded file or of an indexed id: what both the page and ``/search`` answer with.
 
@@ -31,7 +32,7 @@ def answer(
     if not isinstance(k, int) or not 1 <= k <= MAX_K:
         raise BadQuery(f"k must be a whole number between 1 and {MAX_K}; it is {k!r}.")
     image = Path(picture) if picture else None
-    return searcher.search(image, id=id or None, k=k, labels=labels or None, min_score=min_score)
+    return searcher.search(image, id=id or None, k=k, labels=labels or None, min_score=min_score, rank=rank)
 
 
 def add_endpoint(searcher: Searcher) -> None:
@@ -43,10 +44,11 @@ def add_endpoint(searcher: Searcher) -> None:
         labels: list[str] | None = None,
         min_score: float | None = None,
         id: str | None = None,  # noqa: A002 (the argument's name in Searcher.search)
+        rank: str | None = None,
     ) -> dict[str, Any]:
         """The nearest indexed pictures of an uploaded one, or of an indexed id, as `imgsearch search --json` prints."""
         try:
-            return answer(searcher, image, id, k, labels, min_score).to_json()
+            return answer(searcher, image, id, k, labels, min_score, rank).to_json()
         except KitError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
@@ -56,6 +58,7 @@ def add_endpoint(searcher: Searcher) -> None:
         gr.Dropdown([], value=None, multiselect=True, allow_custom_value=True, label="labels", visible=False),
         gr.Number(None, minimum=-1, maximum=1, label="min_score", visible=False),
         gr.Textbox(None, label="id", visible=False),
+        gr.Textbox(None, label="rank", visible=False),
     ]
     document = gr.JSON(label="results", visible=False)
     gr.Button(visible=False).click(search, inputs, document, api_name="search", concurrency_id="search")

@@ -10,7 +10,13 @@ from html import escape
 from pathlib import Path
 
 from imgsearch_kit.display import data_uri
+from imgsearch_kit.evaluation.calibration import Calibration
 from imgsearch_kit.records import Hit, ImageRecord, Results
+
+RANK_HELP = """<details><summary>Advanced: a ranking of your own</summary><p>Type a SPEC into the field above and press
+Enter: steps joined by commas, each <code>pca:DIMS:POWER</code>, <code>rca:DIMS:N</code>, <code>dba:N:ALPHA</code>,
+<code>qe:N:ALPHA</code> or,
+at the end, <code>krecip:K1:K2:LAMBDA</code>. For example <code>pca:64:0.5,qe:5:1</code>.</p></details>"""
 
 DRAWING_THREADS = 4  # a thumbnail made for the first time is decoded, and decoding frees the interpreter
 
@@ -47,19 +53,40 @@ def _words(text: str) -> str:
     return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
-def hits(results: Results, thumbnails: Mapping[str, str]) -> str:
-    """The hits of a search as a list of buttons, in rank order."""
-    return '<ol class="hits">' + "".join(_hit(hit, thumbnails[hit.id]) for hit in results.hits) + "</ol>"
+def hits(results: Results, thumbnails: Mapping[str, str], meaning: Calibration | None = None) -> str:
+    """The hits of a search as a list of buttons, in rank order; with ``meaning`` each says what its score means."""
+    cards = (_hit(hit, thumbnails[hit.id], meaning) for hit in results.hits)
+    return f'<ol class="hits" aria-label="Neighbours, {escape(results.method)}">{"".join(cards)}</ol>'
 
 
-def _hit(hit: Hit, thumbnail: str) -> str:
+def unlike(best: float, meaning: Calibration) -> str:
+    """The line that says that the neighbours are none."""
+    return (
+        f'<p class="unlike" role="note"><strong>Nothing like this is indexed.</strong> The best cosine is {best:.3f}; '
+        f"only {meaning.unlike:.0%} of the indexed pictures have none above {meaning.bound:.3f}.</p>"
+    )
+
+
+def _chance(hit: Hit, meaning: Calibration) -> tuple[str, str]:
+    """The probability that a hit shares the query's class, and its bounds."""
+    probability, low, high = meaning(hit.score)
+    return _percent(probability), f"{_percent(low)} to {_percent(high)}"
+
+
+def _percent(probability: float) -> str:
+    """Never 0 or 100 %, which nobody can know."""
+    return f"{min(max(probability, 0.01), 0.99):.0%}"
+
+
+def _hit(hit: Hit, thumbnail: str, meaning: Calibration | None) -> str:
     label = hit.label or "no class"
+    chance = f'<span class="chance">{_chance(hit, meaning)[0]} same class</span>' if meaning else ""
     return (
         f'<li><button type="button" class="card" data-id="{escape(hit.id)}" title="{escape(hit.id)}">'
         f"{_picture(thumbnail, hit.id)}"
         f'<span class="line"><span class="rank" aria-label="rank {hit.rank}">{hit.rank}</span>'
         f'<span class="label">{escape(label)}</span>'
-        f'<span class="score" aria-label="cosine {hit.score:.3f}">{hit.score:.3f}</span></span>'
+        f'<span class="score" aria-label="score {hit.score:.3f}">{hit.score:.3f}</span></span>{chance}'
         f'<span class="bar" aria-hidden="true"><i style="width:{max(hit.score, 0):.1%}"></i></span>'
         "</button></li>"
     )
@@ -89,11 +116,12 @@ def _picture(uri: str, name: str) -> str:
     return f'<img src="{uri}" alt="{escape(name)}" decoding="async">'
 
 
-def details(record: ImageRecord, hit: Hit | None, preview: str) -> str:
+def details(record: ImageRecord, hit: Hit | None, preview: str, meaning: Calibration | None = None) -> str:
     """A dialog with everything known about one picture, and the button that searches with it."""
     facts = {
         "Class": record.label or "none",
-        **({"Rank": str(hit.rank), "Cosine": f"{hit.score:.4f}"} if hit else {}),
+        **({"Rank": str(hit.rank), "Score": f"{hit.score:.4f}"} if hit else {}),
+        **({"Same class": "{} ({})".format(*_chance(hit, meaning))} if hit and meaning else {}),
         "Size": f"{record.width} × {record.height} pixels" if record.width else "unknown",
         "File": _file(record),
         "SHA-256": f"{record.sha256[:16]}…" if record.sha256 else "unknown",

@@ -12,8 +12,10 @@ from gradio.processing_utils import save_file_to_cache
 
 from imgsearch_kit.app import cards
 from imgsearch_kit.app.api import DEFAULT_K, MAX_K, answer
+from imgsearch_kit.app.choices import AS_INDEXED, RANKINGS, Meaning, explained, spec_of
 from imgsearch_kit.display import data_uri
 from imgsearch_kit.errors import KitError
+from imgsearch_kit.evaluation.calibration import Calibration
 from imgsearch_kit.pipeline.searching import Searcher
 from imgsearch_kit.records import ImageRecord, Results
 
@@ -22,6 +24,7 @@ EXAMPLES = 8
 IDLE = cards.empty("No picture yet", "Drop, paste or upload a picture, or click one of the examples.")
 NOTHING_INDEXED = cards.empty("Nothing is indexed yet", "Type `imgsearch index FOLDER` in a terminal, then reload.")
 BUSY = cards.status("Searching …", "busy")
+RANKING = cards.status("Ranking … (the first time, it is learned from the whole index)", "busy")
 CRASHED = cards.status("The search failed for a reason the page does not know; the server's log has it.", "error")
 
 ON_CLICK = """element.addEventListener('click', (event) => {
@@ -47,11 +50,15 @@ element.addEventListener('click', (event) => {
 
 @dataclass(frozen=True)
 class Shown:
-    """What one visitor looks at: the file drawn as the query, its id if it is an indexed picture, and the answer."""
+    """What one visitor looks at: the file drawn as the query, its id if it is an indexed picture, and the answer.
+
+    ``meaning`` says what its scores mean, None where that is not known or they are not the index's own cosines.
+    """
 
     picture: str | None = None
     id: str | None = None
     results: Results | None = None
+    meaning: Calibration | None = None
 
 
 class SearchTab:
@@ -62,9 +69,11 @@ class SearchTab:
 
     def __init__(self, searcher: Searcher, uploads: str):
         self.searcher, self.uploads = searcher, Path(uploads).resolve()
+        self.meaning = Meaning(searcher.index)
 
     def loaded(self) -> tuple[Any, ...]:
         """The class filter, the examples and the first words, from the index as it is now."""
+        self.meaning.now()  # begins while the visitor looks for a picture
         labels, ids = self.searcher.labels, self.examples()
         examples = cards.strip(ids, cards.data_uris(self.searcher.thumbnail, ids), names=False)
         return (
@@ -83,16 +92,18 @@ class SearchTab:
         count = min(EXAMPLES, len(ids))
         return [ids[i * len(ids) // count] for i in range(count)]
 
-    def picture(self, upload: dict[str, Any] | None, k: int, labels: list[str], shown: Shown) -> tuple[Any, ...]:
+    def picture(
+        self, upload: dict[str, Any] | None, k: int, labels: list[str], rank: str | None, shown: Shown
+    ) -> tuple[Any, ...]:
         """A picture was dropped, pasted or uploaded, or taken away."""
         if upload is None:
             return gr.skip(), "", "", "", Shown()
         path = Path(upload["path"]).resolve()
         if not path.is_relative_to(self.uploads):  # a request written by hand may name any file of the machine
             raise gr.Error("That file was not uploaded.")
-        return self._answer(Shown(str(path)), k, labels, shown)
+        return self._answer(Shown(str(path)), k, labels, rank, shown)
 
-    def again(self, k: int, labels: list[str], shown: Shown, event: gr.EventData) -> tuple[Any, ...]:
+    def again(self, k: int, labels: list[str], rank: str | None, shown: Shown, event: gr.EventData) -> tuple[Any, ...]:
         """An indexed picture becomes the query: its stored vector is used, and its preview is drawn."""
         id_ = str(event.id)
         try:
@@ -100,28 +111,42 @@ class SearchTab:
             picture = save_file_to_cache(self.searcher.preview(id_), str(self.uploads))
         except KitError:
             picture = None  # the original is gone, its vector is not; an unknown id is refused by the search
-        return self._answer(Shown(picture, id_), k, labels, shown)
+        return self._answer(Shown(picture, id_), k, labels, rank, shown)
 
-    def options(self, k: int, labels: list[str], shown: Shown) -> tuple[Any, ...]:
-        """The number of hits or the classes changed."""
-        if shown.results is None:
+    def options(self, k: int, labels: list[str], rank: str | None, shown: Shown) -> tuple[Any, ...]:
+        """The number of hits, the classes or the ranking changed."""
+        if shown.picture is None and shown.id is None:
             return gr.skip(), "", "", gr.skip(), shown
-        return self._answer(shown, k, labels, shown)
+        return self._answer(shown, k, labels, rank, shown)
 
-    def _answer(self, wanted: Shown, k: int, labels: list[str], shown: Shown) -> tuple[Any, ...]:
+    def _answer(self, wanted: Shown, k: int, labels: list[str], rank: str | None, shown: Shown) -> tuple[Any, ...]:
         """The results of what is wanted; after an error, the words for it beside what was shown before."""
-        try:
-            results = answer(self.searcher, None if wanted.id else wanted.picture, wanted.id, k, labels)
-        except KitError as error:
-            kept = " Below are still the results of the picture before." if shown.results else ""
-            return shown.picture, cards.status(f"{error}{kept}", "error"), gr.skip(), gr.skip(), shown
-        own = results.own[:EXAMPLES]
-        thumbnails = cards.data_uris(self.searcher.thumbnail, [*own, *(hit.id for hit in results.hits)])
-        found = cards.hits(results, thumbnails) if results.hits else self._nothing(labels)
+        spec = spec_of(rank)
         # An uploaded picture is drawn already, and by now perhaps replaced by the next one.
         drawn = wanted.picture if wanted.id and wanted.id != shown.id else gr.skip()
-        shown = dataclasses.replace(wanted, results=results)
+        try:
+            if spec:
+                self.searcher.ranked(spec)
+        except KitError as error:  # the picture stays, to be searched for with a ranking that is possible
+            waiting = dataclasses.replace(shown, picture=wanted.picture, id=wanted.id)
+            return drawn, self._refused(error, shown), gr.skip(), gr.skip(), waiting
+        try:
+            results = answer(self.searcher, None if wanted.id else wanted.picture, wanted.id, k, labels, rank=spec)
+        except KitError as error:
+            return shown.picture, self._refused(error, shown), gr.skip(), gr.skip(), shown
+        own = results.own[:EXAMPLES]
+        thumbnails = cards.data_uris(self.searcher.thumbnail, [*own, *(hit.id for hit in results.hits)])
+        meaning = None if spec else self.meaning.now()
+        found = cards.hits(results, thumbnails, meaning) if results.hits else self._nothing(labels)
+        if meaning and results.hits and not (labels or own) and meaning.nothing_alike(results.hits[0].score):
+            found = cards.unlike(results.hits[0].score, meaning) + found
+        shown = dataclasses.replace(wanted, results=results, meaning=meaning)
         return drawn, self._line(results), cards.own(own, thumbnails), found, shown
+
+    @staticmethod
+    def _refused(error: KitError, shown: Shown) -> str:
+        kept = " Below are still the results from before." if shown.results else ""
+        return cards.status(f"{error}{kept}", "error")
 
     def _nothing(self, labels: list[str]) -> str:
         if not len(self.searcher.index):
@@ -143,7 +168,7 @@ class SearchTab:
             return ""  # deleted since it was drawn
         hits = shown.results.hits if shown.results else ()
         hit = next((hit for hit in hits if hit.id == record.id), None)
-        return cards.details(record, hit, data_uri(self.searcher.preview, record.id))
+        return cards.details(record, hit, data_uri(self.searcher.preview, record.id), shown.meaning)
 
 
 def search_tab(searcher: Searcher, page: gr.Blocks) -> None:
@@ -172,6 +197,16 @@ def search_tab(searcher: Searcher, page: gr.Blocks) -> None:
                 elem_id="classes",
                 visible=False,
             )
+            start = searcher.rank or AS_INDEXED
+            rank = gr.Dropdown(
+                [(name, spec) for spec, (name, _) in RANKINGS.items()],
+                value=start,
+                label="Ranking",
+                info=explained(start),
+                allow_custom_value=True,
+                elem_id="rank",
+            )
+            gr.HTML(cards.RANK_HELP, elem_id="rank-help", **plain)
             examples = gr.HTML(js_on_load=ON_CLICK, elem_id="examples", **plain)
         with gr.Column(scale=3, min_width=320, elem_id="answers"):
             status = gr.HTML(elem_id="status", **plain)
@@ -185,13 +220,16 @@ def search_tab(searcher: Searcher, page: gr.Blocks) -> None:
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     page.load(tab.loaded, outputs=[labels, examples, welcome], **quiet)
 
-    def wire(triggers: list[Any], handler: Any, inputs: list[Any], **options: Any) -> None:
-        gr.on(triggers, None, outputs=status, js=f"() => {BUSY!r}", **quiet)
+    def wire(triggers: list[Any], handler: Any, inputs: list[Any], busy: str = BUSY, **options: Any) -> None:
+        gr.on(triggers, None, outputs=status, js=f"() => {busy!r}", **quiet)
         options |= {"trigger_mode": "always_last", "concurrency_id": "search", **quiet}
         gr.on(triggers, handler, inputs, outputs, **options).failure(lambda: CRASHED, outputs=status, **quiet)
 
     # Without preprocessing, because the loader judges what was uploaded in words, and gr.Image says only "Error".
-    wire([query.input], tab.picture, [query, k, labels, shown], preprocess=False)
-    wire([k.change, labels.change], tab.options, [k, labels, shown])
-    wire([examples.select, details.select], tab.again, [k, labels, shown])
+    options = [k, labels, rank, shown]
+    wire([query.input], tab.picture, [query, *options], preprocess=False)
+    wire([k.change, labels.change], tab.options, options)
+    wire([rank.input], tab.options, options, RANKING)
+    rank.input(lambda choice: gr.update(info=explained(choice)), rank, rank, **quiet)
+    wire([examples.select, details.select], tab.again, options)
     gr.on([hits.select, own.select], tab.details, [shown], details, **quiet)

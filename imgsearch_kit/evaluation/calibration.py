@@ -5,15 +5,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import isotonic_regression
 
+from imgsearch_kit import display
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.evaluation.metrics import Floats
 from imgsearch_kit.evaluation.neighbours import Bools
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 GRID = 128
 RESAMPLES = 400
@@ -66,17 +70,34 @@ class Calibration:
         """The calibration that ``to_json`` wrote; further keys are ignored."""
         return cls(**_arrays(cls, plain))
 
+    def _repr_html_(self) -> str:
+        caption = f"Learned from the first {self.k} hits of {self.queries} pictures. {self._nothing()}"
+        return display.table(("same class", "from a cosine of"), self._steps(), caption)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A pandas table with a row a grid point: cosine, probability, low and high."""
+        columns = (self.grid, self.probability, self.low, self.high)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        return display.dataframe(dict(zip(("cosine", "probability", "low", "high"), row, strict=True)) for row in rows)
+
     def lines(self) -> list[str]:
         """The calibration as lines for a terminal."""
-        rows = [(share, self.cosine_for(share)) for share in (0.5, 0.8, 0.9, 0.95, 0.99)]
-        table = [f"  {share:>4.0%}   {'never seen' if cosine is None else f'{cosine:.3f}'}" for share, cosine in rows]
         return [
             f"A hit shares the query's class with probability ... from a cosine of ... "
             f"(learned from the first {self.k} hits of {self.queries} pictures)",
-            *table,
-            f"Nothing alike is indexed when the best hit is below {self.bound:.3f} "
-            f"({self.unlike:.0%} of the indexed pictures are that far from all others).",
+            *(f"  {share:>4}   {cosine}" for share, cosine in self._steps()),
+            self._nothing(),
         ]
+
+    def _steps(self) -> list[tuple[str, str]]:
+        rows = [(share, self.cosine_for(share)) for share in (0.5, 0.8, 0.9, 0.95, 0.99)]
+        return [(f"{share:.0%}", "never seen" if cosine is None else f"{cosine:.3f}") for share, cosine in rows]
+
+    def _nothing(self) -> str:
+        return (
+            f"Nothing alike is indexed when the best hit is below {self.bound:.3f} "
+            f"({self.unlike:.0%} of the indexed pictures are that far from all others)."
+        )
 
 
 def calibrate(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +12,14 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 from scipy.stats import skew
 
+from imgsearch_kit import display
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.evaluation.metrics import Ints, measures, near_duplicates
 from imgsearch_kit.evaluation.neighbours import Bools, Nearest, leave_one_out
 from imgsearch_kit.records import Vectors
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NEAR = 0.98
 AGREEMENT = 0.8
@@ -84,6 +88,46 @@ class Health:
             ],
         }
 
+    def _repr_html_(self) -> str:
+        found = {
+            "duplicates": map(" = ".join, self.duplicates),
+            "near-duplicates": map(" ~ ".join, self.near_duplicates),
+            "hubs": (f"{name}: among the nearest of {count}" for name, count in self.hubs),
+            "orphans": self.orphans,
+            "suspected labels": (f"{s.id}: {s.label}, neighbours {s.share:.0%} {s.proposed}" for s in self.suspects),
+        }
+        rows = [(name, len(items), "; ".join(items[:3])) for name, items in ((n, list(i)) for n, i in found.items())]
+        effects = [(e.name, "-" if e.precision is None else e.precision, e.queries, e.what) for e in self.effects]
+        return display.table(("", "found", "the first"), rows, f"{len(self.ids)} pictures") + display.table(
+            ("", f"P@{self.k}", "queries", ""), effects
+        )
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A pandas table with a row a picture: id, occurrence, hub, orphan, and what its neighbours say of its label.
+
+        ``duplicates`` and ``near_duplicates`` number the picture's group from 0, -1 where it is in none; ``proposed``
+        and ``share`` are None where the label is not suspected.
+        """
+        hubs, orphans = {name for name, _ in self.hubs}, set(self.orphans)
+        equal, near = (
+            {name: number for number, group in enumerate(groups) for name in group}
+            for groups in (self.duplicates, self.near_duplicates)
+        )
+        suspects = {suspect.id: suspect for suspect in self.suspects}
+        return display.dataframe(
+            {
+                "id": name,
+                "occurrence": int(count),
+                "hub": name in hubs,
+                "orphan": name in orphans,
+                "duplicates": equal.get(name, -1),
+                "near_duplicates": near.get(name, -1),
+                "proposed": suspects[name].proposed if name in suspects else None,
+                "share": suspects[name].share if name in suspects else None,
+            }
+            for name, count in zip(self.ids, self.occurrence, strict=True)
+        )
+
     def lines(self) -> list[str]:
         """The findings as lines for a terminal, the first of each list."""
         extra = sum(len(group) - 1 for group in self.duplicates)
@@ -127,6 +171,7 @@ def examine(
     k: int = 10,
     near: float = NEAR,
     agreement: float = AGREEMENT,
+    done: Callable[[int], object] = lambda rows: None,
 ) -> Health:
     """The findings in ``n`` pictures: ``vectors`` is ``(n, dim)``, everything in id order; "" is an unknown hash.
 
@@ -139,7 +184,8 @@ def examine(
       no vote, and neither have pictures without a label.
     - P@k is the mean over all labelled pictures whose class has another member, as ``effects`` says in words.
 
-    All cosines are computed twice, in blocks: beside ``vectors`` some 200 MB are held, whatever ``n`` is.
+    All cosines are computed twice, in blocks: beside ``vectors`` some 200 MB are held, whatever ``n`` is. ``done`` is
+    told how many of the ``n`` pictures have their neighbours, block by block.
 
     :raises BadQuery: when there is no picture, the lists differ in length, or ``k`` or a bound is out of range.
     """
@@ -149,7 +195,7 @@ def examine(
     files = _files(sha256s)
     close = near_duplicates(vectors, vectors, near) + _linked(files)
     groups = connected_components(close, directed=False)[1]
-    wide = leave_one_out(vectors, k + SPARE)
+    wide = leave_one_out(vectors, k + SPARE, done=done)
     alone = leave_one_out(vectors, k, wider=wide)
     without_files = leave_one_out(vectors, k, files, wider=wide)
     without_groups = leave_one_out(vectors, k, groups, wider=wide)

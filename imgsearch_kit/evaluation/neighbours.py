@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,13 +30,19 @@ class Nearest:
 
 
 def leave_one_out(
-    vectors: Vectors, k: int, groups: Ints | None = None, barred: Bools | None = None, *, wider: Nearest | None = None
+    vectors: Vectors,
+    k: int,
+    groups: Ints | None = None,
+    barred: Bools | None = None,
+    *,
+    wider: Nearest | None = None,
+    done: Callable[[int], object] = lambda rows: None,
 ) -> Nearest:
     """The ``k`` nearest other rows of each row of ``(n, dim)`` vectors, which stand in id order.
 
     Left out of a row's answers are the rows with its number in ``groups`` (None: only itself) and those ``barred``.
     ``wider`` may hold more than ``k`` places found with less left out: then only those rows are ranked anew for which
-    they do not suffice.
+    they do not suffice. ``done`` is told how many rows were ranked, block by block.
     """
     n = len(vectors)
     groups = np.arange(n) if groups is None else groups
@@ -51,6 +58,7 @@ def leave_one_out(
         row, place, column = _first(scores, k)
         found.rows[rows[row], place] = column
         found.cosines[rows[row], place] = scores[row, column]
+        done(len(rows))
     return found
 
 

@@ -23,6 +23,7 @@ from imgsearch_kit.records import Approx, Hit, ImageRecord, IndexPassport, Resul
 
 OWN_COSINE = 0.9999
 RECENT = 16  # query pictures whose vectors are kept
+RANKINGS = 4  # learned rankings that are kept; each holds the index's vectors at least once
 
 
 class Searcher:
@@ -30,8 +31,8 @@ class Searcher:
 
     The extractor is loaded when a picture is first searched for, or by ``ready``; a search by id needs none. ``root``
     is where the pictures lie when they have moved, ``force`` goes on when the probe pictures come out differently.
-    ``rank`` is a SPEC that re-ranks every answer (see ``imgsearch_kit.ranking``). Pictures of more than ``max_pixels``
-    are refused.
+    ``rank`` is a SPEC that re-ranks every answer that names none (see ``imgsearch_kit.ranking``). Pictures of more
+    than ``max_pixels`` are refused.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class Searcher:
         if rank is not None:
             parse_rank(rank)  # a misspelt one is told now, not at the first search
         self.rank = rank
-        self._ranked: RankedGallery | None = None
+        self._ranked: dict[str, RankedGallery] = {}  # by SPEC
         baked = index.passport.baked
         # Sums with the same neighbours are near each other, whosever pictures they are.
         self._own_cosine = math.inf if baked and augments(baked.spec) else OWN_COSINE
@@ -63,6 +64,7 @@ class Searcher:
         self._checked = False
         self._labels: tuple[int, list[str]] | None = None  # of a generation
         self._lock = threading.Lock()
+        self._learning = threading.Lock()  # its own, so that plain searches go on meanwhile
 
     @property
     def passport(self) -> IndexPassport:
@@ -100,14 +102,16 @@ class Searcher:
         labels: Sequence[str] | None = None,
         min_score: float | None = None,
         approx: Approx | None = None,
+        rank: str | None = None,
     ) -> Results:
         """The ``k`` nearest records of a picture (a path or its bytes) or of an indexed id, best first.
 
         The query's own records (same id, same sha256, or cosine above 0.9999 unless ``dba`` is baked in) are named in
         ``own`` and never among the hits. ``labels`` keeps hits of these labels, ``min_score`` those of at least this
-        cosine.
+        cosine. ``rank`` is a SPEC in place of the searcher's own, "" for the order of the index.
 
-        :raises BadQuery: when both or neither of ``image`` and ``id`` are given, the id is unknown, or a label is.
+        :raises BadQuery: when both or neither of ``image`` and ``id`` are given, the id or a label is unknown, or the
+            SPEC is misspelt or not possible on this index.
         :raises UnreadableImage: when the picture cannot be decoded.
         """
         if (image is None) == (id is None):
@@ -119,14 +123,17 @@ class Searcher:
         if min_score is not None and not -1 <= min_score <= 1:
             raise BadQuery(f"min_score must be a cosine within -1 .. 1; it is {min_score!r}.")
         image = Path(image) if isinstance(image, str) else image
+        rank = (self.rank or "") if rank is None else rank
+        if rank:
+            parse_rank(rank)  # before the picture is extracted
         if labels and (unknown := sorted(set(labels) - set(self.labels))):
             raise BadQuery(f"No indexed picture has the label {unknown[0]!r}. `imgsearch info` lists the labels.")
         started = time.perf_counter()
         query, vector = self._of_id(id) if id is not None else self._of_picture(image)  # type: ignore[arg-type]
         extracted = time.perf_counter()
         own, hits, method, note = self._apart(query, vector, k, labels, approx)
-        if self.rank is not None:
-            hits, method = self._reranked(vector, k, labels, own)
+        if rank:
+            hits, method = self._reranked(rank, vector, k, labels, own)
         hits = [hit for hit in hits if min_score is None or hit.score >= min_score][:k]
         ms = {"extract": (extracted - started) * 1e3, "search": (time.perf_counter() - extracted) * 1e3}
         rounded = {name: round(t, 3) for name, t in ms.items()}
@@ -179,14 +186,10 @@ class Searcher:
                 return own, hits, found.method, found.note
 
     def _reranked(
-        self, vector: Vectors, k: int, labels: Sequence[str] | None, own: Sequence[str]
+        self, rank: str, vector: Vectors, k: int, labels: Sequence[str] | None, own: Sequence[str]
     ) -> tuple[list[Hit], str]:
-        """The hits under the ranking, which is learned again when the index has changed."""
-        with self._lock:
-            if self._ranked is None or self._ranked.generation != self.passport.generation:
-                self._ranked = RankedGallery(self.index, self.rank or "")
-            ranked = self._ranked
-        found = ranked.search(vector, k, labels, own)
+        """The hits under a ranking."""
+        found = self.ranked(rank).search(vector, k, labels, own)
         ids = found.ids[0].tolist()
         records = {record.id: record for record in self.index.records(ids)}
         scores = found.scores[0].tolist()
@@ -194,6 +197,20 @@ class Searcher:
             Hit(rank, id_, records[id_].label, score, records[id_].sha256)
             for rank, (id_, score) in enumerate(zip(ids, scores, strict=True), 1)
         ], found.method
+
+    def ranked(self, rank: str) -> RankedGallery:
+        """The index under a rank SPEC: learned once, and again when the index has changed.
+
+        :raises BadQuery: when the SPEC is misspelt, or the vectors do not allow it.
+        """
+        with self._learning:
+            ranked = self._ranked.pop(rank, None)
+            if ranked is None or ranked.generation != self.passport.generation:
+                ranked = RankedGallery(self.index, rank)
+            self._ranked[rank] = ranked  # the latest last
+            for old in list(self._ranked)[:-RANKINGS]:
+                del self._ranked[old]
+            return ranked
 
     def record(self, id: str) -> ImageRecord:  # noqa: A002 (the field's name)
         """The record of an id.

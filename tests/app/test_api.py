@@ -55,9 +55,9 @@ def test_every_argument_after_the_picture_has_a_default(served):
     endpoints = httpx.get(f"{served}/gradio_api/info").json()["named_endpoints"]
     assert list(endpoints) == ["/search"]
     parameters = endpoints["/search"]["parameters"]
-    assert [p["parameter_name"] for p in parameters] == ["image", "k", "labels", "min_score", "id"]
-    assert [p["parameter_has_default"] for p in parameters[1:]] == [True] * 4
-    assert [p["parameter_default"] for p in parameters[1:]] == [10, None, None, None]
+    assert [p["parameter_name"] for p in parameters] == ["image", "k", "labels", "min_score", "id", "rank"]
+    assert [p["parameter_has_default"] for p in parameters[1:]] == [True] * 5
+    assert [p["parameter_default"] for p in parameters[1:]] == [10, None, None, None, None]
 
 
 def test_labels_and_the_least_score_keep_what_they_say(client, query):
@@ -115,14 +115,14 @@ def test_plain_http_with_the_picture_alone(served, query, searcher):
 
 
 def test_plain_http_with_every_argument_in_order(served, query):
-    event, document = post(served, "call/search", {"data": [sent(served, query), 3, ["red"], 0.5, None]})
+    event, document = post(served, "call/search", {"data": [sent(served, query), 3, ["red"], 0.5, None, None]})
     assert event == "complete"
     assert [hit["id"] for hit in document[0]["hits"]] == ORDER[:3]
 
 
 def test_plain_http_is_held_to_the_same_bounds(served, query):
     for k in (0, 51, 100_000):
-        event, error = post(served, "call/search", {"data": [sent(served, query), k, None, None, None]})
+        event, error = post(served, "call/search", {"data": [sent(served, query), k, None, None, None, None]})
         assert event == "error"
         assert "value" in error["error"], error
 
@@ -132,3 +132,11 @@ def test_callers_at_once_get_each_their_own_answer(client, upload, searcher):
     with ThreadPoolExecutor(8) as pool:
         documents = list(pool.map(lambda path: client.predict(handle_file(path), k=4, api_name="/search"), paths))
     assert [without_times(d) for d in documents] == [without_times(searcher.search(p, k=4).to_json()) for p in paths]
+
+
+def test_a_ranking_can_be_named_and_a_misspelt_one_is_a_sentence(client, searcher, query):
+    document = client.predict(handle_file(query), rank="krecip:20:6:0.3", api_name="/search")
+    assert without_times(document) == without_times(searcher.search(query, rank="krecip:20:6:0.3").to_json())
+    assert document["method"] == "exact, then krecip:20:6:0.3"
+    with pytest.raises(AppError, match="no ranking step 'pac:2'"):
+        client.predict(handle_file(query), rank="pac:2", api_name="/search")

@@ -110,7 +110,7 @@ def test_an_upload_is_a_way_to_no_other_file(local, home, upload):
 def test_the_endpoint_opens_uploads_only(local, home, target):
     for meta in ({"meta": {"_type": "gradio.FileData"}}, {}):
         file = {"path": str(home / target), **meta}
-        event, error = post(local, "call/search", {"data": [file, 3, None, None, None]})
+        event, error = post(local, "call/search", {"data": [file, 3, None, None, None, None]})
         assert event == "error"
         assert "not a picture" not in str(error)
 
@@ -134,7 +134,7 @@ def test_the_events_of_the_page_open_uploads_only(local, home, target):
 def test_the_endpoint_fetches_nothing_from_the_machine_itself(local):
     for address in (f"{local}/config", "http://169.254.169.254/latest/meta-data"):
         body = {"path": address, "url": address, "meta": {"_type": "gradio.FileData"}}
-        event, _ = post(local, "call/search", {"data": [body, 3, None, None, None]})
+        event, _ = post(local, "call/search", {"data": [body, 3, None, None, None, None]})
         assert event == "error"
 
 

@@ -112,7 +112,7 @@ def test_a_hit_shows_its_details_and_can_be_searched_with(visit, served, upload,
     record = searcher.record("red/05.png")
     expected = ["red/05.png", "red", "6", "32 × 24 pixels", f"{record.size} bytes", record.sha256[:16]]
     assert all(fact in facts for fact in expected), facts
-    cosine = float(re.search(r"Cosine\s+([\d.]+)", facts)[1])
+    cosine = float(re.search(r"Score\s+([\d.]+)", facts)[1])
     assert cosine == pytest.approx(
         (200 * 200 + 24 * 50) / (200.0**2 + 24**2) ** 0.5 / (200.0**2 + 50**2) ** 0.5, abs=1e-3
     )
@@ -178,7 +178,7 @@ def test_a_refused_picture_leaves_the_results_before_it_and_says_whose_they_are(
     drop(page, text_as_jpg)
     alert = page.get_by_role("alert")
     alert.wait_for()
-    assert "still the results of the picture before" in alert.inner_text()
+    assert "still the results from before" in alert.inner_text()
     assert hits(page) == before
     page.wait_for_function("() => document.querySelector('#query img').src.endsWith('/mine.png')")
 

@@ -1,0 +1,82 @@
+"""The rankings a visitor chooses from, and what a score of each means."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+
+from imgsearch_kit.errors import KitError
+from imgsearch_kit.evaluation.calibration import Calibration
+from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.pipeline.examining import calibration
+from imgsearch_kit.ranking.baking import augments
+
+log = logging.getLogger(__name__)
+
+AS_INDEXED = "as indexed"
+RANKINGS = {  # by SPEC: the name, and what it does
+    AS_INDEXED: ("As indexed", "By the cosine of the stored vectors."),
+    "pca:128:0.5": ("PCA-whitened", "Directions in which all pictures are alike count less."),
+    "pca:128:0.5,dba:10:1,qe:10:1": ("Whitened, with DBA + QE", "Every picture is averaged with its own neighbours."),
+    "krecip:20:6:0.3": ("k-reciprocal", "Pictures that are each other's neighbours come first."),
+}
+OTHER = "A SPEC of your own, step by step from left to right."
+
+LABELLED = 100  # with fewer pictures the bound for "nothing like this" does not exist
+LARGE = 50_000  # minutes of work for both cores; too much beside a page
+
+
+def spec_of(choice: str | None) -> str:
+    """The rank SPEC of a choice, "" for the order of the index."""
+    choice = (choice or "").strip()
+    return "" if choice == AS_INDEXED else choice
+
+
+def explained(choice: str | None) -> str:
+    """A choice in a few words."""
+    return RANKINGS.get(spec_of(choice) or AS_INDEXED, ("", OTHER))[1]
+
+
+@dataclass(frozen=True)
+class _Learned:
+    generation: int
+    calibration: Calibration | None
+
+
+class Meaning:
+    """The calibration of an index as it is now, learned in the background so that no search waits for it."""
+
+    def __init__(self, index: VectorIndex):
+        self.index = index
+        self._learned: _Learned | None = None
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def now(self) -> Calibration | None:
+        """The calibration if it is known, else None, and then it is begun.
+
+        It stays None for an index with fewer than 100 labelled pictures, with one class only, with more than 50,000,
+        or with ``dba`` baked in: its vectors are nearer to each other than a visitor's picture can be to them.
+        """
+        generation = self.index.passport.generation
+        with self._lock:
+            if self._learned and self._learned.generation == generation:
+                return self._learned.calibration
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._learn, args=(generation,), daemon=True)
+                self._thread.start()
+        return None
+
+    def _learn(self, generation: int) -> None:
+        learned = None
+        try:
+            labels = [record.label for record in self.index.records() if record.label is not None]
+            baked = self.index.passport.baked
+            fair = baked is None or not augments(baked.spec)
+            if fair and LABELLED <= len(labels) <= LARGE and len(set(labels)) > 1:
+                learned = calibration(self.index, progress=False).calibration
+        except KitError as error:
+            log.warning("What a score means is not shown: %s", error)
+        if self.index.passport.generation == generation:  # else it was written to meanwhile, and `now` begins anew
+            self._learned = _Learned(generation, learned)

@@ -1,0 +1,138 @@
+"""How a person chooses a ranking on the page, and what the page says that a score means, in a real Chromium."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from imgsearch_kit.app.choices import LABELLED, Meaning
+from imgsearch_kit.pipeline.examining import calibration
+from imgsearch_kit.pipeline.searching import Searcher
+from tests.app.conftest import make_searcher
+from tests.app.test_page import BETWEEN_2_AND_3, choose, hits, wait_for_first, wait_for_status
+from tests.small_extractor import paint
+
+KRECIP, TYPED = "krecip:20:6:0.3", "pca:2:0.5,qe:3:1"
+
+
+def ranking(page):
+    return page.locator("#rank input")
+
+
+def choose_ranking(page, name):
+    ranking(page).click()
+    page.get_by_role("option", name=name, exact=True).click()
+
+
+def type_ranking(page, spec):
+    ranking(page).fill(spec)
+    ranking(page).press("Enter")
+
+
+@pytest.fixture(scope="module")
+def half_and_half(tmp_path_factory):
+    """Reds and blues, enough to learn from, each as far from the other as can be."""
+    folder = tmp_path_factory.mktemp("halves")
+    for i in range(LABELLED // 2):
+        paint(folder / f"red/{i:02}.png", (250, 2 * i, 0))
+        paint(folder / f"blue/{i:02}.png", (0, 2 * i, 250))
+    searcher = make_searcher(folder)
+    calibration(searcher.index)  # what the page learns in the background, so that no test has to wait
+    return searcher
+
+
+def test_another_ranking_ranks_the_shown_search_anew(visit, served, upload, searcher):
+    page, picture = visit(served), upload("mine.png", BETWEEN_2_AND_3)
+    choose(page, picture)
+    wait_for_first(page, "red/02.png")
+    choose_ranking(page, "k-reciprocal")
+    wait_for_status(page, f"exact, then {KRECIP}")
+    assert hits(page) == [hit.id for hit in searcher.search(picture, rank=KRECIP).hits]
+    page.locator("#rank", has_text="each other's neighbours").wait_for()
+    type_ranking(page, TYPED)
+    wait_for_status(page, f"exact, then {TYPED}")
+    assert hits(page) == [hit.id for hit in searcher.search(picture, rank=TYPED).hits]
+    choose_ranking(page, "As indexed")
+    wait_for_status(page, "exact$")
+    assert hits(page) == [hit.id for hit in searcher.search(picture).hits]
+
+
+@pytest.mark.parametrize(("spec", "sentence"), [("pac:2", "no ranking step 'pac:2'"), ("pca:128:0.5", "Ask for fewer")])
+def test_a_ranking_that_is_not_possible_is_a_sentence_and_loses_nothing(visit, served, upload, spec, sentence):
+    page = visit(served)
+    choose(page, upload("mine.png", BETWEEN_2_AND_3))
+    wait_for_first(page, "red/02.png")
+    before = hits(page)
+    type_ranking(page, spec)
+    alert = page.get_by_role("alert").filter(has_text=sentence)
+    alert.wait_for()
+    assert "still the results from before" in alert.inner_text()
+    assert hits(page) == before
+    page.get_by_role("button", name="Remove Image").click()
+    choose(page, upload("other.png", (0, 200, 104)))  # dropped while the ranking is wrong: it waits for a right one
+    alert.wait_for()
+    choose_ranking(page, "As indexed")
+    wait_for_first(page, "green/10.png")
+
+
+def test_the_page_starts_with_the_ranking_of_the_searcher(visit, serving, searcher, upload):
+    page = visit(serving(Searcher(searcher.index, searcher.ready(), rank=KRECIP)))
+    assert ranking(page).input_value() == "k-reciprocal"
+    choose(page, upload("mine.png", BETWEEN_2_AND_3))
+    wait_for_status(page, f"exact, then {KRECIP}")
+    choose_ranking(page, "As indexed")
+    wait_for_status(page, "exact$")
+
+
+def test_hits_say_how_probably_they_share_the_class(visit, serving, half_and_half, upload):
+    page, learned = visit(serving(half_and_half)), calibration(half_and_half.index).calibration
+    picture = upload("mine.png", (250, 21, 0))
+    choose(page, picture)
+    page.locator("#hits .chance").first.wait_for()
+    found = half_and_half.search(picture).hits
+    expected = [f"{min(learned(hit.score)[0], 0.99):.0%} same class" for hit in found]
+    assert page.locator("#hits .chance").all_inner_texts() == expected
+    assert page.locator(".unlike").count() == 0
+    page.locator("#hits .card").first.click()
+    assert re.search(r"Same class\s+\d+% \(\d+% to \d+%\)", page.get_by_role("dialog").inner_text())
+    page.get_by_role("button", name="Close").click()
+    choose_ranking(page, "k-reciprocal")
+    wait_for_status(page, "krecip")
+    assert page.locator("#hits .chance").count() == 0  # its scores are no cosines
+
+
+def test_a_picture_unlike_all_is_told_so(visit, serving, half_and_half, upload):
+    page = visit(serving(half_and_half))
+    choose(page, upload("grey.png", (100, 250, 100)))
+    page.get_by_role("note").filter(has_text="Nothing like this is indexed").wait_for()
+    page.locator("#classes input").click()
+    page.get_by_role("option", name="blue").click()
+    page.get_by_role("note").wait_for(state="detached")  # among some classes it would say nothing of the others
+
+
+def test_too_few_labels_say_nothing(visit, served, upload):
+    page = visit(served)
+    for colour in (BETWEEN_2_AND_3, (0, 200, 104)):
+        choose(page, upload(f"{colour[0]}.png", colour))
+        page.locator("#hits .card").first.wait_for()
+        assert page.locator("#hits .chance, .unlike").count() == 0
+        page.get_by_role("button", name="Remove Image").click()
+
+
+def learned_by(meaning):
+    meaning.now()
+    meaning._thread.join()
+    return meaning.now()
+
+
+def test_the_meaning_is_learned_once_a_generation_and_no_search_waits(half_and_half, tmp_path):
+    meaning = Meaning(half_and_half.index)
+    first = learned_by(meaning)
+    assert first.queries == LABELLED
+    assert meaning.now() is first
+    few = make_searcher(paint(tmp_path / "red/0.png", (250, 0, 0)).parent.parent)
+    assert learned_by(Meaning(few.index)) is None
+    meaning = Meaning(half_and_half.index)
+    half_and_half.index.add([half_and_half.record("red/00.png")], half_and_half.index.vectors(["red/00.png"]))
+    assert meaning.now() is None
