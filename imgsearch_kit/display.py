@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,6 +51,15 @@ def data_uri(picture: Callable[[str], Path], id: str) -> str:  # noqa: A002 (the
     except (KitError, OSError):
         return ""
     return "data:image/webp;base64," + base64.b64encode(content).decode()
+
+
+def flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with the mappings in it spread over columns: ``{"a": {"b": 1}}`` becomes ``{"a b": 1}``."""
+    spread: dict[str, Any] = {}
+    for name, value in row.items():
+        inner = flat(value) if isinstance(value, Mapping) else {"": value}
+        spread |= {f"{name} {key}".rstrip(): cell for key, cell in inner.items()}
+    return spread
 
 
 def dataframe(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:

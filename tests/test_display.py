@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 
 from imgsearch_kit import display
+from imgsearch_kit.evaluation.health import examine
+from imgsearch_kit.evaluation.recall import Loss
 from imgsearch_kit.index import create_index, new_passport
+from imgsearch_kit.pipeline.examining import calibration, health
 from imgsearch_kit.pipeline.indexing import IndexReport
 from imgsearch_kit.pipeline.indexing import index_folder as run
+from imgsearch_kit.pipeline.measuring import Measured, RecallReport
 from imgsearch_kit.pipeline.searching import Searcher
-from imgsearch_kit.records import Failure
+from imgsearch_kit.pipeline.tuning import Proposal, Tuning
+from imgsearch_kit.records import Approx, Failure
 from tests.small_extractor import QuarterColours, paint
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -69,3 +75,55 @@ def test_a_published_passport_names_the_data_and_not_where_it_lies(searcher, tmp
     published = searcher.passport.published()
     assert published["data"] == ["pictures"]
     assert str(tmp_path) not in str(published)
+
+
+def test_health_shows_what_was_found_and_is_a_table_of_pictures():
+    vectors = np.array([[1, 0, 0], [1, 0, 0], [0.6, 0.8, 0], [0, 0.6, 0.8]], np.float32)
+    found = examine([HOSTILE, "b", "c", "d"], vectors, list("xxyy"), ["same", "same", "", ""], k=1)
+    html = found._repr_html_()
+    assert "&lt;img src=x onerror=alert(1)&gt; = b" in html
+    assert "<img" not in html
+    assert "P@1" in html
+    table = found.to_dataframe().set_index("id")
+    assert table["duplicates"].to_dict() == {HOSTILE: 0, "b": 0, "c": -1, "d": -1}
+    assert table["occurrence"].sum() == 4  # each of the four has one nearest
+    assert table.loc["d", "orphan"]
+
+
+def test_a_calibration_shows_its_steps_and_is_a_table_of_its_curve(tmp_path):
+    for i in range(6):
+        paint(tmp_path / f"red/{i}.png", (255, i * 9, 0))
+        paint(tmp_path / f"blue/{i}.png", (0, i * 9, 255))
+    extractor = QuarterColours()
+    with create_index("memory:", new_passport(extractor.spec)) as index:
+        run(tmp_path, index, extractor)
+        made = calibration(index)
+    html = made._repr_html_()
+    assert all(line.strip() in html for line in made.calibration.lines()[-1:])
+    assert f"{made.held_out.error:.3f}" in html
+    table = made.to_dataframe()
+    assert table["cosine"].tolist() == made.calibration.grid.tolist()
+    assert (table["low"] <= table["probability"]).all()
+    assert (table["probability"] <= table["high"]).all()
+
+
+def test_recall_and_tuning_are_tables_of_settings():
+    loss = Loss((0.9, 0.8, 1.0), (0.7, 0.6, 0.8), (0.1, 0.0, 0.2), 0, 0)
+    row = Measured("hnsw:m=16", Approx(candidates=50), loss, 1.25, 2.5)
+    recall = RecallReport((row,), 10, 5, 5, 100, None, {})
+    tuning = Tuning(0.9, 10, 5, 100, 100, 3, (Proposal("hnsw", Approx(candidates=50), 0.95, 1.0, row, row),))
+    for report in (recall, tuning):
+        assert "hnsw" in report._repr_html_()
+    assert recall.to_dataframe()[["recall value", "recall low", "p50"]].values.tolist() == [[0.9, 0.8, 1.25]]
+    assert tuning.to_dataframe()[["predicted", "measured recall value"]].values.tolist() == [[0.95, 0.9]]
+
+
+@pytest.mark.parametrize(("call", "name"), [(health, "examining"), (calibration, "calibrating")])
+def test_long_calls_report_their_progress_where_it_can_be_seen(searcher, tmp_path, capsys, call, name):
+    paint(tmp_path / "pictures" / "more" / "d.png", (0, 0, 255))
+    run(tmp_path / "pictures", searcher.index, QuarterColours(), progress=False)
+    capsys.readouterr()
+    call(searcher.index, progress=True)
+    assert re.search(rf"{name}: +100%", capsys.readouterr().err)
+    call(searcher.index, seed=1) if call is calibration else call(searcher.index)
+    assert capsys.readouterr().err == ""

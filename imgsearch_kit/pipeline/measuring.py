@@ -7,12 +7,13 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from tqdm.auto import tqdm
 
+from imgsearch_kit import display
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.evaluation.recall import Loss, losses, without
 from imgsearch_kit.index.base import VectorIndex
@@ -20,6 +21,9 @@ from imgsearch_kit.index.exact import Snapshot
 from imgsearch_kit.index.segments import merge as merge_segments
 from imgsearch_kit.index.segments import segments
 from imgsearch_kit.records import Approx, Neighbours, Vectors
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 HASHED = (20, 50, 100, 200, 500, 1000, 2000, 5000)  # numbers of candidates to try
 NATIVE = (20, 50, 100, 200, 500)
@@ -84,14 +88,24 @@ class RecallReport:
             "passport": self.passport,
         }
 
-    def lines(self) -> list[str]:
-        """The report for people: a table, and what to know about it."""
-        rows = [_cells(row) for row in self.rows]
+    def _repr_html_(self) -> str:
+        head, *rows = self._table()
+        about = f"{self.queries} queries against {self.gallery} pictures"
+        return display.table(head, rows, about)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A pandas table with a row a setting: the keys of ``Measured.to_json``, bounds as ``recall low`` and so on."""
+        return display.dataframe(map(display.flat, (row.to_json() for row in self.rows)))
+
+    def _table(self) -> list[list[str]]:
         head = ["method", f"recall@{self.k}", f"P@{self.k} lost", "p50 ms", "p95 ms", "short"]
         if any(row.predicted is not None for row in self.rows):
             head.append("predicted")
-        rows = [cells[: len(head)] for cells in rows]
-        lines = table([head, *rows])
+        return [head, *(list(_cells(row)[: len(head)]) for row in self.rows)]
+
+    def lines(self) -> list[str]:
+        """The report for people: a table, and what to know about it."""
+        lines = table(self._table())
         about = f"{self.queries} queries ({self.labelled} with a label to find) against {self.gallery} pictures"
         if self.segments is not None:
             about += f" in {self.segments} segment{'s' if self.segments != 1 else ''}"

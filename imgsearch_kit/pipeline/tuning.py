@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from tqdm.auto import tqdm
 
+from imgsearch_kit import display
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.evaluation.lsh import Simulation
 from imgsearch_kit.evaluation.metrics import Floats
@@ -24,6 +25,9 @@ from imgsearch_kit.index.segments import drop
 from imgsearch_kit.pipeline.copying import batches
 from imgsearch_kit.pipeline.measuring import Measured, answers_exactly, exactly_here, measure_recall, sample_rows, table
 from imgsearch_kit.records import Approx, Vectors
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SAMPLE = 20_000  # vectors hashed at once
 CANDIDATES = (20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 5000, 7000, 10_000)
@@ -98,14 +102,26 @@ class Tuning:
         best = self.best.to_json() if self.best else None
         return plain | {"best": best, "exact_is_as_fast": self.exact_is_as_fast}
 
-    def lines(self) -> list[str]:
-        """The proposals as a table for people, and what to type."""
+    def _repr_html_(self) -> str:
+        head, *rows = self._table()
+        about = f"For a recall@{self.k} of {self.wanted}: {self.simulated} settings simulated"
+        return display.table(head, rows, about)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A pandas table with a row a proposal: the keys of its JSON, nested ones as ``measured p50``."""
+        return display.dataframe(map(display.flat, (proposal.to_json() for proposal in self.proposals)))
+
+    def _table(self) -> list[list[str]]:
         head = ["method", "candidates", "probes", f"recall@{self.k} predicted"]
         if any(proposal.measured for proposal in self.proposals):
             head += ["measured", "p50 ms", "exact p50 ms"]
+        return [head, *(list(_cells(proposal)[: len(head)]) for proposal in self.proposals)]
+
+    def lines(self) -> list[str]:
+        """The proposals as a table for people, and what to type."""
         of = "" if self.sampled == self.gallery else f"{self.sampled} of "
         lines = [
-            *table([head, *(_cells(proposal)[: len(head)] for proposal in self.proposals)]),
+            *table(self._table()),
             "",
             f"{self.simulated} settings simulated: {self.queries} queries against {of}{self.gallery} pictures.",
         ]
