@@ -25,6 +25,8 @@ Json = dict[str, Any]
 KEEP_ALIVE = "5m"
 RECORDS: Json = {"exists": {"field": "id"}}  # the list of failures is a document too, without an id
 MOST = 10_000  # candidates, and hits of one request: the server's limit
+LONGEST = 32_766  # bytes of a keyword
+MOST_LABELS = 65_536  # in one filter: the server's limit
 LSH_CANDIDATES, NATIVE_CANDIDATES = 500, 100  # where a search does not say
 
 FIELDS = tuple(f.name for f in dataclasses.fields(ImageRecord))
@@ -114,6 +116,20 @@ def document_id(id: str) -> str:  # noqa: A002 (the field's name)
 def is_text(name: str) -> bool:
     """Whether JSON can carry a name; bytes of a file name that are not UTF-8 arrive as lone surrogates."""
     return not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def label_filter(labels: Sequence[str]) -> tuple[str, ...]:
+    """The distinct labels that a document may have at all.
+
+    :raises BadQuery: when they are more than the server takes.
+    """
+    known = tuple(label for label in dict.fromkeys(labels) if is_text(label) and len(label.encode()) <= LONGEST)
+    if len(known) > MOST_LABELS:
+        raise BadQuery(
+            f"A search may be limited to at most {MOST_LABELS} labels, the server's limit; these are {len(known)}. "
+            "Leave the labels out, or search several times."
+        )
+    return known
 
 
 def document(record: ImageRecord, vector: Vectors, method: Method, *, pack: bool) -> Json:

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Iterator
 from functools import cached_property
+from textwrap import shorten
 from typing import Any
 
 import elastic_transport
@@ -36,6 +37,11 @@ MAJORS = (8, 9)
 NO_WRITE_INDEX = "no write index is defined"  # what a closed write alias answers
 CLIENT = ".".join(map(str, elasticsearch.VERSION))
 BASE64_FROM = (9, 3)
+# In a server's reasons: places in the request, Java's names, the index's own uuid, the state of thread pools.
+INTERNALS = re.compile(
+    r"^\[\d+:\d+\] |\b(?:[a-z]\w*\.){2,}[A-Z][\w$]*(?:@[0-9a-f]+)?(?:: )?"
+    r"|/[\w-]{22}(?=\])| on \w*ThreadPoolExecutor\[.*"
+)
 logging.getLogger("elastic_transport").setLevel(logging.ERROR)  # its warnings tell what the errors here say
 
 
@@ -199,7 +205,8 @@ class Server:
             writing = "indices:data/write" in reason or "indices:admin" in reason
             return (IndexUnwritable if writing else ServerUnavailable)(
                 f"The server at {self.address} does not allow this (403): {reason}. Use credentials with the needed "
-                "privileges: read; for writing also create_index, write and manage."
+                "privileges: on the index read, view_index_metadata and monitor; for writing also write, create_index "
+                "and manage; on the cluster monitor."
             )
         if kind == "index_not_found_exception":
             return self.not_found()
@@ -261,7 +268,7 @@ def reason_of(body: Any) -> str:
         if (reason := cause.get("reason")) and reason not in reasons[-1]:
             reasons.append(reason)
         cause = cause.get("caused_by")
-    return "; ".join(reasons).rstrip(".")
+    return "; ".join(shorten(INTERNALS.sub("", reason), 300, placeholder="...") for reason in reasons).rstrip(".")
 
 
 def _kind(body: Any) -> str:

@@ -120,6 +120,16 @@ def _created(server: Server, passport: IndexPassport, method: Method, *, serving
     return ElasticIndex(server, name, passport, method)
 
 
+def _unfit(record: ImageRecord) -> str:
+    """Why no document can hold a record; "" if one can."""
+    for what, text in (("name", record.id), ("label", record.label or "")):
+        if not bodies.is_text(text):
+            return NOT_TEXT
+        if (size := len(text.encode())) > bodies.LONGEST:
+            return f"Its {what} has {size} bytes, and a server takes at most {bodies.LONGEST}. Shorten it."
+    return ""
+
+
 def _writing(name: str) -> str:
     """The alias that writes go through; it vanishes with its index, so that no bulk makes that anew by itself."""
     return f"{name}-write"
@@ -220,13 +230,13 @@ class ElasticIndex(ElasticReader):
     def add(self, records: Sequence[ImageRecord], vectors: Vectors, *, replaces: Sequence[str] = ()) -> list[Refused]:
         """Writes records with their vectors; the ids in ``replaces`` go once all others are in."""
         checked = check_add(records, vectors, self._passport.dim)
-        text = [bodies.is_text(record.id + (record.label or "")) for record in records]
-        refused = [Refused(record.id, NOT_TEXT) for record, good in zip(records, text, strict=True) if not good]
+        unfit = [_unfit(record) for record in records]
+        refused = [Refused(record.id, why) for record, why in zip(records, unfit, strict=True) if why]
         pack = self._method.native and self._connected.takes_base64
         actions = (
             bulk.index_action(record.id, self._key(record.id), bodies.document(record, vector, self._method, pack=pack))
-            for record, vector, good in zip(records, checked, text, strict=True)
-            if good
+            for record, vector, why in zip(records, checked, unfit, strict=True)
+            if not why
         )
         with self._changing:
             refused += [Refused(done.id, done.reason) for done in self._write(actions) if done.reason]

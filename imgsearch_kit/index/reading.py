@@ -26,6 +26,7 @@ TOGETHER = 32  # searches in one request
 PAGE, PAGE_BYTES = 1_000, 8 * 2**20
 FEW = 100  # excluded ids that an LSH method may find and drop, rather than answer exactly
 NEGATIVE = "invalid score"  # what Elastiknn runs into where a cosine of -1 is rounded to a little less
+FELL_BACK = "The approximate method failed on an exactly opposite picture, so the answers are exact."
 NO_APPROX = "This index has no approximate method; the answers are exact."
 
 P = ParamSpec("P")
@@ -131,7 +132,8 @@ class ElasticReader(VectorIndex):
         except ServerUnavailable as error:
             if NEGATIVE not in str(error):
                 raise
-            return self._compared_here(queries, k, labels, exclude)
+            exact = self._compared_here(queries, k, labels, exclude)
+            return dataclasses.replace(exact, note=FELL_BACK) if wish.candidates else exact
         ids = np.full((len(queries), k), "", dtype=object)
         scores = np.full((len(queries), k), np.nan, np.float32)
         for i, row in enumerate(found):
@@ -264,7 +266,7 @@ class ElasticReader(VectorIndex):
         return hit["fields"]["vector"][0] if self._method.native else hit["_source"]["vector"]
 
     def _filters(self, labels: Sequence[str] | None) -> Json:
-        return {} if labels is None else {"labels": tuple(filter(bodies.is_text, labels))}
+        return {} if labels is None else {"labels": bodies.label_filter(labels)}
 
     def _page(self, size: int, query: Json, vectors: bool) -> Json:
         return bodies.page_body(size, query, self._method, vectors=vectors)

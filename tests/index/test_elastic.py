@@ -486,6 +486,7 @@ def test_an_exactly_opposite_picture_is_found_too(elastiknn, make):
     found = index.search(np.concatenate([vector, -vector]), 2)
     assert found.ids.tolist() == [["same", "opposite"], ["opposite", "same"]]
     np.testing.assert_allclose(found.scores, [[1, -1], [1, -1]], atol=1e-6)
+    assert (found.method, found.note) == ("exact", "")
 
 
 # -- copying ------------------------------------------------------------------------------------------------------

@@ -23,8 +23,8 @@ from imgsearch_kit.errors import (
     ServerUnavailable,
     VersionMismatch,
 )
-from imgsearch_kit.index import bulk, client, create_index, new_passport, open_index
-from imgsearch_kit.records import ImageRecord, Refused
+from imgsearch_kit.index import bulk, client, create_index, new_passport, open_index, reading
+from imgsearch_kit.records import Approx, ImageRecord, Refused
 from tests import elasticsearch_node
 from tests.conftest import has_elastiknn, require
 from tests.faulty_proxy import Cut, Proxy, Reply
@@ -416,12 +416,75 @@ def test_documents_refused_for_good_come_back_with_their_reasons(index, proxy):
     assert len(index) == 8
 
 
-def test_a_real_refusal_has_the_server_s_reason(index):
-    label = "x" * 40_000  # longer than a term may be
-    (refused,) = index.add([ImageRecord("good"), ImageRecord("bad", label)], units(2))
-    assert refused.id == "bad"
-    assert "immense term" in refused.reason
-    assert [record.id for record in index.records()] == ["good"]
+def test_a_name_or_label_that_no_server_takes_is_refused_with_its_length(index):
+    longest = "é" * 16_383  # 32,766 bytes
+    records = [ImageRecord("good", longest), ImageRecord("bad", longest + "x"), ImageRecord("y" * 40_000)]
+    assert index.add(records, units(3)) == [
+        Refused("bad", "Its label has 32767 bytes, and a server takes at most 32766. Shorten it."),
+        Refused("y" * 40_000, "Its name has 40000 bytes, and a server takes at most 32766. Shorten it."),
+    ]
+    index.flush()
+    assert index.records() == records[:1]
+    assert index.search(units(1), 1, labels=[longest]).ids.tolist() == [["good"]]
+    assert index.search(units(1), 1, labels=[longest + "x"]).ids.tolist() == [[""]]  # no record can have it
+
+
+def test_more_labels_than_the_server_takes_are_refused_before_it_is_asked(index, proxy):
+    index.add(named(3), units(3))
+    index.flush()
+    labels = ["cat", *map(str, range(65_535))]
+    assert index.search(units(1), 1, labels=labels * 2).ids.tolist() == [["0000.jpg"]]
+    seen = len(proxy.seen)
+    with pytest.raises(BadQuery, match="limited to at most 65536 labels, the server's limit; these are 65537"):
+        index.search(units(1), 1, labels=[*labels, "one more"])
+    assert len(proxy.seen) == seen
+
+
+REFUSED = {
+    "a setting": ("PUT", "_settings", {"index.number_of_shards": 3}, r"Can't update non dynamic setting.* \[\[test-"),
+    "a document": ("POST", "_doc", {"vector": [1, 2]}, r"\(400\): failed to parse: The \[dense_vector\] field"),
+    "a query": ("POST", "_search", {"query": {"bogus": {}}}, r"unknown query \[bogus\]"),
+    "a sort": ("POST", "_search", {"sort": [{"none": {"missing": []}}]}, r"refused the request \(400\): "),
+    "a window": ("POST", "_search", {"size": 20_000}, "Result window is too large"),
+}
+
+
+@pytest.mark.parametrize("refused", REFUSED)
+def test_a_real_refusal_has_the_server_s_reason_without_its_internals(index, refused):
+    method, path, body, words = REFUSED[refused]
+    with pytest.raises(BadQuery, match=words) as found:
+        index._request(method, path, body)
+    said = str(found.value)
+    assert not re.search(r"\b(org|java|co)\.\w+\.|Exception|\[\d+:\d+\]|@[0-9a-f]{6}|/[\w-]{22}\]", said)
+    assert len(said) < 600
+
+
+def test_an_approximate_search_that_fails_on_an_opposite_picture_says_that_it_answers_exactly(proxy, address):
+    """Elastiknn fails on a cosine of -1 that is rounded to a little less."""
+    with create_index(address, new_passport(None, dim=DIM, method="hnsw")) as index:
+        index.add(named(9), units(9))
+        index.flush()
+        for approx, note in [(None, ""), (Approx(), reading.FELL_BACK)]:
+            reason = "script score function must not produce negative scores; invalid score [-1.1920929E-7]"
+            proxy.answer = failing(1, error(500, "illegal_argument_exception", reason), "_search")
+            found = index.search(units(1), 3, approx=approx)
+            assert found.method == "exact"
+            assert found.note == note
+            assert found.ids.tolist() == index.search(units(1), 3).ids.tolist()
+
+
+def test_a_full_queue_is_told_without_the_state_of_the_server(index, proxy):
+    """The words of a server whose queue is full."""
+    reason = (
+        "rejected execution of org.elasticsearch.common.util.concurrent.TimedRunnable@1a2b3c on EsThreadPoolExecutor"
+        "[name = node-0/search, queue capacity = 1000, org.elasticsearch.common.util.concurrent.EsThreadPoolExecutor"
+        "@4d5e6f[Running, pool size = 4]]"
+    )
+    proxy.answer = failing(10**6, error(429, "es_rejected_execution_exception", reason), "_search")
+    with pytest.raises(
+        ServerUnavailable, match=r"has too much to do \(429\): rejected execution of *\. Try again later\.$"
+    ):
+        index.search(units(1), 1)
 
 
 def test_a_bulk_that_dies_in_the_middle_is_completed_by_the_next_run(index, proxy, monkeypatch):
