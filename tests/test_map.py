@@ -271,11 +271,7 @@ def test_the_projection_is_kept_until_the_index_changes(folder, own_cache, monke
     assert len(made) == 1
     projection(index, seed=7)
     assert len(made) == 2
-    (kept,) = (
-        own_cache.glob(f"artefacts/{index.passport.uuid}/projection-*.npz")
-        if False
-        else list(own_cache.glob(f"artefacts/{index.passport.uuid}/projection-*.npz"))[:1]
-    )
+    kept = next(own_cache.glob(f"artefacts/{index.passport.uuid}/projection-*.npz"))
     kept.write_bytes(kept.read_bytes()[:100])  # damaged: made again
     projection(index)
     projection(index, seed=7)

@@ -15,7 +15,6 @@ from imgsearch_kit.errors import BadQuery, IndexNotFound
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.records import ExtractorSpec, IndexPassport, Vectors
 
-DEFAULT_ADDRESS = "local:./imgsearch.db"
 FORMS = "local:PATH (or a path ending in .db), npz:PATH (or a path ending in .npz), memory:, http(s)://HOST:9200/NAME"
 LIBRARIES = ("imgsearch-kit", "numpy", "pillow", "tensorflow", "tensorflow-cpu", "keras")
 
@@ -82,7 +81,8 @@ def rebuild_index(address: str, passport: IndexPassport) -> VectorIndex:
         old = open_index(address)
     except IndexNotFound:
         return create_index(address, passport)
-    from imgsearch_kit.index.local import LocalIndex, LocalRebuild
+    from imgsearch_kit.index.local import LocalIndex
+    from imgsearch_kit.index.local_rebuild import LocalRebuild
 
     assert isinstance(old, LocalIndex)
     try:

@@ -23,6 +23,8 @@ from imgsearch_kit.records import (
 )
 
 NORM_TOLERANCE = 1e-3
+NO_APPROX = "This index has no approximate method; the answers are exact."
+NOT_TEXT = "Its name is not valid Unicode text. Rename the file."
 
 
 class VectorIndex(ABC):
@@ -147,6 +149,35 @@ def rebuilt_otherwise(address: str) -> IndexMismatch:
     return IndexMismatch(
         f"The index at {address} has been rebuilt with another extractor or ranking since it was opened. Open it again."
     )
+
+
+def check_complete(new: VectorIndex, count: int) -> None:
+    """Makes sure that a new index has all the records it is to have, before it takes its place.
+
+    :raises IndexMismatch: when it has not.
+    """
+    if len(new) != count:
+        raise IndexMismatch(
+            f"The new index for {new.address} has {len(new)} records instead of {count}, so the old one serves "
+            "on. Build it again."
+        )
+
+
+def check_unchanged(address: str, before: int, now: int) -> None:
+    """Makes sure that an index still has the generation it had when a new one was begun to take its place.
+
+    :raises IndexMismatch: when it has not.
+    """
+    if now != before:
+        raise IndexMismatch(
+            f"The index at {address} has changed while another was made to take its place (generation {before}, "
+            f"now {now}), so it serves on. Start again."
+        )
+
+
+def is_text(name: str) -> bool:
+    """Whether a name can be stored; bytes of a file name that are not UTF-8 arrive as lone surrogates."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def check_vectors(vectors: Vectors, dim: int, names: Sequence[str] | None = None) -> Vectors:

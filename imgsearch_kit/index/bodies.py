@@ -17,6 +17,7 @@ import numpy as np
 import orjson
 
 from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.index.base import is_text
 from imgsearch_kit.index.methods import QUANTISED, Method
 from imgsearch_kit.records import Approx, ImageRecord, IndexPassport, Vectors
 
@@ -111,11 +112,6 @@ def passport_of(plain: Json) -> IndexPassport:
 def document_id(id: str) -> str:  # noqa: A002 (the field's name)
     """The ``_id`` of a record: a digest, because a path may be longer than the 512 bytes an ``_id`` may have."""
     return hashlib.blake2b(id.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-
-
-def is_text(name: str) -> bool:
-    """Whether JSON can carry a name; bytes of a file name that are not UTF-8 arrive as lone surrogates."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def label_filter(labels: Sequence[str]) -> tuple[str, ...]:

@@ -1,42 +1,28 @@
-"""An index of the kit on Elasticsearch: opened, created, written, and rebuilt while it serves."""
+"""An index of the kit on Elasticsearch: opened, created, and written."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
 import dataclasses
-import re
-import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
-from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
-from imgsearch_kit.errors import (
-    IndexMismatch,
-    IndexNotFound,
-    IndexUnwritable,
-    KitError,
-    ServerUnavailable,
-    VersionMismatch,
-)
-from imgsearch_kit.index import bodies, bulk, client
-from imgsearch_kit.index.base import batched, check_add, rebuilt_otherwise
-from imgsearch_kit.index.bodies import Json
+from imgsearch_kit.errors import IndexMismatch, IndexNotFound, IndexUnwritable, VersionMismatch
+from imgsearch_kit.index import bodies, bulk, replacing
+from imgsearch_kit.index.base import NOT_TEXT, batched, check_add, check_complete, is_text, rebuilt_otherwise
 from imgsearch_kit.index.client import Server
 from imgsearch_kit.index.methods import Method, parse_method
 from imgsearch_kit.index.original import OriginalIndex, is_original
 from imgsearch_kit.index.reading import PAGE, ElasticReader, following
+from imgsearch_kit.index.replacing import changing
 from imgsearch_kit.records import FORMAT_VERSION, Approx, Failure, ImageRecord, IndexPassport, Refused, Vectors
 
-NOT_TEXT = "Its name is not valid Unicode text. Rename the file."
 FOUND_ITSELF = 0.9999  # the least cosine of a stored vector with the best answer to it
 SAMPLE = 8
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
 def open_elastic(address: str) -> ElasticReader:
@@ -79,10 +65,8 @@ def rebuild_elastic(address: str, passport: IndexPassport) -> ElasticIndex:
     method = parse_method(passport.method, passport.dim)
     server = Server(address)
     with _closing_on_error(server):
-        _give_up_rebuilds(server)
-        made = _created(server, passport, method, serving=False)
-        made._serves = False
-        return made
+        replacing.give_up(server)
+        return _created(server, passport, method, serving=False)
 
 
 def _opened(server: Server) -> ElasticReader:
@@ -116,95 +100,21 @@ def _created(server: Server, passport: IndexPassport, method: Method, *, serving
         server.require_plugin(method.name)
     name = f"{server.name}-{uuid.uuid4().hex[:8]}"
     aliases = [server.name] if serving else []
-    server.request("PUT", f"/{name}", bodies.index_body(method, passport, aliases, _writing(name)), again=False)
-    return ElasticIndex(server, name, passport, method)
+    body = bodies.index_body(method, passport, aliases, replacing.write_alias(name))
+    server.request("PUT", f"/{name}", body, again=False)
+    index = ElasticIndex(server, name, passport, method)
+    index._serves = serving
+    return index
 
 
 def _unfit(record: ImageRecord) -> str:
     """Why no document can hold a record; "" if one can."""
     for what, text in (("name", record.id), ("label", record.label or "")):
-        if not bodies.is_text(text):
+        if not is_text(text):
             return NOT_TEXT
         if (size := len(text.encode())) > bodies.LONGEST:
             return f"Its {what} has {size} bytes, and a server takes at most {bodies.LONGEST}. Shorten it."
     return ""
-
-
-def _writing(name: str) -> str:
-    """The alias that writes go through; it vanishes with its index, so that no bulk makes that anew by itself."""
-    return f"{name}-write"
-
-
-def _family(server: Server) -> dict[str, Json]:
-    """The indexes that were made for an address, and those of no other, each with its aliases."""
-    made = re.compile(re.escape(server.name) + "-[0-9a-f]{8}")
-    found = server.request("GET", f"/{server.name}-*", filter_path="*.aliases")
-    aliases = {name: index["aliases"] for name, index in found.items() if made.fullmatch(name)}
-    return {name: known for name, known in aliases.items() if _writing(name) in known}
-
-
-# -- while another index takes an index's place, nobody writes to it: what is written then would be lost ----------
-
-
-def _hold(server: Server, name: str) -> None:
-    """Lets no write into an index any more, and returns when those on their way have ended.
-
-    The write alias, closed, tells the kit's own hold from a block that an administrator set.
-    """
-    server.request("POST", "/_aliases", bodies.alias_body([_write_alias(name, opened=False)]))
-    answer = server.request("PUT", f"/{name}/_block/write")
-    if not answer["shards_acknowledged"]:
-        raise ServerUnavailable(f"Not every shard of the index at {server.address} could be held. Try again later.")
-
-
-def _is_held(server: Server, name: str) -> bool:
-    return _family(server).get(name, {}).get(_writing(name), {}).get("is_write_index") is False
-
-
-def _let_go(server: Server, name: str) -> None:
-    server.request("PUT", f"/{name}/_settings", {"index.blocks.write": None})
-    server.request("POST", "/_aliases", bodies.alias_body([_write_alias(name, opened=True)]))
-
-
-def _write_alias(name: str, *, opened: bool) -> Json:
-    return {"add": {"index": name, "alias": _writing(name), "is_hidden": True, "is_write_index": opened}}
-
-
-def _give_up_rebuilds(server: Server) -> None:
-    """Deletes what unfinished rebuilds of an address have made, and lets go of the index that they were to replace.
-
-    In this order: a rebuild that is still alive finds its own index gone, and cannot take the place of one written to.
-    """
-    family = _family(server)
-    serving = [name for name, aliases in family.items() if server.name in aliases]
-    for name in set(family).difference(serving):
-        with contextlib.suppress(IndexNotFound):
-            server.request("DELETE", f"/{name}")
-    for name in serving:
-        if family[name][_writing(name)].get("is_write_index") is False:
-            _let_go(server, name)
-
-
-def changing(change: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
-    """Lets a writing method go on in the index that is just taking, or has taken, this one's place.
-
-    Whoever holds this one for that needs a moment. After more than a dozen moments it is taken for dead.
-    """
-
-    @wraps(change)
-    def go_on(self: ElasticIndex, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        for pause in (*client.WAITS, None):
-            try:
-                return following(change)(self, *args, **kwargs)
-            except IndexUnwritable:
-                if not _is_held(self._connected, self._name):
-                    raise
-            if pause is not None:
-                time.sleep(pause)
-        _give_up_rebuilds(self._connected)
-        return following(change)(self, *args, **kwargs)
-
-    return go_on
 
 
 @contextlib.contextmanager
@@ -310,47 +220,12 @@ class ElasticIndex(ElasticReader):
             the old index has another generation than ``unchanged``; it serves on.
         """
         self.flush()
-        if len(self) != count:
-            raise IndexMismatch(
-                f"The new index for {self.address} has {len(self)} records instead of {count}, so the old one serves "
-                "on. Build it again."
-            )
+        check_complete(self, count)
         self._check_sample()
-        server = self._connected
-        old = [name for name, aliases in _family(server).items() if server.name in aliases and name != self._name]
-        try:
-            if unchanged is not None:
-                self._hold_unchanged(old, unchanged)
-            self._switch(old)
-        except (ServerUnavailable, KeyboardInterrupt):
-            raise  # the server may still be about to switch, so the old one stays held until that is ruled out
-        except BaseException:
-            for name in old if unchanged is not None else ():
-                with contextlib.suppress(KitError):
-                    _let_go(server, name)
-            raise
+        replacing.replace(
+            self._connected, self._name, unchanged, generation=lambda: _opened(self._connected).passport.generation
+        )
         self._serves = True
-
-    def _hold_unchanged(self, old: Sequence[str], generation: int) -> None:
-        server = self._connected
-        for name in old:
-            _hold(server, name)
-        found = _opened(server).passport.generation
-        if found != generation:
-            raise IndexMismatch(
-                f"The index at {self.address} has changed while another was made to take its place (generation "
-                f"{generation}, now {found}), so it serves on. Start again."
-            )
-
-    def _switch(self, old: Sequence[str]) -> None:
-        server = self._connected
-        steps: list[Json] = [{"remove_index": {"index": name}} for name in old]
-        steps.append({"add": {"index": self._name, "alias": server.name, "is_write_index": True}})
-        try:
-            server.request("POST", "/_aliases", bodies.alias_body(steps))
-        except IndexNotFound:  # so it is when the answer to a first attempt was lost
-            if server.name not in _family(server).get(self._name, {}):
-                self._follow()  # says that it is gone
 
     def _check_sample(self) -> None:
         approx = None if self._method.answers_exactly else Approx()
@@ -379,7 +254,7 @@ class ElasticIndex(ElasticReader):
     def _write(self, actions: Iterable[bulk.Action]) -> list[bulk.Outcome]:
         with self._changing:
             self._unseen = True
-            return bulk.write(self._connected, _writing(self._name), actions)
+            return bulk.write(self._connected, replacing.write_alias(self._name), actions)
 
     def _stored_passport(self) -> IndexPassport:
         kept = "*.mappings._meta,-*.mappings._meta.imgsearch.probes"  # the probes are large, and never change
@@ -389,10 +264,7 @@ class ElasticIndex(ElasticReader):
 
     def _follow(self) -> None:
         if not self._serves:
-            raise IndexMismatch(
-                f"The new index for {self.address} is gone; another rebuild of this address has deleted it. "
-                "Build it again, one at a time."
-            )
+            raise replacing.gone(self.address)
         other = _opened(self._connected)
         mine, theirs = ((p.spec, p.dim, p.baked) for p in (self._passport, other._passport))
         if not isinstance(other, ElasticIndex) or mine != theirs:

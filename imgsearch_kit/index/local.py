@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import glob
 import json
 import sqlite3
 import threading
@@ -17,12 +16,21 @@ from filelock import FileLock, Timeout
 
 from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexUnwritable
 from imgsearch_kit.index import sqlite
-from imgsearch_kit.index.base import VectorIndex, batched, check_add, check_search, rebuilt_otherwise
+from imgsearch_kit.index.base import (
+    NO_APPROX,
+    NOT_TEXT,
+    VectorIndex,
+    batched,
+    check_add,
+    check_search,
+    check_unchanged,
+    is_text,
+    rebuilt_otherwise,
+)
 from imgsearch_kit.index.exact import Snapshot
 from imgsearch_kit.records import Approx, Failure, ImageRecord, IndexPassport, Neighbours, Refused, Vectors
 
 BATCH = 512  # records with their vectors, as one index takes over those of another
-NO_APPROX = "This index has no approximate method; the answers are exact."
 
 
 class LocalIndex(VectorIndex):
@@ -179,10 +187,10 @@ class LocalIndex(VectorIndex):
         checked = check_add(records, vectors, self._dim)
         refused, kept = [], []
         for record, vector in zip(records, checked, strict=True):
-            if _is_text(record.id) and _is_text(record.label or ""):
+            if is_text(record.id) and is_text(record.label or ""):
                 kept.append((record, vector))
             else:
-                refused.append(Refused(record.id, "Its name is not valid Unicode text. Rename the file."))
+                refused.append(Refused(record.id, NOT_TEXT))
         if kept or replaces:
             with self._writing() as db:
                 sqlite.delete(db, [*replaces, *(record.id for record, _ in kept)])
@@ -229,11 +237,8 @@ class LocalIndex(VectorIndex):
         """
         passport = other.passport
         with self._writing() as db:
-            if unchanged not in (None, found := sqlite.generation(db)):
-                raise IndexMismatch(
-                    f"The index at {self.address} has changed while another was made to take its place (generation "
-                    f"{unchanged}, now {found}), so it serves on. Start again."
-                )
+            if unchanged is not None:
+                check_unchanged(self.address, unchanged, sqlite.generation(db))
             db.execute("DELETE FROM records")
             db.execute("DELETE FROM failures")
             for ids in batched((record.id for record in other.records()), BATCH):
@@ -344,59 +349,3 @@ def _make_file(path: Path) -> None:
             f"The file {path} cannot be made: {error.strerror} ({error.filename}). "
             "Make its folder writable, or give another address."
         ) from error
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:  # bytes of a file name that are not UTF-8 arrive as lone surrogates
-        return False
-    return True
-
-
-class LocalRebuild(LocalIndex):
-    """A new index in a file beside the one that serves at an address, whose place it takes when it is published.
-
-    Nobody else writes to that one meanwhile. Closing removes the file.
-    """
-
-    _old: LocalIndex | None = None
-
-    @classmethod
-    def of(cls, old: LocalIndex, passport: IndexPassport) -> Self:
-        """The new, empty index; ``old`` is closed with it.
-
-        :raises IndexUnwritable: when the old one is read-only, or held by another writer.
-        """
-        old._claim()
-        path = old._path
-        assert path is not None
-        part = path.with_name(f"{path.name}.rebuild")
-        _remove(part)  # what a killed rebuild has left
-        index = cls.create(part, passport)
-        index._old, index.address = old, old.address
-        return index
-
-    def publish(self, count: int, *, unchanged: int | None = None) -> None:
-        """Puts all records into the place of those of the old index, in one commit."""
-        if len(self) != count:
-            raise IndexMismatch(
-                f"The new index for {self.address} has {len(self)} records instead of {count}, so the old one serves "
-                "on. Build it again."
-            )
-        assert self._old is not None
-        self._old.become(self, unchanged=unchanged)
-        self._old.flush()
-
-    def close(self) -> None:
-        """Removes the file, and lets go of the index that serves."""
-        super().close()
-        if self._path is not None:
-            _remove(self._path)
-        if self._old is not None:
-            self._old.close()
-
-
-def _remove(part: Path) -> None:
-    for leftover in part.parent.glob(f"{glob.escape(part.name)}*"):
-        leftover.unlink()

@@ -15,7 +15,7 @@ import numpy as np
 
 from imgsearch_kit.errors import BadQuery, IndexNotFound, IndexUnwritable, KitError, ServerUnavailable
 from imgsearch_kit.index import bodies, client
-from imgsearch_kit.index.base import VectorIndex, batched, check_search
+from imgsearch_kit.index.base import NO_APPROX, VectorIndex, batched, check_search
 from imgsearch_kit.index.bodies import Json, Wish
 from imgsearch_kit.index.client import TRANSIENT, Server
 from imgsearch_kit.index.exact import Snapshot
@@ -27,7 +27,6 @@ PAGE, PAGE_BYTES = 1_000, 8 * 2**20
 FEW = 100  # excluded ids that an LSH method may find and drop, rather than answer exactly
 NEGATIVE = "invalid score"  # what Elastiknn runs into where a cosine of -1 is rounded to a little less
 FELL_BACK = "The approximate method failed on an exactly opposite picture, so the answers are exact."
-NO_APPROX = "This index has no approximate method; the answers are exact."
 
 P = ParamSpec("P")
 R = TypeVar("R")

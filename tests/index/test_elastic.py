@@ -20,7 +20,7 @@ from imgsearch_kit.errors import (
     IndexUnwritable,
     VersionMismatch,
 )
-from imgsearch_kit.index import bodies, client, create_index, elastic, new_passport, open_index, reading
+from imgsearch_kit.index import bodies, client, create_index, elastic, new_passport, open_index, reading, replacing
 from imgsearch_kit.index.client import Server
 from imgsearch_kit.pipeline import copying
 from imgsearch_kit.pipeline.copying import copy
@@ -293,7 +293,7 @@ def test_another_program_s_index_is_left_alone(server):
 
 def names(server, index):
     """The server's indexes for an address, and whether it stands for them."""
-    return {name: index._connected.name in aliases for name, aliases in elastic._family(index._connected).items()}
+    return {name: index._connected.name in aliases for name, aliases in replacing.family(index._connected).items()}
 
 
 def test_of_two_processes_that_make_one_address_at_once_one_is_refused(server, make, monkeypatch):
@@ -308,7 +308,7 @@ def test_of_two_processes_that_make_one_address_at_once_one_is_refused(server, m
         with pytest.raises(IndexMismatch, match=r"Another process has made an index at .* at the same moment"):
             create_index(index.address, passport)
         assert list(names(server, index).values()).count(True) == 1
-        patch.setattr(elastic, "_family", lambda server: {})
+        patch.setattr(replacing, "family", lambda server: {})
         with pytest.raises(IndexMismatch, match=r"Another process has made an index at .* at the same moment"):
             new.publish(0)
     with open_index(index.address) as reader:
@@ -472,7 +472,7 @@ def test_an_original_index_cannot_be_replaced_at_its_address(original):
         copy(original, original, method="exact", progress=False)
     with open_index(original) as index:
         assert len(index) == 5
-        assert elastic._family(index._connected) == {}  # nothing was made beside it
+        assert replacing.family(index._connected) == {}  # nothing was made beside it
 
 
 @pytest.mark.plugin

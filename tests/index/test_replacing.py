@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from imgsearch_kit.errors import IndexMismatch, IndexUnwritable, KitError
-from imgsearch_kit.index import client, create_index, elastic, new_passport, open_index
+from imgsearch_kit.index import client, create_index, elastic, new_passport, open_index, replacing
 from imgsearch_kit.pipeline.copying import copy
 from tests.faulty_proxy import Proxy
 from tests.index.conftest import remove_from_server
@@ -113,18 +113,18 @@ def test_a_replacement_that_fails_lets_others_write_at_once(address):
             assert writer.add(*pictures(100, 101)) == []
             with pytest.raises(IndexMismatch, match=r"has changed while another was made .* so it serves on"):
                 new.publish(100, unchanged=generation)
-        assert not elastic._is_held(writer._connected, writer._name)
+        assert not replacing.is_held(writer._connected, writer._name)
         assert writer.add(*pictures(101, 102)) == []
     assert len(ids(address)) == 102
 
 
 KILLED = """
-from imgsearch_kit.index import elastic
+from imgsearch_kit.index import replacing
 from imgsearch_kit.pipeline.copying import copy
-def die(self, old):
+def die(server, old, new):
     print("held", flush=True)
     sys.stdin.read()
-elastic.ElasticIndex._switch = die
+replacing.switch = die
 copy(address, address, method="hnsw", progress=False)
 """
 
@@ -140,11 +140,11 @@ def test_after_a_kill_in_the_middle_the_next_writer_is_not_stuck(address, monkey
     monkeypatch.setattr(client, "WAITS", (0.01, 0.02, 0.03))
     killed_while_it_held(address)
     with open_index(address) as index:
-        assert elastic._is_held(index._connected, index._name)
+        assert replacing.is_held(index._connected, index._name)
         assert len(index) == 100  # it serves on
         assert index.add(*pictures(100, 150)) == []
         assert index.delete(["00000.jpg"]) == 1
-        assert list(elastic._family(index._connected)) == [index._name]  # what was half made is gone
+        assert list(replacing.family(index._connected)) == [index._name]  # what was half made is gone
     assert len(ids(address)) == 149
 
 
@@ -158,14 +158,14 @@ def test_after_a_kill_in_the_middle_the_next_copy_completes(address):
 
 def test_one_taken_for_dead_cannot_take_the_place_of_what_was_written_since(address, monkeypatch):
     monkeypatch.setattr(client, "WAITS", (0.01, 0.02, 0.03))
-    switch = elastic.ElasticIndex._switch
+    switch = replacing.switch
 
-    def slow(new, old):
+    def slow(server, old, new):
         with open_index(address) as writer:
             assert writer.add(*pictures(100, 101)) == []
-        switch(new, old)
+        switch(server, old, new)
 
-    monkeypatch.setattr(elastic.ElasticIndex, "_switch", slow)
+    monkeypatch.setattr(replacing, "switch", slow)
     with pytest.raises(IndexMismatch, match=r"The new index for .* is gone; another rebuild"):
         copy(address, address, method="hnsw", progress=False)
     assert "00100.jpg" in ids(address)
