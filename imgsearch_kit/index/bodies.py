@@ -176,9 +176,16 @@ class Wish:
         if self.labels is not None:
             keep.append({"terms": {"label": list(self.labels)}})
         if self.ids is not None:
-            keep.append({"ids": {"values": list(self.ids)}})
+            queries = _ids(self.ids)
+            keep.append({"bool": {"should": queries}} if len(queries) > 1 else queries[0])
         clauses: Json = {"filter": keep} if keep else {}
-        return clauses | ({"must_not": [{"ids": {"values": list(self.without)}}]} if self.without else {})
+        return clauses | ({"must_not": _ids(self.without)} if self.without else {})
+
+
+def _ids(keys: Sequence[str]) -> list[Json]:
+    """Queries that together match these documents; from 9 on a server takes no more than ``MOST`` in one."""
+    starts = range(0, max(1, len(keys)), MOST)
+    return [{"ids": {"values": list(keys[start : start + MOST])}} for start in starts]
 
 
 def search_body(method: Method, vector: Vectors, wish: Wish, field: str = "vector") -> Json:

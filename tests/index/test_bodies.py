@@ -295,6 +295,14 @@ def test_a_search_in_the_original_system_s_index_reads_the_server_s_id():
     }
 
 
+def test_more_ids_than_one_query_takes_are_several_queries():
+    many = tuple(map(str, range(25_000)))
+    clauses = Wish(3, ids=many, without=many[:10_001]).filters
+    (kept,) = clauses["filter"]
+    assert [len(query["ids"]["values"]) for query in kept["bool"]["should"]] == [10_000, 10_000, 5_000]
+    assert [query["ids"]["values"] for query in clauses["must_not"]] == [list(many[:10_000]), ["10000"]]
+
+
 def test_several_searches_are_lines():
     lines = bodies.searches([{"size": 1, "v": V}, {"size": 2}])
     head = b'{"allow_partial_search_results":false}\n'

@@ -250,6 +250,8 @@ def test_more_than_ten_thousand_records(elasticsearch, make):
     np.testing.assert_allclose(found.scores[0, : n - 1], np.sort(np.delete(vectors @ vectors[0], 7))[::-1], atol=1e-6)
     some = index.search(vectors[:2], 5_000, labels=["1"])
     assert (some.ids != "").sum() == 2 * len([r for r in records if r.label == "1"])
+    few = index.search(vectors[:1], 2_000, exclude=[[r.id for r in records[:11_000]]])
+    assert sorted(filter(None, few.ids[0].tolist())) == [r.id for r in records[11_000:]]
     assert index.delete([r.id for r in records[::2]]) == n - n // 2
     assert len(index) == n // 2
 
