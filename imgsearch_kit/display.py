@@ -32,6 +32,12 @@ def _cell(value: Any) -> str:
     return f'<td style="{style}">{escape(str(value))}</td>'
 
 
+def report(counts: Iterable[tuple[str, Any]], title: str, failed: Sequence[tuple[str, str]]) -> str:
+    """What was done, and below it what failed and why, if anything did."""
+    done = table((), counts, title)
+    return done + (table(("file", "why it was left out"), failed, f"{len(failed)} failed") if failed else "")
+
+
 def strip(pictures: Iterable[tuple[str, Sequence[str]]], height: int = 110) -> str:
     """A row of pictures that wraps, each a data URI ("" when there is none) with lines of text below it."""
     cells = []

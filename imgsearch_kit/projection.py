@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse.linalg import svds
 
+from imgsearch_kit import display
 from imgsearch_kit.errors import BadQuery, MissingExtra
 from imgsearch_kit.records import Vectors
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -104,6 +109,15 @@ class Projection:
             f"of {self.k} true neighbours, {figures['kept']:.0%} are neighbours on the map",
         ]
 
+    def _repr_html_(self) -> str:
+        return display.table((), [(line,) for line in self.lines()])
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A pandas table with a row a picture, in the order of the vectors: x, y, trust and kept."""
+        columns = (*self.positions.T.tolist(), self.trust.tolist(), self.kept.tolist())
+        rows = zip(*columns, strict=True)
+        return display.dataframe(dict(zip(("x", "y", "trust", "kept"), row, strict=True)) for row in rows)
+
     def to_json(self) -> dict[str, Any]:
         """The figures of the map as a whole as plain JSON values; None where they are unknown."""
         judged = ~np.isnan(self.trust)
@@ -130,12 +144,14 @@ class Projection:
         return cls(**{name: value.item() if value.ndim == 0 else value for name, value in values.items()})
 
 
-def project(vectors: Vectors, *, seed: int = 42) -> Projection:
+def project(vectors: Vectors, *, seed: int = 42, progress: bool | None = None) -> Projection:
     """The map of ``(n, dim)`` float32 unit vectors.
 
     UMAP by cosine over the 15 nearest pictures, which are found exactly. Vectors of more than 50 numbers are first
     shortened to 50: to their directions of largest variance about the origin, not about the mean, so that cosines keep
     their meaning, and normalised again. The same vectors and seed give the same map on the same machine.
+
+    ``progress`` shows a bar while UMAP works; None: where standard error is a terminal.
 
     Trust per picture is the term of trustworthiness (Venna and Kaski 2001) that it contributes, scaled to [0, 1].
 
@@ -154,7 +170,7 @@ def project(vectors: Vectors, *, seed: int = 42) -> Projection:
     if few:
         positions = _principal(points)
     else:
-        positions, curve = _umap(points, seed)
+        positions, curve = _umap(points, seed, progress)
     k = min(NEIGHBOURS, (n - 1) // 2)
     trust, kept = judge(vectors, positions, k, seed=seed)
     return Projection(positions, basis, points, trust, kept, k, "pca" if few else "umap", seed, curve)
@@ -201,21 +217,46 @@ def _principal(points: Vectors) -> Vectors:
     return positions
 
 
-def _umap(points: Vectors, seed: int) -> tuple[Vectors, Floats]:
+def _umap(points: Vectors, seed: int, progress: bool | None) -> tuple[Vectors, Floats]:
     """Positions by UMAP, ``(n, 2)`` float32, and the a and b it used."""
-    try:
-        import umap
-        from umap.umap_ import find_ab_params
-    except ImportError as error:
-        raise MissingExtra("umap-learn", "notebooks") from error
+    umap = _library()
+    find_ab_params = umap.umap_.find_ab_params
     nearest, far = _nearest(points, NEIGHBOURS)
     a, b = find_ab_params(1.0, MIN_DIST)
+    bar = {"desc": "laying out", "unit": "epoch", "disable": None if progress is None else not progress}
     model = umap.UMAP(
-        n_neighbors=NEIGHBOURS, metric="cosine", a=a, b=b, random_state=seed, n_jobs=1, precomputed_knn=(nearest, far)
+        n_neighbors=NEIGHBOURS,
+        metric="cosine",
+        a=a,
+        b=b,
+        random_state=seed,
+        n_jobs=1,
+        precomputed_knn=(nearest, far),
+        tqdm_kwds=bar,
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that transform will not work, which is not used
         return np.asarray(model.fit_transform(points), np.float32), np.array([a, b])
+
+
+def _library() -> Any:
+    """UMAP, imported without TensorFlow, which a part of it that is not used here would load: seconds, and log lines.
+
+    :raises MissingExtra: when umap-learn is not installed.
+    """
+    hidden = "tensorflow" not in sys.modules
+    if hidden:
+        sys.modules["tensorflow"] = None  # type: ignore[assignment]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that TensorFlow is not there
+            import umap
+    except ImportError as error:
+        raise MissingExtra("umap-learn", "notebooks") from error
+    finally:
+        if hidden:
+            del sys.modules["tensorflow"]
+    return umap
 
 
 def _nearest(points: Vectors, k: int) -> tuple[npt.NDArray[np.int32], Vectors]:

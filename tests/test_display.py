@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import escape
 
 import numpy as np
 import pytest
@@ -11,13 +12,16 @@ from imgsearch_kit import display
 from imgsearch_kit.evaluation.health import examine
 from imgsearch_kit.evaluation.recall import Loss
 from imgsearch_kit.index import create_index, new_passport
+from imgsearch_kit.pipeline.copying import CopyReport
 from imgsearch_kit.pipeline.examining import calibration, health
 from imgsearch_kit.pipeline.indexing import IndexReport
 from imgsearch_kit.pipeline.indexing import index_folder as run
+from imgsearch_kit.pipeline.labelling import LabelReport
+from imgsearch_kit.pipeline.mapping import write_map
 from imgsearch_kit.pipeline.measuring import Measured, RecallReport
 from imgsearch_kit.pipeline.searching import Searcher
 from imgsearch_kit.pipeline.tuning import Proposal, Tuning
-from imgsearch_kit.records import Approx, Failure
+from imgsearch_kit.records import Approx, Failure, Refused
 from tests.small_extractor import QuarterColours, paint
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -63,6 +67,19 @@ def test_a_report_shows_what_was_done_and_what_failed():
     assert report.to_dataframe().to_dict("records") == [
         {"path": "bad.jpg", "reason": "It is empty", "size": 0, "mtime": 1.0}
     ]
+
+
+def test_other_reports_show_what_failed_too(searcher, tmp_path):
+    refused = [Refused("a.jpg", "too <large>")]
+    (tmp_path / "pictures" / HOSTILE / "a.png").unlink()
+    drawn = write_map(searcher.index, tmp_path / "map.html", progress=False)
+    for report, figure in ((LabelReport(3, 1, refused), "relabelled"), (CopyReport(7, refused), ">7<"), (drawn, "PCA")):
+        shown, table = report._repr_html_(), report.to_dataframe()
+        assert figure in shown
+        assert "1 failed" in shown
+        assert table["reason"].tolist() == [failure.reason for failure in report.failed]
+        assert escape(table["reason"][0]) in shown
+    assert "failed" not in CopyReport(7)._repr_html_()
 
 
 def test_hits_become_a_table(searcher):

@@ -104,6 +104,28 @@ def test_placing_loads_no_umap(projected, tmp_path):
     assert not {"umap", "tensorflow", "numba"} & set(loaded)
 
 
+def test_laying_out_loads_no_tensorflow_and_shows_a_bar_where_it_can_be_seen():
+    code = (
+        "import sys, numpy; from imgsearch_kit.projection import project;"
+        "vectors = numpy.random.default_rng(0).normal(size=(40, 8)).astype('float32');"
+        "vectors /= numpy.linalg.norm(vectors, axis=1, keepdims=True);"
+        "project(vectors); print('quiet', file=sys.stderr); project(vectors, progress=True);"
+        "print('tensorflow' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+    before, _, after = done.stderr.partition("quiet\n")
+    assert before == ""
+    assert "laying out: 100%" in after
+
+
+def test_the_map_is_a_table_of_places_and_trust(projected):
+    table = projected.to_dataframe()
+    assert table[["x", "y"]].to_numpy() == pytest.approx(projected.positions)
+    assert table["trust"].mean() == pytest.approx(projected.to_json()["trustworthiness"])
+    assert all(line in projected._repr_html_() for line in projected.lines())
+
+
 @pytest.mark.parametrize("k", [1, 5, 15])
 def test_trust_is_scikit_learn_s_trustworthiness(vectors, projected, k):
     for positions in (projected.positions, np.random.default_rng(0).normal(size=(160, 2)).astype(np.float32)):

@@ -36,7 +36,9 @@ def evaluate(
     near: Annotated[float | None, typer.Option(metavar="COSINE", help="Nor are pictures of at least this.")] = None,
     rank: Rank = None,
     per_query: Annotated[bool, typer.Option("--per-query", help="Add what a later --against compares.")] = False,
-    trec: Annotated[Path | None, typer.Option(metavar="STEM", help="Write STEM.run and STEM.qrels.")] = None,
+    trec: Annotated[
+        Path | None, typer.Option(metavar="STEM", help="Write STEM.run (1,000 places) and STEM.qrels.")
+    ] = None,
     against: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Compare with an earlier --per-query -o FILE.")
     ] = None,
@@ -45,7 +47,6 @@ def evaluate(
     output: Output = None,
 ) -> None:
     """How good neighbours are, per class, with intervals."""
-    from imgsearch_kit.evaluation.report import comparison_lines
     from imgsearch_kit.pipeline.evaluating import evaluate as run
     from imgsearch_kit.pipeline.evaluating import write_trec
     from imgsearch_kit.pipeline.opening import open_as
@@ -75,7 +76,7 @@ def evaluate(
     if as_json:
         print_json(document)
         return
-    print("\n".join(evaluation.lines() + (["", *comparison_lines(comparison)] if comparison else [])))
+    print("\n".join(evaluation.lines() + (["", *comparison.lines()] if comparison else [])))
 
 
 @app.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,7 +55,7 @@ class Health:
     ``duplicates`` are groups of equal files, ``near_duplicates`` groups linked by cosines of at least ``near`` that are
     not one such group alone; the largest first. ``occurrence`` ``(n,)`` counts in how many other pictures' ``k``
     nearest each picture of ``ids`` is; ``hubs`` pairs id and that count, most first; ``orphans`` are in none.
-    ``skewness`` is that of the counts. ``suspects`` come in order of (-share, id).
+    ``skewness`` is that of the counts. ``suspects`` come in order of (-share, id). ``note`` is what a reader must know.
     """
 
     ids: Sequence[str]
@@ -68,6 +69,7 @@ class Health:
     orphans: list[str]
     suspects: list[Suspect]
     effects: list[Effect]
+    note: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The document of ``imgsearch health --json``."""
@@ -75,6 +77,7 @@ class Health:
             "pictures": len(self.ids),
             "k": self.k,
             "near": self.near,
+            "note": self.note,
             "duplicates": self.duplicates,
             "near_duplicates": self.near_duplicates,
             "skewness": self.skewness,
@@ -98,8 +101,11 @@ class Health:
         }
         rows = [(name, len(items), "; ".join(items[:3])) for name, items in ((n, list(i)) for n, i in found.items())]
         effects = [(e.name, "-" if e.precision is None else e.precision, e.queries, e.what) for e in self.effects]
-        return display.table(("", "found", "the first"), rows, f"{len(self.ids)} pictures") + display.table(
-            ("", f"P@{self.k}", "queries", ""), effects
+        note = f"<p>{escape(self.note)}</p>" if self.note else ""
+        return (
+            display.table(("", "found", "the first"), rows, f"{len(self.ids)} pictures")
+            + display.table(("", f"P@{self.k}", "queries", ""), effects)
+            + note
         )
 
     def to_dataframe(self) -> pd.DataFrame:
@@ -149,7 +155,7 @@ class Health:
                 (f"{s.id}: {s.label}, but {s.share:.0%} of its neighbours are {s.proposed}" for s in self.suspects),
             ),
         ]
-        lines = [f"{len(self.ids)} pictures"]
+        lines = [f"{len(self.ids)} pictures", *filter(None, [self.note])]
         for title, items in found:
             items = list(items)
             lines += [title, *(f"  {item}" for item in items[:SHOWN])]

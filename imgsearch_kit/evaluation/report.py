@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -131,7 +132,8 @@ class Evaluation:
             (name, *(bounded(table[column]) for table in tables), float(self.chance[:, column].mean()))
             for column, name in enumerate(self.measures)
         ]
-        return display.table(("", "micro, 95 %", "macro, 95 %", "chance"), means, self.summary())
+        table = display.table(("", "micro, 95 %", "macro, 95 %", "chance"), means, self.summary())
+        return table + "".join(f"<p>{escape(note)}</p>" for note in self.notes())
 
     def to_dataframe(self) -> pd.DataFrame:
         """A pandas table with a row a class: class, queries, and of each measure value, low, high and chance."""
@@ -157,6 +159,12 @@ class Evaluation:
             f"against {len(self.gallery):,} pictures" + (f"; left out: {', '.join(left_out)}" if left_out else "")
         )
 
+    def notes(self) -> list[str]:
+        """What a reader of the means must know, a sentence each."""
+        tied = self.scores.ties.queries
+        ties = [f"Queries with a tie, broken by id, between a right and a wrong picture: {tied:,}"] if tied else []
+        return ties + [note for note in [self.about.get("note")] if note]
+
     def lines(self, *, measure: str | None = None, shown: int = 5) -> list[str]:
         """The evaluation as lines of text: the means with bounds and chance, then the worst and best classes.
 
@@ -171,9 +179,7 @@ class Evaluation:
         for i, name in enumerate(self.measures):
             micro, macro = (bounded(table[i]) for table in (self.intervals.micro, self.intervals.macro))
             out.append(f"{name:14}  {micro:23}  {macro:23}  {chances[i]:8.4f}")
-        if tied := self.scores.ties.queries:
-            out += ["", f"Queries with a tie, broken by id, between a right and a wrong picture: {tied:,}"]
-        if note := self.about.get("note"):
+        for note in self.notes():
             out += ["", note]
         measure = measure or f"P@{self.ks[len(self.ks) // 2]}"
         column = self.measures.index(measure)
@@ -188,7 +194,7 @@ class Evaluation:
                 out.append(f"  {label:28}  {figures:23}  chance {expected:.4f}  {size:6,} queries")
         return out
 
-    def against(self, earlier: Mapping[str, Any]) -> dict[str, Any]:
+    def against(self, earlier: Mapping[str, Any]) -> Compared:
         """What has changed since an earlier evaluation, paired by query: differences with 95 % bounds and p-values.
 
         ``earlier`` is a document with per-query values. Queries and measures of both are compared; "queries" says how
@@ -196,14 +202,21 @@ class Evaluation:
 
         :raises BadQuery: when ``earlier`` holds no per-query values, or they share no query or no measure.
         """
-        theirs = earlier.get("per_query")
-        if not theirs:
+        try:
+            theirs = {name: np.asarray(column, np.float64) for name, column in earlier["per_query"]["values"].items()}
+            rows = {name: row for row, name in enumerate(earlier["per_query"]["ids"])}
+            wrong = [name for name, column in theirs.items() if column.shape != (len(rows),)]
+        except (KeyError, TypeError, ValueError, AttributeError):
             raise BadQuery(
                 "The earlier evaluation has no per-query values. Write it with: imgsearch evaluate --per-query -o FILE"
+            ) from None
+        if wrong:
+            raise BadQuery(
+                f"The earlier evaluation has {len(rows)} different queries, and not one value of {wrong[0]} for each. "
+                "Write it anew with: imgsearch evaluate --per-query -o FILE"
             )
-        rows = {name: row for row, name in enumerate(theirs["ids"])}
         common = [row for row, name in enumerate(self.queries) if name in rows]
-        names = [name for name in self.measures if name in theirs["values"]]
+        names = [name for name in self.measures if name in theirs]
         if not common or not names:
             raise BadQuery(
                 f"The two evaluations share {len(common)} queries and {len(names)} measures. "
@@ -211,16 +224,53 @@ class Evaluation:
             )
         there = [rows[self.queries[row]] for row in common]
         ours = np.stack([np.round(self.scores.values[name][common], DIGITS) for name in names], axis=1)
-        other = np.stack([np.asarray(theirs["values"][name])[there] for name in names], axis=1)
+        other = np.stack([theirs[name][there] for name in names], axis=1)
         strata = np.unique(self.strata[common], return_inverse=True)[1]
         found = bootstrap.compare(ours, other, strata, seed=self.seed)
         counts = {"common": len(common), "here": len(self.queries) - len(common), "there": len(rows) - len(common)}
         means = {"micro": (found.micro, found.micro_p), "macro": (found.macro, found.macro_p)}
         keys = ("difference", "low", "high")
-        return {"queries": counts} | {
+        tables = {
             mean: {name: estimate(table[i], keys) | {"p": float(p[i])} for i, name in enumerate(names)}
             for mean, (table, p) in means.items()
         }
+        return Compared({"queries": counts} | tables)
+
+
+class Compared(dict[str, Any]):
+    """What ``Evaluation.against`` found, as it stands in a document.
+
+    "queries" counts them: in "common", only "here", only "there". "micro" and "macro" hold the "difference", "low",
+    "high" (None where unknown) and "p" of each measure.
+    """
+
+    def summary(self) -> str:
+        """Over which queries, in one line."""
+        queries = self["queries"]
+        alone = f" ({queries['here']:,} only here, {queries['there']:,} only there)"
+        return f"Difference over {queries['common']:,} queries in common" + (
+            alone if queries["here"] + queries["there"] else ""
+        )
+
+    def lines(self) -> list[str]:
+        """The differences as lines of text."""
+        out = [self.summary(), f"{'':14}  {'micro':26}  {'p':>7}  {'macro':26}  {'p':>7}"]
+        for name, micro, macro in self._rows():
+            cells = (f"{_signed(row):26}  {row['p']:7.4f}" for row in (micro, macro))
+            out.append(f"{name:14}  {'  '.join(cells)}")
+        return out
+
+    def _rows(self) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
+        return [(name, micro, self["macro"][name]) for name, micro in self["micro"].items()]
+
+    def _repr_html_(self) -> str:
+        rows = [(name, _signed(micro), micro["p"], _signed(macro), macro["p"]) for name, micro, macro in self._rows()]
+        return display.table(("", "micro, 95 %", "p", "macro, 95 %", "p"), rows, self.summary())
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A pandas table with a row a measure: of micro and macro the difference, low, high and p."""
+        rows = ({"measure": name, "micro": micro, "macro": macro} for name, micro, macro in self._rows())
+        return display.dataframe(map(display.flat, rows))
 
 
 LEFT_OUT = {
@@ -242,19 +292,6 @@ def bounded(row: Floats) -> str:
     return f"{value:7.4f}" + ("" if np.isnan(low) else f" [{low:.4f}, {high:.4f}]")
 
 
-def comparison_lines(comparison: Mapping[str, Any]) -> list[str]:
-    """What ``Evaluation.against`` found, as lines of text."""
-    queries = comparison["queries"]
-    alone = f" ({queries['here']:,} only here, {queries['there']:,} only there)"
-    out = [
-        f"Difference over {queries['common']:,} queries in common"
-        + (alone if queries["here"] + queries["there"] else "")
-    ]
-    out.append(f"{'':14}  {'micro':26}  {'p':>7}  {'macro':26}  {'p':>7}")
-    for name, micro in comparison["micro"].items():
-        cells = []
-        for row in (micro, comparison["macro"][name]):
-            bounds = "" if row["low"] is None else f" [{row['low']:+.4f}, {row['high']:+.4f}]"
-            cells.append(f"{row['difference']:+8.4f}{bounds:18}  {row['p']:7.4f}")
-        out.append(f"{name:14}  {'  '.join(cells)}")
-    return out
+def _signed(row: Mapping[str, Any]) -> str:
+    """A difference and its bounds as text: ``+0.0189 [+0.0133, +0.0245]``."""
+    return f"{row['difference']:+8.4f}" + ("" if row["low"] is None else f" [{row['low']:+.4f}, {row['high']:+.4f}]")

@@ -18,8 +18,9 @@ SHOWN = 3  # examples in a message
 def read_split(path: Path, ids: Sequence[str]) -> tuple[Ints, Ints]:
     """The rows of ``ids`` that are queries and those that are the gallery, both ascending.
 
-    Each line of the file is a picture's path and 0 (query) or 1 (gallery). A path stands for the id that is its longest
-    suffix, whole folder names at a time: ``data/cats/1.jpg`` for the id ``cats/1.jpg``. Ids without a line are neither.
+    Each line of the file is a picture's path, white space, and 0 (query) or 1 (gallery). A path stands for the id that
+    is its longest suffix, whole folder names at a time: ``data/cats/1.jpg`` for the id ``cats/1.jpg``. Ids without a
+    line are neither.
 
     :raises BadQuery: when the file cannot be read, a line has another form or stands for no id, two lines stand for one
         id, or one of the two roles has no picture.
@@ -32,15 +33,16 @@ def read_split(path: Path, ids: Sequence[str]) -> tuple[Ints, Ints]:
     lines: dict[str, list[str]] = defaultdict(list)  # of each id
     roles, wrong, unmatched = {}, [], []
     for number, line in enumerate(text.splitlines(), start=1):
-        name, _, role = line.strip().rpartition(" ")
         if not line.strip():
             continue
-        if not name.strip() or role not in (QUERY, GALLERY):
+        *path_only, role = line.strip().rsplit(maxsplit=1)
+        name = "".join(path_only)
+        if not name or role not in (QUERY, GALLERY):
             wrong.append(f"line {number}: {line.strip()!r}")
-        elif (found := _longest_suffix(name.strip(), rows)) is None:
-            unmatched.append(f"line {number}: {name.strip()!r}")
+        elif (found := _longest_suffix(name, rows)) is None:
+            unmatched.append(f"line {number}: {name!r}")
         else:
-            lines[found].append(f"line {number}: {name.strip()!r}")
+            lines[found].append(f"line {number}: {name!r}")
             roles[found] = role
     twice = [f"{name!r} ({'; '.join(where)})" for name, where in lines.items() if len(where) > 1]
     _refuse(path, wrong, "are not a path and 0 or 1", "Write `PATH 0` for a query, `PATH 1` for the gallery.")

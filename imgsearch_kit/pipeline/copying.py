@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm.auto import tqdm
 
+from imgsearch_kit import display
 from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, IndexNotFound, KitError
 from imgsearch_kit.index import check_method, index_file, open_index, rebuild_index, shown
 from imgsearch_kit.index.archive import write_archive
@@ -22,6 +23,9 @@ from imgsearch_kit.index.segments import check_replaceable, drop
 from imgsearch_kit.pipeline.baking import RankedContent
 from imgsearch_kit.pipeline.opening import with_extractor
 from imgsearch_kit.records import ImageRecord, Refused, Vectors
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BATCH = 512
 SAMPLE = 256
@@ -39,6 +43,15 @@ class CopyReport:
     def to_json(self) -> dict[str, Any]:
         """The document of ``imgsearch copy --json``."""
         return {"copied": self.copied, "failed": [{"path": f.id, "reason": f.reason} for f in self.failed]}
+
+    def _repr_html_(self) -> str:
+        return display.report(
+            [("copied", self.copied)], "Copied, counts and sample verified", [(f.id, f.reason) for f in self.failed]
+        )
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A pandas table with a row a failed record: id and reason."""
+        return display.dataframe(dataclasses.asdict(refused) for refused in self.failed)
 
 
 def copy(

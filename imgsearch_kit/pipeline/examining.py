@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from html import escape
@@ -17,10 +18,16 @@ from imgsearch_kit.evaluation.health import NEAR, Health, examine
 from imgsearch_kit.evaluation.neighbours import Bools, leave_one_out
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.pipeline.artefacts import artefact
+from imgsearch_kit.ranking.baking import augments
 from imgsearch_kit.records import Vectors
 
 if TYPE_CHECKING:
     import pandas as pd
+
+SUMS = (
+    "The index has {rank} baked in: its vectors are sums with their neighbours', so more pictures look like duplicates "
+    "of each other, and P@k and what scores mean flatter. Examine the index it was copied from."
+)
 
 
 def health(index: VectorIndex, *, k: int = 10, near: float = NEAR, progress: bool | None = None) -> Health:
@@ -33,7 +40,9 @@ def health(index: VectorIndex, *, k: int = 10, near: float = NEAR, progress: boo
     ids = [record.id for record in records]
     disable = None if progress is None else not progress  # None: quiet when stderr is no terminal
     with tqdm(total=len(ids), unit="img", desc="examining", disable=disable) as bar:
-        return examine(ids, index.vectors(), labels, hashes, k=k, near=near, done=bar.update)
+        found = examine(ids, index.vectors(), labels, hashes, k=k, near=near, done=bar.update)
+    baked = index.passport.baked
+    return dataclasses.replace(found, note=SUMS.format(rank=baked.spec)) if baked and augments(baked.spec) else found
 
 
 @dataclass(frozen=True)

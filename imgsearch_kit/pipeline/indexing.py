@@ -53,11 +53,8 @@ class IndexReport:
         return {name: getattr(self, name) for name in names if getattr(self, name)}
 
     def _repr_html_(self) -> str:
-        done = display.table((), self.counts().items(), f"Indexed in {self.seconds:.1f} s")
-        if not self.failed:
-            return done
-        rows = [(failure.path, failure.reason) for failure in self.failed]
-        return done + display.table(("file", "why it was left out"), rows, f"{len(rows)} failed")
+        failed = [(failure.path, failure.reason) for failure in self.failed]
+        return display.report(self.counts().items(), f"Indexed in {self.seconds:.1f} s", failed)
 
     def to_dataframe(self) -> pd.DataFrame:
         """A pandas table with a row a failed file: path, reason, size in bytes, and mtime."""

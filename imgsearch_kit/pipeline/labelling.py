@@ -7,11 +7,15 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from imgsearch_kit import display
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.records import Refused
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BATCH = 1000
 
@@ -28,6 +32,17 @@ class LabelReport:
         """The document of ``imgsearch label --json``."""
         failed = [{"path": f.id, "reason": f.reason} for f in self.failed]
         return {"relabelled": self.relabelled, "unchanged": self.unchanged, "failed": failed}
+
+    def _repr_html_(self) -> str:
+        return display.report(
+            [("relabelled", self.relabelled), ("unchanged", self.unchanged)],
+            "Labelled",
+            [(f.id, f.reason) for f in self.failed],
+        )
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A pandas table with a row a failed record: id and reason."""
+        return display.dataframe(dataclasses.asdict(refused) for refused in self.failed)
 
 
 def read_labels(path: Path) -> dict[str, str | None]:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from PIL import Image
 from tqdm.auto import tqdm
 
+from imgsearch_kit import display
 from imgsearch_kit.errors import BadQuery, KitError
 from imgsearch_kit.evaluation.neighbours import leave_one_out
 from imgsearch_kit.images import thumbnail
@@ -23,6 +25,9 @@ from imgsearch_kit.pipeline.artefacts import artefact
 from imgsearch_kit.pipeline.opening import picture_path
 from imgsearch_kit.projection import Projection, project
 from imgsearch_kit.records import Failure, ImageRecord, IndexPassport
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SIDE, QUALITY = 64, 50  # of the map's thumbnails: some 650 bytes each
 INLINE = 20_000  # pictures whose thumbnails lie in the page; those of more lie in a folder beside it
@@ -51,11 +56,22 @@ class MapReport:
 
     def lines(self) -> list[str]:
         """The report as lines for a terminal; ``failed`` is left to the caller."""
+        return [self._where(), *self.projection.lines()]
+
+    def _where(self) -> str:
         beside = f", thumbnails in {self.folder}" if self.folder else ""
-        return [f"{self.path} ({self.size / 1e6:.1f} MB{beside})", *self.projection.lines()]
+        return f"{self.path} ({self.size / 1e6:.1f} MB{beside})"
+
+    def _repr_html_(self) -> str:
+        figures = [("", line) for line in self.projection.lines()]
+        return display.report(figures, self._where(), [(f.path, f.reason) for f in self.failed])
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A pandas table with a row a picture without thumbnail: path, reason, size in bytes, and mtime."""
+        return display.dataframe(dataclasses.asdict(failure) for failure in self.failed)
 
 
-def projection(index: VectorIndex, *, seed: int = 42) -> Projection:
+def projection(index: VectorIndex, *, seed: int = 42, progress: bool | None = None) -> Projection:
     """The index's pictures on a plane, from the cache if the index has not changed.
 
     :raises BadQuery: when the index is empty.
@@ -65,7 +81,7 @@ def projection(index: VectorIndex, *, seed: int = 42) -> Projection:
         index.passport,
         "projection.npz",
         {"seed": seed},
-        lambda: project(index.vectors(), seed=seed),
+        lambda: project(index.vectors(), seed=seed, progress=progress),
         lambda made, path: made.save(path),
         Projection.load,
     )
@@ -93,7 +109,7 @@ def write_map(
     records, passport = index.records(), index.passport
     if not records:
         raise BadQuery("The index is empty, so there is nothing to map. Index some pictures: imgsearch index FOLDER")
-    placed = projection(index, seed=seed)
+    placed = projection(index, seed=seed, progress=progress)
     nearest = leave_one_out(index.vectors(), NEIGHBOURS)
     failed: list[Failure] = []
     disable = None if progress is None else not progress

@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.evaluation.metrics import score_queries
 from imgsearch_kit.evaluation.mistakes import confusion, hardest_pairs, worst_queries
-from imgsearch_kit.evaluation.report import Evaluation, comparison_lines
+from imgsearch_kit.evaluation.report import Evaluation
 
 LABELS = ["cat", "dog", "owl"]
 GALLERY = ["cat/a", "cat/b", "dog/a", "dog/b", "owl/a"]
@@ -85,6 +85,14 @@ def test_jupyter_shows_the_means_and_a_row_a_class():
     assert table.loc["dog", "P@1 low"] == 0
 
 
+def test_jupyter_says_what_the_text_says_of_ties_and_of_figures_that_flatter():
+    tied = [[1.0, 0.5, 0.5, 0.2, 0.1], *SCORES[1:]]
+    shown = evaluation(tied, note="These figures <flatter>.")._repr_html_()
+    assert "<p>These figures &lt;flatter&gt;.</p>" in shown
+    assert "between a right and a wrong picture: 1" in shown
+    assert "<p>" not in evaluation()._repr_html_()
+
+
 def test_the_text_says_when_ties_could_matter():
     tied = [[1.0, 0.5, 0.5, 0.2, 0.1], *SCORES[1:]]
     assert "Queries with a tie, broken by id, between a right and a wrong picture: 1" in evaluation(tied).lines()
@@ -99,7 +107,7 @@ def test_a_comparison_is_paired_by_query():
     assert found["micro"]["mAP"]["difference"] == pytest.approx((2 / 3) / 4, abs=1e-6)
     assert found["macro"]["P@1"]["difference"] == 1 / 4
     assert found["micro"]["P@1"]["p"] == 1  # one query differs: either sign is as large
-    text = comparison_lines(found)
+    text = found.lines()
     assert text[0] == "Difference over 4 queries in common"
     assert text[2].split()[:2] == ["P@1", "+0.2500"]
 
@@ -115,7 +123,32 @@ def test_a_comparison_takes_only_queries_and_measures_of_both():
     assert found["queries"] == {"common": 1, "here": 2, "there": 1}
     assert "P@1" in found["micro"]
     assert "P@2" not in found["micro"]
-    assert comparison_lines(found)[0] == "Difference over 1 queries in common (2 only here, 1 only there)"
+    assert found.lines()[0] == "Difference over 1 queries in common (2 only here, 1 only there)"
+
+
+@pytest.mark.parametrize(
+    ("per_query", "message"),
+    [
+        ([1, 2], "no per-query values"),
+        ({"ids": ["cat/a"]}, "no per-query values"),
+        ({"ids": ["cat/a"], "values": {"P@1": ["one"]}}, "no per-query values"),
+        ({"ids": ["cat/a", "cat/b"], "values": {"P@1": [0.5]}}, "2 different queries, and not one value of P@1"),
+        ({"ids": ["cat/a", "cat/a"], "values": {"P@1": [0.5, 1]}}, "1 different queries, and not one value of P@1"),
+    ],
+)
+def test_a_comparison_with_a_file_that_no_evaluation_wrote_is_refused(per_query, message):
+    with pytest.raises(BadQuery, match=message):
+        evaluation().against({"per_query": per_query})
+
+
+def test_jupyter_shows_a_comparison_as_a_row_a_measure():
+    found = evaluation().against(evaluation(rows=(0, 2)).to_json(per_query=True))
+    assert found.summary() in found._repr_html_()
+    assert "+0.0000" in found._repr_html_()
+    table = found.to_dataframe().set_index("measure")
+    assert table.loc["P@1", ["micro difference", "macro p"]].tolist() == [0, 1]
+    assert list(table.columns[:4]) == ["micro difference", "micro low", "micro high", "micro p"]
+    assert json.loads(json.dumps(found)) == found
 
 
 def test_a_comparison_without_anything_in_common_is_refused():

@@ -50,3 +50,10 @@ def test_a_missing_or_binary_file_is_refused(tmp_path):
     (tmp_path / "split.txt").write_bytes(b"\xff\xd8\xff")
     with pytest.raises(BadQuery, match="cannot be read"):
         read_split(tmp_path / "split.txt", IDS)
+
+
+def test_any_white_space_stands_before_the_role(tmp_path):
+    path = tmp_path / "split.txt"
+    path.write_text("data/a cat.jpg\t0\nb.jpg   1\n\n", encoding="utf-8")
+    query, gallery = read_split(path, ["a cat.jpg", "b.jpg"])
+    assert (query.tolist(), gallery.tolist()) == ([0], [1])

@@ -8,6 +8,7 @@ import sqlite3
 import sys
 import tracemalloc
 import uuid
+from html import escape
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from imgsearch_kit.index import create_index, new_passport, open_index
 from imgsearch_kit.pipeline import opening
 from imgsearch_kit.pipeline.copying import copy, export
 from imgsearch_kit.pipeline.evaluating import evaluate
+from imgsearch_kit.pipeline.examining import health
 from imgsearch_kit.pipeline.indexing import index_folder
 from imgsearch_kit.pipeline.rebuilding import rebuild_index_of
 from imgsearch_kit.pipeline.searching import Searcher
@@ -220,6 +222,18 @@ def test_an_evaluation_of_sums_says_that_it_flatters(source, tmp_path, queries):
         assert found.to_json()["note"] in found.lines()
         assert found.to_json()["passport"]["baked"]["spec"] == "dba:4:1"
         assert "note" not in evaluate(baked, queries=strangers, progress=False).to_json()
+
+
+def test_the_health_of_sums_says_so(source, tmp_path):
+    target = f"local:{tmp_path / 'ranked.db'}"
+    copy(source, target, rank="dba:4:1", progress=False)
+    with open_index(target) as baked, open_index(source) as plain:
+        found = health(baked, progress=False)
+        assert found.note.startswith("The index has dba:4:1 baked in: its vectors are sums")
+        assert found.note in found.lines()
+        assert found.to_json()["note"] == found.note
+        assert f"<p>{escape(found.note)}</p>" in found._repr_html_()
+        assert health(plain, progress=False).note == ""
 
 
 def test_sums_that_are_equal_are_not_taken_for_one_picture(tmp_path):
