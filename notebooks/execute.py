@@ -48,7 +48,7 @@ def main() -> None:
     for name in ("pictures", "work", "server"):
         parser.add_argument(f"--{name}")
     parser.add_argument("--exclude", action="append", metavar="LABEL")
-    parser.add_argument("--rank", metavar="SPEC")
+    parser.add_argument("--rank", action="append", dest="ranks", metavar="SPEC")
     args = vars(parser.parse_args())
     for path in args.pop("notebooks"):
         notebook = nbformat.read(path, as_version=4)

@@ -19,8 +19,8 @@ README = (ROOT / "README.md").read_text()
 FENCES = re.compile(r"^```(?:bash|sh)\n(.*?)^```", re.M | re.S)
 
 
-def commands_module():
-    spec = importlib.util.spec_from_file_location("commands", ROOT / "docs/commands.py")
+def module(path):
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -32,7 +32,7 @@ def shell_lines():
 
 
 def test_commands_md_is_the_real_help():
-    assert (ROOT / "docs/commands.md").read_text() == commands_module().render(), "type: make docs"
+    assert (ROOT / "docs/commands.md").read_text() == module("docs/commands.py").render(), "type: make docs"
 
 
 @pytest.mark.parametrize("line", [line for line in shell_lines() if line.startswith("imgsearch ")])
@@ -64,8 +64,8 @@ def test_links_inside_the_repository_lead_somewhere(document):
             assert (document.parent / target).exists(), f"{document.name} links to {target}"
 
 
-def test_readme_quotes_the_results_file():
-    results = json.loads((ROOT / "results/caltech101.json").read_text())
+def test_readme_quotes_the_evaluation_per_class():
+    results = json.loads((ROOT / "results/caltech101-classes.json").read_text())
     for mean in ("micro", "macro"):
         row = next(line for line in README.splitlines() if line.startswith(f"| {mean} (mean over"))
         quoted = [cell.strip() for cell in row.split("|")[2:-1]]
@@ -76,11 +76,14 @@ def test_readme_quotes_the_results_file():
 
 
 def test_results_name_their_data_weights_and_date():
-    results = json.loads((ROOT / "results/caltech101.json").read_text())
-    assert results["passport"]["data"] == ["caltech101"]
-    assert results["passport"]["spec"]["name"] == "vgg16-rmac"
-    assert re.fullmatch(r"[0-9a-f]{64}", results["passport"]["spec"]["weights_digest"])
-    assert re.fullmatch(r"\d{4}-\d\d-\d\d", results["date"])
+    per_class = json.loads((ROOT / "results/caltech101-classes.json").read_text())
+    table = json.loads((ROOT / "results/caltech101.json").read_text())
+    for name, passport in {"vgg16-rmac": per_class["passport"], **table["passports"]}.items():
+        assert passport["data"] == ["caltech101"]
+        assert passport["spec"]["name"] == name
+        assert re.fullmatch(r"[0-9a-f]{64}", passport["spec"]["weights_digest"])
+    for row in (per_class, *table["leave-one-out"], *table["split"]):
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d", row["date"])
 
 
 def quoted_methods(cells):
@@ -109,24 +112,34 @@ def measured(row, exact):
     return [*figures, f"{row['p50']:.1f}", f"{exact['p50']:.1f}"]
 
 
-def test_readme_quotes_the_rankings_file():
-    results = json.loads((ROOT / "results/caltech101-rankings.json").read_text())
-    for row in results["leave-one-out"]:
-        ranking = f"`{row['rank']}`" if row["rank"] else "raw"
-        start = f"| `{row['extractor']}` | {ranking} |"
-        cells = next(line for line in README.splitlines() if line.startswith(start)).split(" | ")[3:]
-        micro = [row["micro"][name] for name in ("P@4", "mAP")]
-        quoted = [f"{f['value']:.4f} [{f['low']:.4f}, {f['high']:.4f}]" for f in micro]
-        quoted += [f"{row['macro'][name]['value']:.4f}" for name in ("P@4", "mAP")]
-        assert [cell.strip(" |") for cell in cells] == quoted
-    for row in (results["split"][0], results["split"][-1]):
-        assert f"{row['micro']['mAP']['value']:.4f}" in README
+def test_readme_and_the_tables_quote_the_results_file():
+    results, benchmark = json.loads((ROOT / "results/caltech101.json").read_text()), module("benchmarks/caltech101.py")
+    assert (ROOT / "docs/caltech101.md").read_text() == benchmark.tables(results)
+    assert benchmark.summary(results) in README
+    for protocol in ("leave-one-out", "split"):
+        best = max(results[protocol], key=lambda row: row["micro"]["mAP"]["value"])
+        assert f"`{best['extractor']}` under `{best['rank']}`" in README
+        measures = ("P@4", "mAP") if protocol == "leave-one-out" else ("mAP",)
+        for figure in (best["micro"][name] for name in measures):
+            assert f"{figure['value']:.4f} [{figure['low']:.4f}, {figure['high']:.4f}]" in README
+    own = results["own row inside"]["micro"]
+    assert f"P@4 {own['P@4']['value']:.4f} and mAP {own['mAP']['value']:.4f}" in README
+    rows = [row for row in results["leave-one-out"] + results["split"] if not row["uses"]["labels"]]
+    assert len(rows) == len(results["leave-one-out"] + results["split"])
+    widest = {
+        name: max((r["micro"][name]["high"] - r["micro"][name]["low"]) / 2 for r in results["leave-one-out"])
+        for name in ("P@4", "mAP")
+    }
+    assert f"at most {widest['P@4']:.4f} for P@4 and {widest['mAP']:.4f} for mAP" in README
 
 
 def test_readme_quotes_the_benchmarks():
     found = {path.stem: json.loads(path.read_text()) for path in (ROOT / "benchmarks/results").glob("*.json")}
     drop = found["page"]["ms"]["drop to drawn"]
+    short, long = found["evaluation"]["rows"]
     for words in (
+        f"takes {short['seconds']:.1f} s and {short['peak_mb'] / 1e3:.2f} GB at 512",
+        f"{long['seconds']:.1f} s and {long['peak_mb'] / 1e3:.2f} GB at",
         f"reaches {found['throughput']['ratios']['indexing_to_bare']:.0%} of the bare",
         f"{found['throughput']['ratios']['indexing_to_predict']:.1f} times by the medians",
         f"8,677 pictures peaks at {found['throughput']['peak_memory_bytes'] / 1e9:.2f} GB",

@@ -12,7 +12,7 @@ from imgsearch_kit.ranking.expansion import Augmentation
 from imgsearch_kit.ranking.pca import LEAST_VARIANCE, Pca
 from imgsearch_kit.records import Vectors
 
-SHRINKAGE = 0.1  # of the neighbours' covariance towards a multiple of the identity
+SHRINKAGE = 0.4  # of the neighbours' covariance towards a multiple of the identity
 
 
 def fit(gallery: Vectors, dims: int, n: int) -> Pca:

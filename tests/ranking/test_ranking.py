@@ -97,7 +97,7 @@ def slow_rca(gallery, nearest, dims):
     """Whitens by the covariance of neighbours' differences, then takes the directions of most variance."""
     differences = np.array([gallery[i] - gallery[j] for i, row in enumerate(nearest) for j in row], dtype=np.float64)
     within = differences.T @ differences / len(differences)
-    within = 0.9 * within + 0.1 * np.trace(within) / len(within) * np.eye(len(within))
+    within = 0.6 * within + 0.4 * np.trace(within) / len(within) * np.eye(len(within))
     values, turn = np.linalg.eigh(within)
     whiten = turn @ np.diag(values**-0.5) @ turn.T
     mean = gallery.mean(axis=0, dtype=np.float64)
