@@ -21,7 +21,7 @@ def fit(gallery: Vectors, dims: int, n: int) -> Pca:
     Bar-Hillel, Hertz, Shental and Weinshall, "Learning distance functions using equivalence relations" (2003): of the
     directions whitened by the covariance of what belongs together, those ``dims`` in which all pictures vary most.
     Twice: what belongs together is first the nearest others of each vector, then, in the directions so found, those of
-    each vector summed with its neighbours (``Augmentation``).
+    each vector summed with its neighbours (``Augmentation``). It wants several times as many vectors as ``dims``.
 
     :raises BadQuery: when the gallery has no ``n`` others for each vector, or does not vary in as many directions.
     """
