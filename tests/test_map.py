@@ -121,6 +121,20 @@ def test_the_legend_hides_a_class_and_shows_it_again(opened):
     assert len(shown(opened)) == 18
 
 
+def test_the_legend_has_the_colours_and_shapes_of_the_map(opened):
+    drawn = opened.evaluate(
+        "() => { const { label, colour, marker } = Bokeh.documents[0].get_model_by_name('pictures').data;"
+        " return Object.fromEntries(Array.from(label, (name, i) => [name, [colour[i], marker[i]]])); }"
+    )
+    legend = opened.evaluate(
+        "() => Object.fromEntries([...document.querySelectorAll('#legend li')].map((item) => {"
+        " const dot = item.querySelector('.dot'), { borderRadius, clipPath } = getComputedStyle(dot);"
+        " return [item.querySelector('.name').textContent, [dot.className, borderRadius + clipPath]]; }))"
+    )
+    assert {name: f"dot {marker}" for name, (_, marker) in drawn.items()} == {n: c for n, (c, _) in legend.items()}
+    assert len({shape for _, shape in legend.values()}) == len({marker for _, marker in drawn.values()})
+
+
 def test_a_hidden_picture_cannot_be_clicked(opened):
     where = place(opened, "red/2.png")
     opened.get_by_role("checkbox", name="red").uncheck()

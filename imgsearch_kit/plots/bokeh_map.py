@@ -101,7 +101,8 @@ def map_page(
     counts = np.bincount(np.array(class_of, np.int64), minlength=len(number)).tolist()
     data = {
         "classes": [
-            {"name": name or "no label", "colour": shades[i], "count": counts[i]} for name, i in number.items()
+            {"name": name or "no label", "colour": shades[i], "marker": MARKERS[i % len(MARKERS)], "count": counts[i]}
+            for name, i in number.items()
         ],
         "classOf": class_of,
         "neighbours": [[row for row in rows if row >= 0] for rows in neighbours.tolist()],

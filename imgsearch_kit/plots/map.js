@@ -19,8 +19,8 @@
   const hidden = new Set();
 
   // classes
-  const boxes = classes.map(({ name, colour, count }, number) => {
-    const item = make("li"), label = make("label"), box = make("input"), dot = make("span", undefined, "dot");
+  const boxes = classes.map(({ name, colour, marker, count }, number) => {
+    const item = make("li"), label = make("label"), box = make("input"), dot = make("span", undefined, `dot ${marker}`);
     box.type = "checkbox";
     box.checked = true;
     dot.style.background = colour;

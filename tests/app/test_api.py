@@ -134,6 +134,11 @@ def test_callers_at_once_get_each_their_own_answer(client, upload, searcher):
     assert [without_times(d) for d in documents] == [without_times(searcher.search(p, k=4).to_json()) for p in paths]
 
 
+def test_the_first_five_values_may_come_by_place(client, searcher, query):
+    document = client.predict(handle_file(query), 3, None, None, None, api_name="/search")
+    assert without_times(document) == without_times(searcher.search(query, k=3).to_json())
+
+
 def test_a_ranking_can_be_named_and_a_misspelt_one_is_a_sentence(client, searcher, query):
     document = client.predict(handle_file(query), rank="krecip:20:6:0.3", api_name="/search")
     assert without_times(document) == without_times(searcher.search(query, rank="krecip:20:6:0.3").to_json())
