@@ -202,14 +202,15 @@ class ElasticIndex(ElasticReader):
                 f"What the ranking has learned was refused by {self.address}: {bad.reason}. Try again."
             )
 
-    @following
+    @changing
     def amend(self, *, roots: dict[str, str] | None = None, uuid: str | None = None) -> None:
         """Writes the given passport fields; the others keep their values."""
         old = self._stored_passport()
         new = dataclasses.replace(old, roots=old.roots if roots is None else roots, uuid=uuid or old.uuid)
         if new != old:
             grown = dataclasses.replace(new, generation=new.generation + 1)
-            self._request("PUT", "_mapping", {"_meta": bodies.passport_meta(grown)})
+            path = f"/{replacing.write_alias(self._name)}/_mapping"
+            self._connected.request("PUT", path, {"_meta": bodies.passport_meta(grown)}, write_index_only="true")
 
     def publish(self, count: int, *, unchanged: int | None = None) -> None:
         """Makes the address stand for this index, in one step, and deletes the one it stood for.

@@ -73,14 +73,21 @@ STEPS = {"the hold": ("/_aliases", 1), "the block": ("/_block", 1), "the last lo
 STEPS |= {"the switch": ("/_aliases", 2)}
 
 
+CHANGES = {
+    "a picture": lambda index: index.add(*pictures(100, 101)),
+    "the passport": lambda index: index.amend(roots={"": "/moved"}),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("step", STEPS)
-def test_a_write_just_before_a_step_of_the_replacement_is_in_the_result(address, step):
+def test_a_change_just_before_a_step_of_the_replacement_is_in_the_result(address, step, change):
     path, turn = STEPS[step]
     writers, turns = [], 0
 
     def write():
         with open_index(address) as index:
-            assert index.add(*pictures(100, 101)) == []
+            assert not CHANGES[change](index)
 
     def answer(request):
         nonlocal turns
@@ -100,9 +107,10 @@ def test_a_write_just_before_a_step_of_the_replacement_is_in_the_result(address,
         else:
             assert copy(seen, seen, method="hnsw", progress=False).copied == 100
     writers[0].join()
-    assert ids(address) == {f"{i:05}.jpg" for i in range(101)}
+    assert ids(address) == {f"{i:05}.jpg" for i in range(101 if change == "a picture" else 100)}
     with open_index(address) as index:
         assert index.passport.method == ("flat" if step == "the hold" else "hnsw")
+        assert index.passport.roots == ({"": "/moved"} if change == "the passport" else {})
 
 
 def test_a_replacement_that_fails_lets_others_write_at_once(address):
