@@ -96,6 +96,8 @@ def copy(
         if replaced:
             check_replaceable(origin)
         passport = origin.passport
+        # Read before the look that shows what others wrote; a later one may count writes that stay hidden here.
+        generation = passport.generation
         if extractor is not None:
             passport = with_extractor(passport, extractor, weights, say=say)
         method = method or (passport.method if address.startswith("http") else "exact")
@@ -108,7 +110,7 @@ def copy(
                 new = dataclasses.replace(new, baked=content.baked, dim=content.dim)
             with rebuild_index(place, new) as made:
                 with dropped_on(BaseException, made):
-                    report, generation = _filled(origin, content, made, replaced, progress)
+                    report = _filled(origin, generation, content, made, replaced, progress)
                 # Once the server may have been told to let it serve, only a publishing that says it was not may
                 # drop it.
                 with dropped_on(IndexMismatch, made):
@@ -119,13 +121,13 @@ def copy(
 
 def _filled(
     origin: VectorIndex,
+    generation: int,
     content: VectorIndex | RankedContent,
     made: VectorIndex,
     replaced: bool,
     progress: bool | None,
-) -> tuple[CopyReport, int]:
-    """Sends everything, makes sure that it arrived, and says of which generation of ``origin`` it is."""
-    generation = content.baked.generation if isinstance(content, RankedContent) else origin.passport.generation
+) -> CopyReport:
+    """Sends everything, and makes sure that it arrived and that ``origin`` is still of this generation."""
     sent, report = 0, CopyReport()
     disable = None if progress is None else not progress
     with tqdm(total=len(origin), unit="img", desc="copying", disable=disable) as bar:
@@ -149,7 +151,7 @@ def _filled(
     _check_unchanged(origin, generation)  # a change would be taken for damage
     _verify(content, made, report)
     _check_unchanged(origin, generation)
-    return report, generation
+    return report
 
 
 def _check_unchanged(origin: VectorIndex, generation: int) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from imgsearch_kit.errors import IndexMismatch, IndexUnwritable, KitError
 from imgsearch_kit.index import client, create_index, elastic, new_passport, open_index, replacing
+from imgsearch_kit.pipeline import copying
 from imgsearch_kit.pipeline.copying import copy
 from tests.faulty_proxy import Proxy
 from tests.index.conftest import remove_from_server
@@ -66,6 +67,17 @@ def test_of_a_writer_that_never_rests_every_acknowledged_picture_is_in_the_copy(
     assert acknowledged
     assert acknowledged <= ids(address)
     assert all(isinstance(error, IndexUnwritable) for error in said)
+
+
+def test_a_write_that_no_refresh_has_shown_makes_the_copy_start_again(address, monkeypatch):
+    def late(target, method):  # the copy has looked at the index once, and has not begun to read it
+        with open_index(address) as writer:
+            assert writer.add(*pictures(100, 101)) == []
+
+    monkeypatch.setattr(copying, "check_method", late)
+    with pytest.raises(IndexMismatch, match="changed while it was copied"):
+        copy(address, address, method="hnsw", progress=False)
+    assert "00100.jpg" in ids(address)
 
 
 # What the copy asks for as it replaces an index: the hold is in place from the second step on.
