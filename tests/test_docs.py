@@ -137,7 +137,13 @@ def test_readme_quotes_the_benchmarks():
     found = {path.stem: json.loads(path.read_text()) for path in (ROOT / "benchmarks/results").glob("*.json")}
     drop = found["page"]["ms"]["drop to drawn"]
     short, long = found["evaluation"]["rows"]
+    servers = [part for name, part in found["server"].items() if name.startswith("Elasticsearch")]
+    native, elastiknn = (part["writing"] for part in servers)
+    slowest = max(row["ratio"] for part in servers for name, row in part.items() if name.startswith("searching"))
     for words in (
+        f"is {native['ratio']:.1f} times as fast as one request a picture",
+        f"({min(native['ratios']):.1f} to {max(native['ratios']):.1f} in three rounds), {elastiknn['ratio']:.1f} times",
+        f"({min(elastiknn['ratios']):.1f} to {max(elastiknn['ratios']):.1f}); a search takes at most {slowest:.2f}",
         f"takes {short['seconds']:.1f} s and {short['peak_mb'] / 1e3:.2f} GB at 512",
         f"{long['seconds']:.1f} s and {long['peak_mb'] / 1e3:.2f} GB at",
         f"reaches {found['throughput']['ratios']['indexing_to_bare']:.0%} of the bare",
