@@ -14,8 +14,6 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-DROPPED = {"transfer-encoding", "connection", "content-length", "date", "server"}
-
 
 @dataclass(frozen=True)
 class Request:

@@ -68,6 +68,11 @@ def probe_pixels(side: int) -> Pixels:
     return np.round(np.stack([gradient, grid]) * 255).astype(np.uint8)
 
 
+def probe_vectors(extractor: Extractor) -> Vectors:
+    """The ``(2, dim)`` vectors that an extractor makes of ``probe_pixels``."""
+    return extractor.extract(probe_pixels(extractor.spec.side))
+
+
 def check_pixels(pixels: Pixels, side: int) -> None:
     """Nothing, once the pixels are known to be ``(n, side, side, 3)`` uint8.
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import glob
-from pathlib import Path
 from typing import Self
 
+from imgsearch_kit.index import sqlite
 from imgsearch_kit.index.base import check_complete
 from imgsearch_kit.index.local import LocalIndex
 from imgsearch_kit.records import IndexPassport
@@ -29,7 +28,7 @@ class LocalRebuild(LocalIndex):
         path = old._path
         assert path is not None
         part = path.with_name(f"{path.name}.rebuild")
-        _remove(part)  # what a killed rebuild has left
+        sqlite.remove(part)  # what a killed rebuild has left
         index = cls.create(part, passport)
         index._old, index.address = old, old.address
         return index
@@ -45,11 +44,6 @@ class LocalRebuild(LocalIndex):
         """Removes the file, and lets go of the index that serves."""
         super().close()
         if self._path is not None:
-            _remove(self._path)
+            sqlite.remove(self._path)
         if self._old is not None:
             self._old.close()
-
-
-def _remove(part: Path) -> None:
-    for leftover in part.parent.glob(f"{glob.escape(part.name)}*"):
-        leftover.unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -59,6 +60,12 @@ def connect_existing(path: Path) -> tuple[sqlite3.Connection, bool]:
         if wal.exists() and wal.stat().st_size:  # holds commits that a frozen connection would not see
             raise
         return connect(path, FROZEN), True
+
+
+def remove(path: Path) -> None:
+    """Deletes a file, if it is there, with what is kept beside it: SQLite's log and the lock of a writer."""
+    for file in path.parent.glob(f"{glob.escape(path.name)}*"):
+        file.unlink()
 
 
 def is_empty(db: sqlite3.Connection) -> bool:

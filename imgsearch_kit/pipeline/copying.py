@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from imgsearch_kit import display
 from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, IndexNotFound, KitError
-from imgsearch_kit.index import check_method, index_file, open_index, rebuild_index, shown
+from imgsearch_kit.index import check_method, index_file, open_index, rebuild_index, shown, sqlite
 from imgsearch_kit.index.archive import write_archive
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.index.segments import check_replaceable, drop
@@ -193,13 +193,12 @@ def _staged(target: str, replaced: bool) -> Iterator[str]:
         return
     kind, path = file
     part = path.with_name(path.name + ".part")
-    part.unlink(missing_ok=True)
+    sqlite.remove(part)  # what a killed copy has left
     try:
         yield f"{kind}:{part}"
         part.replace(path)
     finally:
-        for leftover in part.parent.glob(part.name + "*"):
-            leftover.unlink()
+        sqlite.remove(part)
 
 
 def _verify(content: VectorIndex | RankedContent, made: VectorIndex, report: CopyReport) -> None:

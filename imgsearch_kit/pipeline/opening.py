@@ -11,7 +11,7 @@ import numpy as np
 
 from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexNotFound, WeightsNotFound
 from imgsearch_kit.extractors import Extractor, load_extractor
-from imgsearch_kit.extractors.base import DEFAULT_PRESET, probe_pixels
+from imgsearch_kit.extractors.base import DEFAULT_PRESET, probe_vectors
 from imgsearch_kit.extractors.loading import named_spec
 from imgsearch_kit.extractors.weights import available, fetch
 from imgsearch_kit.index import create_index, new_passport, open_index
@@ -68,8 +68,8 @@ def open_for_indexing(
         index = open_index(address)
     except IndexNotFound:
         extractor = load_extractor(name or DEFAULT_PRESET, weights, say=say)
-        probes = extractor.extract(probe_pixels(extractor.spec.side))
-        return create_index(address, new_passport(extractor.spec, probes=probes, method=method or "exact")), extractor
+        passport = new_passport(extractor.spec, probes=probe_vectors(extractor), method=method or "exact")
+        return create_index(address, passport), extractor
     try:
         if method not in (None, index.passport.method):
             raise IndexMismatch(
@@ -145,8 +145,7 @@ def with_extractor(
     if passport.spec is not None:
         return passport
     extractor = _load(passport, name, weights, say)
-    probes = extractor.extract(probe_pixels(extractor.spec.side))
-    return dataclasses.replace(passport, spec=extractor.spec, probes=probes)
+    return dataclasses.replace(passport, spec=extractor.spec, probes=probe_vectors(extractor))
 
 
 def check_name(passport: IndexPassport, name: str | None) -> None:
@@ -205,8 +204,7 @@ def check_probes(passport: IndexPassport, extractor: Extractor, *, force: bool =
     """
     if not len(passport.probes):
         return
-    own = extractor.own if isinstance(extractor, Projected) else extractor
-    vectors = own.extract(probe_pixels(own.spec.side))
+    vectors = probe_vectors(extractor.own if isinstance(extractor, Projected) else extractor)
     cosine = float(np.einsum("nd,nd->n", vectors, passport.probes).min())
     if cosine >= PROBE_COSINE:
         return

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from imgsearch_kit.errors import BadQuery, IndexMismatch
 from imgsearch_kit.extractors import Extractor, load_extractor
-from imgsearch_kit.extractors.base import DEFAULT_PRESET, probe_pixels
+from imgsearch_kit.extractors.base import DEFAULT_PRESET, probe_vectors
 from imgsearch_kit.images import MAX_PIXELS, find_images
 from imgsearch_kit.index import new_passport, open_index, rebuild_index
 from imgsearch_kit.index.base import VectorIndex
@@ -72,8 +72,7 @@ def rebuild_index_of(
                 "leave them out with --prune."
             )
         given[prefix] |= labels or {}
-        probes = extractor.extract(probe_pixels(extractor.spec.side))
-        passport = new_passport(extractor.spec, probes=probes, method=method or before.method)
+        passport = new_passport(extractor.spec, probes=probe_vectors(extractor), method=method or before.method)
         report = IndexReport(removed=len(gone))
         with rebuild_index(address, passport) as new:
             with dropped_on(BaseException, new):

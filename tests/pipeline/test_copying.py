@@ -74,7 +74,7 @@ def test_a_missing_source_makes_no_target(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("form", ["local:{}/copy.db", "npz:{}/copy.npz"])
+@pytest.mark.parametrize("form", ["local:{}/copy.db", "local:{}/copy [2].db", "npz:{}/copy.npz"])
 def test_an_interrupted_copy_leaves_nothing_at_the_target(source, tmp_path, monkeypatch, form):
     def interrupted(index):
         records = index.records()
