@@ -75,7 +75,7 @@ es-down: ## Stop it; its data stays in a volume
 exchanges: setup ## Record the exchanges with Elastiknn anew (ELASTICSEARCH_PLUGINS=FOLDER or ELASTICSEARCH_URL)
 	@test -n "$(ELASTICSEARCH_PLUGINS)$(ELASTICSEARCH_URL)" || { echo "Say where Elastiknn is: ELASTICSEARCH_PLUGINS=FOLDER or ELASTICSEARCH_URL=http://HOST:9200"; exit 1; }
 	rm -rf tests/exchanges
-	RECORD_EXCHANGES=1 $(BIN)/python -m pytest -m plugin tests/index/test_contract.py tests/index/test_exchanges.py tests/pipeline/test_tuning.py
+	RECORD_EXCHANGES=1 $(BIN)/python -m pytest -m plugin tests/index/test_contract.py tests/index/test_exchanges.py tests/approximation/test_tuning.py
 
 # A browser for the page's tests and Maven for the server's: installed when we may, else the tests skip and say what to type.
 system-packages:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from imgsearch_kit.app import serve
 from imgsearch_kit.errors import KitError
+from imgsearch_kit.gallery import Searcher
 from imgsearch_kit.index import open_index
-from imgsearch_kit.pipeline.demo import demo_searcher
-from imgsearch_kit.pipeline.searching import Searcher
+from imgsearch_kit.indexing.demo import demo_searcher
 
 
 def searcher() -> Searcher:

@@ -20,12 +20,12 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from imgsearch_kit.evaluation.metrics import score_queries
+from imgsearch_kit.evaluation.over_index import KS, evaluate
+from imgsearch_kit.evaluation.protocol import make_trial
 from imgsearch_kit.evaluation.report import Evaluation
 from imgsearch_kit.extractors import load_extractors, probe_pixels
 from imgsearch_kit.images import Loaded, find_images, load_many
 from imgsearch_kit.index import create_index, new_passport, open_index
-from imgsearch_kit.pipeline.evaluating import KS, evaluate
-from imgsearch_kit.pipeline.trial import make_trial
 from imgsearch_kit.ranking import Ranking
 from imgsearch_kit.records import ImageRecord
 

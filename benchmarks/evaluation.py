@@ -35,8 +35,8 @@ def clustered(dim: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 def measure(dim: int) -> dict[str, float]:
     """Seconds and peak memory of one evaluation, through a memory index as ``imgsearch evaluate`` does it."""
+    from imgsearch_kit.evaluation.over_index import evaluate
     from imgsearch_kit.index import create_index, new_passport
-    from imgsearch_kit.pipeline.evaluating import evaluate
     from imgsearch_kit.records import ExtractorSpec, ImageRecord
 
     vectors, classes = clustered(dim)

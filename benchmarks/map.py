@@ -24,7 +24,7 @@ from playwright.sync_api import Browser, sync_playwright
 from imgsearch_kit.images import find_images
 from imgsearch_kit.index import create_index, new_passport
 from imgsearch_kit.index.base import VectorIndex
-from imgsearch_kit.pipeline.mapping import projection, write_map
+from imgsearch_kit.map.over_index import projection, write_map
 from imgsearch_kit.records import ExtractorSpec, ImageRecord
 
 RESULTS = Path(__file__).parent / "results" / "map.json"

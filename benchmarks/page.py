@@ -27,9 +27,9 @@ from playwright.sync_api import sync_playwright
 from imgsearch_kit.app import serve
 from imgsearch_kit.datasets import sample_pictures
 from imgsearch_kit.extractors import Extractor, load_extractor
+from imgsearch_kit.gallery import Searcher
 from imgsearch_kit.index import create_index, new_passport
-from imgsearch_kit.pipeline.indexing import index_folder
-from imgsearch_kit.pipeline.searching import Searcher
+from imgsearch_kit.indexing.folder import index_folder
 
 RESULTS = Path(__file__).parent / "results" / "page.json"
 EXTRACTOR = "vgg16-rmac"

@@ -22,12 +22,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 from tqdm import tqdm
 
-from imgsearch_kit.evaluation import bootstrap
+from imgsearch_kit.evaluation import intervals as bootstrap
 from imgsearch_kit.evaluation.metrics import cosines, measures
 from imgsearch_kit.images import load_pixels
 from imgsearch_kit.index import open_index
-from imgsearch_kit.pipeline.opening import check_probes, load_for, picture_path
 from imgsearch_kit.plots import Robustness, robustness_curves
+from imgsearch_kit.provenance import check_probes, load_for, picture_path
 from imgsearch_kit.records import ImageRecord
 
 RESULTS = Path(__file__).parent / "results" / "robustness.json"

@@ -25,9 +25,10 @@ import orjson
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from imgsearch_kit.index import bodies, create_index, new_passport
-from imgsearch_kit.index.elastic import ElasticIndex
-from imgsearch_kit.index.segments import drop, merge
+from imgsearch_kit.index import create_index, new_passport
+from imgsearch_kit.index.elastic import bodies
+from imgsearch_kit.index.elastic.segments import drop, merge
+from imgsearch_kit.index.elastic.writing import ElasticIndex
 from imgsearch_kit.records import Approx, ImageRecord, Vectors
 from tests.elasticsearch_node import EIGHT, NINE, PLUGINS, Node
 

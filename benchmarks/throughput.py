@@ -31,7 +31,7 @@ from imgsearch_kit.extractors.engine import tensorflow
 from imgsearch_kit.extractors.weights import available
 from imgsearch_kit.images import find_images, load
 from imgsearch_kit.index import create_index, new_passport
-from imgsearch_kit.pipeline.indexing import index_folder
+from imgsearch_kit.indexing.folder import index_folder
 
 RESULTS = Path(__file__).parent / "results" / "throughput.json"
 EXTRACTOR = "vgg16-rmac"

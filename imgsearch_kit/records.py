@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from imgsearch_kit import display
+from imgsearch_kit import reports
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -156,7 +156,7 @@ class IndexPassport:
         ]
 
     def _repr_html_(self) -> str:
-        return display.table((), self.rows(places=False), "Index passport")  # notebooks are shared
+        return reports.table((), self.rows(places=False), "Index passport")  # notebooks are shared
 
     def to_json(self, *, probes: bool = True) -> dict[str, Any]:
         """The passport as plain JSON values; ``probes=False`` leaves the probe vectors out, for people."""
@@ -252,14 +252,14 @@ class Results:
         own = [(self._uri(id_), ["the query itself", id_]) for id_ in self.own]
         note = f" ({self.note})" if self.note else ""
         head = f"<p>{len(self.hits)} neighbours of <b>{escape(str(name))}</b>, {escape(self.method + note)}</p>"
-        return head + display.strip(own + drawn)
+        return head + reports.strip(own + drawn)
 
     def _uri(self, id_: str) -> str:
-        return display.data_uri(self.picture, id_) if self.picture else ""
+        return reports.data_uri(self.picture, id_) if self.picture else ""
 
     def to_dataframe(self) -> pd.DataFrame:
         """A pandas table with a row a hit: rank, id, label, score and sha256."""
-        return display.dataframe(dataclasses.asdict(hit) for hit in self.hits)
+        return reports.dataframe(dataclasses.asdict(hit) for hit in self.hits)
 
     def to_json(self) -> dict[str, Any]:
         """The document of ``imgsearch search --json``."""

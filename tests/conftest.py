@@ -13,7 +13,7 @@ import pytest
 
 from imgsearch_kit.errors import PluginMissing, ServerUnavailable
 from imgsearch_kit.extractors.weights import fetch
-from imgsearch_kit.index.client import Server
+from imgsearch_kit.index.elastic.client import Server
 from tests import elasticsearch_node
 
 CALTECH = Path(__file__).resolve().parents[2] / "shared" / "data" / "caltech101"

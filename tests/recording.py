@@ -46,7 +46,7 @@ def steady() -> Iterator[None]:
         patch.setattr("imgsearch_kit.index.datetime", Then)
         patch.setattr("imgsearch_kit.index.LIBRARIES", ())
         patch.setattr("platform.python_version", lambda: "3")
-        patch.setattr("imgsearch_kit.index.bulk.IN_FLIGHT", 1)
+        patch.setattr("imgsearch_kit.index.elastic.bulk.IN_FLIGHT", 1)
         yield
 
 

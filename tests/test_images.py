@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 from imgsearch_kit.errors import BadQuery, UnreadableImage
-from imgsearch_kit.folders import cache_folder
+from imgsearch_kit.files import cache_folder
 from imgsearch_kit.images import FORMATS, find_images, load, load_many, load_pixels
 from tests.conftest import require
 

@@ -11,8 +11,8 @@ import pytest
 
 KIT = Path(__file__).resolve().parents[1] / "imgsearch_kit"
 MODULES = sorted(KIT.rglob("*.py"))
-SHARED = {"records", "errors", "display", "folders"}
-PURE = {"images", "extractors", "index", "ranking", "evaluation", "projection", "plots"}
+SHARED = {"records", "errors", "reports", "files"}
+PURE = {"images", "extractors", "index", "plots"}
 TOP = {"cli", "app"}
 HEAVY = {"tensorflow", "keras", "elasticsearch", "umap", "gradio", "matplotlib", "onnx", "skimage", "pandas", "bokeh"}
 

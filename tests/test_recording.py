@@ -9,7 +9,7 @@ import pytest
 
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.index import create_index, new_passport
-from imgsearch_kit.index.client import Server
+from imgsearch_kit.index.elastic.client import Server
 from imgsearch_kit.records import ImageRecord
 from tests import recording
 from tests.faulty_proxy import Proxy, Reply
@@ -83,7 +83,7 @@ def test_a_request_that_is_missing_or_too_many_is_told(file):
 
 def test_a_changed_document_is_noticed_in_the_contract_s_recordings(monkeypatch):
     """The very thing that recordings are for: what the kit sends to Elastiknn has changed unnoticed."""
-    from imgsearch_kit.index import bodies
+    from imgsearch_kit.index.elastic import bodies
 
     real = bodies.document
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import ExifTags, Image, ImageCms
 
 from imgsearch_kit.errors import BadQuery, KitError, UnreadableImage
-from imgsearch_kit.folders import cache_folder
+from imgsearch_kit.files import cache_folder
 from imgsearch_kit.images import PREVIEW, THUMBNAIL, thumbnail
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)

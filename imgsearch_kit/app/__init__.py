@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import gradio as gr
 
     from imgsearch_kit.app.serving import Page
-    from imgsearch_kit.pipeline.searching import Searcher
+    from imgsearch_kit.gallery import Searcher
 
 
 def build_app(searcher: Searcher) -> gr.Blocks:

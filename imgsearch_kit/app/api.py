@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from imgsearch_kit.errors import BadQuery, KitError
-from imgsearch_kit.pipeline.searching import Searcher
+from imgsearch_kit.gallery import Searcher
 from imgsearch_kit.records import Results
 
 DEFAULT_K, MAX_K = 10, 50

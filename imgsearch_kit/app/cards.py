@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
-from imgsearch_kit.display import data_uri
-from imgsearch_kit.evaluation.calibration import Calibration
+from imgsearch_kit.inspection.calibration import Calibration
 from imgsearch_kit.records import Hit, ImageRecord, Results
+from imgsearch_kit.reports import data_uri
 
 RANK_HELP = """<details><summary>Advanced: a ranking of your own</summary><p>Type a SPEC into the field above and press
 Enter: steps joined by commas, each <code>pca:DIMS:POWER</code>, <code>rca:DIMS:N</code>, <code>dba:N:ALPHA</code>,

@@ -7,10 +7,10 @@ import threading
 from dataclasses import dataclass
 
 from imgsearch_kit.errors import KitError
-from imgsearch_kit.evaluation.calibration import Calibration
 from imgsearch_kit.index.base import VectorIndex
-from imgsearch_kit.pipeline.examining import calibration
-from imgsearch_kit.ranking.baking import augments
+from imgsearch_kit.inspection.calibration import Calibration
+from imgsearch_kit.inspection.over_index import calibration
+from imgsearch_kit.ranking.baked import augments
 
 log = logging.getLogger(__name__)
 

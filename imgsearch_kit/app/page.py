@@ -9,7 +9,7 @@ import gradio as gr
 from imgsearch_kit.app import cards
 from imgsearch_kit.app.api import add_endpoint
 from imgsearch_kit.app.search_tab import search_tab
-from imgsearch_kit.pipeline.searching import Searcher
+from imgsearch_kit.gallery import Searcher
 
 TITLE = "Image search"
 UPLOADS_KEPT = 3600  # seconds; what visitors upload is looked for this often, and deleted at this age

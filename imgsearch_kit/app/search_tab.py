@@ -13,11 +13,11 @@ from gradio.processing_utils import save_file_to_cache
 from imgsearch_kit.app import cards
 from imgsearch_kit.app.api import DEFAULT_K, MAX_K, answer
 from imgsearch_kit.app.choices import AS_INDEXED, RANKINGS, Meaning, explained, spec_of
-from imgsearch_kit.display import data_uri
 from imgsearch_kit.errors import KitError
-from imgsearch_kit.evaluation.calibration import Calibration
-from imgsearch_kit.pipeline.searching import Searcher
+from imgsearch_kit.gallery import Searcher
+from imgsearch_kit.inspection.calibration import Calibration
 from imgsearch_kit.records import ImageRecord, Results
+from imgsearch_kit.reports import data_uri
 
 EXAMPLES = 8
 

@@ -9,7 +9,7 @@ import gradio as gr
 
 from imgsearch_kit.app.page import build
 from imgsearch_kit.errors import BadQuery
-from imgsearch_kit.pipeline.searching import Searcher
+from imgsearch_kit.gallery import Searcher
 
 MAX_UPLOAD = "32mb"
 WAITING = 64  # searches in the queue before visitors are told to come back

@@ -48,10 +48,10 @@ def index(
 ) -> None:
     """Index a folder of pictures, or bring its index up to date."""
     from imgsearch_kit.images import find_images
-    from imgsearch_kit.pipeline.indexing import IndexingInterrupted, index_folder
-    from imgsearch_kit.pipeline.labelling import read_labels
-    from imgsearch_kit.pipeline.opening import open_for_indexing
-    from imgsearch_kit.pipeline.rebuilding import load_for_rebuilding, rebuild_index_of
+    from imgsearch_kit.indexing.folder import IndexingInterrupted, index_folder
+    from imgsearch_kit.indexing.labels import read_labels
+    from imgsearch_kit.indexing.rebuild import load_for_rebuilding, rebuild_index_of
+    from imgsearch_kit.provenance import open_for_indexing
 
     if root is not None and root.resolve() != folder.resolve():
         raise typer.BadParameter(
@@ -97,7 +97,7 @@ def copy(
 ) -> None:
     """One index into another, of any kind, without touching a picture."""
     from imgsearch_kit.index import shown
-    from imgsearch_kit.pipeline.copying import copy as run
+    from imgsearch_kit.indexing.copy import copy as run
 
     report = run(source, target, method=method, rank=rank, extractor=extractor, weights=weights, say=note)
     if as_json:
@@ -118,8 +118,8 @@ def label(
     as_json: Json = False,
 ) -> None:
     """Give indexed pictures other labels, without extracting anew."""
-    from imgsearch_kit.pipeline.labelling import read_labels, relabel
-    from imgsearch_kit.pipeline.opening import open_as
+    from imgsearch_kit.indexing.labels import read_labels, relabel
+    from imgsearch_kit.provenance import open_as
 
     named = read_labels(labels)
     with open_as(address, extractor) as opened:
@@ -136,7 +136,7 @@ def label(
 def info(address: Index = DEFAULT_INDEX, extractor: MadeBy = None, as_json: Json = False) -> None:
     """Who made an index, from what, and what it holds."""
     from imgsearch_kit.index import shown
-    from imgsearch_kit.pipeline.opening import open_as
+    from imgsearch_kit.provenance import open_as
 
     with open_as(address, extractor) as opened:
         records = opened.records()
@@ -158,8 +158,8 @@ def export(
     extractor: MadeBy = None,
 ) -> None:
     """Write records to .csv, or records and vectors to .npz."""
-    from imgsearch_kit.pipeline.copying import export as run
-    from imgsearch_kit.pipeline.opening import open_as
+    from imgsearch_kit.indexing.copy import export as run
+    from imgsearch_kit.provenance import open_as
 
     if output.suffix not in (".npz", ".csv"):
         raise typer.BadParameter(f"-o {output} must end in .npz (with vectors) or .csv (without)")

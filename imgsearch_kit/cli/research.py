@@ -47,10 +47,10 @@ def evaluate(
     output: Output = None,
 ) -> None:
     """How good neighbours are, per class, with intervals."""
-    from imgsearch_kit.pipeline.evaluating import evaluate as run
-    from imgsearch_kit.pipeline.evaluating import write_trec
-    from imgsearch_kit.pipeline.opening import open_as
-    from imgsearch_kit.pipeline.trial import make_trial
+    from imgsearch_kit.evaluation.over_index import evaluate as run
+    from imgsearch_kit.evaluation.over_index import write_trec
+    from imgsearch_kit.evaluation.protocol import make_trial
+    from imgsearch_kit.provenance import open_as
 
     try:
         ks = tuple(int(part) for part in k.split(","))
@@ -91,8 +91,8 @@ def recall(
     output: Output = None,
 ) -> None:
     """What an approximate index loses against exact answers."""
-    from imgsearch_kit.pipeline.measuring import measure_recall
-    from imgsearch_kit.pipeline.opening import open_as
+    from imgsearch_kit.approximation.over_index import measure_recall
+    from imgsearch_kit.provenance import open_as
 
     with open_as(address, extractor) as opened:
         report = measure_recall(opened, k=k, queries=queries, merge=merge)
@@ -118,8 +118,8 @@ def tune(
     output: Output = None,
 ) -> None:
     """Propose an approximate method for a wanted recall."""
-    from imgsearch_kit.pipeline.opening import open_as
-    from imgsearch_kit.pipeline.tuning import propose, verify
+    from imgsearch_kit.approximation.tuning import propose, verify
+    from imgsearch_kit.provenance import open_as
 
     with open_as(address, extractor) as opened:
         tuning = propose(opened, wanted, k=k)
@@ -137,9 +137,9 @@ def health(
     output: Output = None,
 ) -> None:
     """Duplicates, hubs, orphans, doubtful labels, what scores mean."""
-    from imgsearch_kit.pipeline.examining import calibration
-    from imgsearch_kit.pipeline.examining import health as run
-    from imgsearch_kit.pipeline.opening import open_as
+    from imgsearch_kit.inspection.over_index import calibration
+    from imgsearch_kit.inspection.over_index import health as run
+    from imgsearch_kit.provenance import open_as
 
     with open_as(address, extractor) as opened:
         found = run(opened, k=k)
@@ -161,8 +161,8 @@ def draw_map(
     as_json: Json = False,
 ) -> None:
     """One HTML file to explore the pictures by, offline."""
-    from imgsearch_kit.pipeline.mapping import write_map
-    from imgsearch_kit.pipeline.opening import open_as
+    from imgsearch_kit.map.over_index import write_map
+    from imgsearch_kit.provenance import open_as
 
     with open_as(address, extractor) as opened:
         report = write_map(opened, output, root=root, seed=seed)

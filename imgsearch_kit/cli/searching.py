@@ -34,7 +34,7 @@ def demo(
     port: Annotated[int, typer.Option(min=1, max=65535, help="The page's port.")] = 7860,
 ) -> None:
     """Sample pictures, their index, one search, the page."""
-    from imgsearch_kit.pipeline.demo import demo_searcher
+    from imgsearch_kit.indexing.demo import demo_searcher
 
     searcher, report = demo_searcher(folder, note)
     with searcher.index as opened:
@@ -67,8 +67,8 @@ def search(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the hits as CSV.")] = False,
 ) -> None:
     """The neighbours of a picture, or of an indexed one."""
+    from imgsearch_kit.gallery import Searcher
     from imgsearch_kit.index import open_index
-    from imgsearch_kit.pipeline.searching import Searcher
     from imgsearch_kit.records import Approx
 
     if (image is None) == (id is None):
@@ -106,8 +106,8 @@ def serve(
     max_megapixels: MaxMegapixels = 178,
 ) -> None:
     """The page: drop a picture, see its neighbours."""
+    from imgsearch_kit.gallery import Searcher
     from imgsearch_kit.index import open_index
-    from imgsearch_kit.pipeline.searching import Searcher
 
     if auth is not None and not all(auth.partition(":")):
         raise typer.BadParameter("--auth takes USER:PASS")

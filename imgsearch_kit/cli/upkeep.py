@@ -48,7 +48,7 @@ def doctor(address: Index = DEFAULT_INDEX, extractor: MadeBy = None, as_json: Js
 
     Python, packages, weights, index, memory and browser, in this order.
     """
-    from imgsearch_kit.pipeline.doctor import check
+    from imgsearch_kit.cli.doctor import check
 
     checks = check(address, extractor)
     if as_json:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imgsearch_kit import display
+from imgsearch_kit import reports
 from imgsearch_kit.errors import BadQuery
-from imgsearch_kit.evaluation import bootstrap
+from imgsearch_kit.evaluation import intervals as bootstrap
 from imgsearch_kit.evaluation.metrics import Floats, Ints, QueryScores, chance
 
 if TYPE_CHECKING:
@@ -132,12 +132,12 @@ class Evaluation:
             (name, *(bounded(table[column]) for table in tables), float(self.chance[:, column].mean()))
             for column, name in enumerate(self.measures)
         ]
-        table = display.table(("", "micro, 95 %", "macro, 95 %", "chance"), means, self.summary())
+        table = reports.table(("", "micro, 95 %", "macro, 95 %", "chance"), means, self.summary())
         return table + "".join(f"<p>{escape(note)}</p>" for note in self.notes())
 
     def to_dataframe(self) -> pd.DataFrame:
         """A pandas table with a row a class: class, queries, and of each measure value, low, high and chance."""
-        return display.dataframe(
+        return reports.dataframe(
             {"class": self.labels[c], "queries": int((self.strata == row).sum())}
             | {
                 f"{name}{suffix}": number
@@ -265,12 +265,12 @@ class Compared(dict[str, Any]):
 
     def _repr_html_(self) -> str:
         rows = [(name, _signed(micro), micro["p"], _signed(macro), macro["p"]) for name, micro, macro in self._rows()]
-        return display.table(("", "micro, 95 %", "p", "macro, 95 %", "p"), rows, self.summary())
+        return reports.table(("", "micro, 95 %", "p", "macro, 95 %", "p"), rows, self.summary())
 
     def to_dataframe(self) -> pd.DataFrame:
         """A pandas table with a row a measure: of micro and macro the difference, low, high and p."""
         rows = ({"measure": name, "micro": micro, "macro": macro} for name, micro, macro in self._rows())
-        return display.dataframe(map(display.flat, rows))
+        return reports.dataframe(map(reports.flat, rows))
 
 
 LEFT_OUT = {

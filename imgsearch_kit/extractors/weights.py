@@ -24,7 +24,7 @@ from imgsearch_kit.extractors import weight_files
 from imgsearch_kit.extractors.engine import tensorflow
 from imgsearch_kit.extractors.vgg16 import NETWORKS
 from imgsearch_kit.extractors.weight_files import Tensors
-from imgsearch_kit.folders import cache_folder
+from imgsearch_kit.files import cache_folder
 
 Say = Callable[[str], None]
 

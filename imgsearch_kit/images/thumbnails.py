@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from imgsearch_kit.errors import BadQuery, KitError, UnreadableImage
-from imgsearch_kit.folders import cache_folder
+from imgsearch_kit.files import cache_folder
 from imgsearch_kit.images.decoding import MAX_PIXELS, decode, read_bytes
 
 THUMBNAIL = 256

@@ -27,7 +27,7 @@ def open_index(address: str) -> VectorIndex:
     """
     kind, path = _parse(address)
     if kind == "http":
-        from imgsearch_kit.index.elastic import open_elastic
+        from imgsearch_kit.index.elastic.writing import open_elastic
 
         return open_elastic(address)
     if kind == "npz":
@@ -53,7 +53,7 @@ def create_index(address: str, passport: IndexPassport) -> VectorIndex:
     """
     kind, path = _parse(address)
     if kind == "http":
-        from imgsearch_kit.index.elastic import create_elastic
+        from imgsearch_kit.index.elastic.writing import create_elastic
 
         return create_elastic(address, passport)
     check_method(address, passport.method)
@@ -73,7 +73,7 @@ def rebuild_index(address: str, passport: IndexPassport) -> VectorIndex:
     :raises IndexUnwritable: when what is there cannot be written to.
     """
     if _parse(address)[0] == "http":
-        from imgsearch_kit.index.elastic import rebuild_elastic
+        from imgsearch_kit.index.elastic.writing import rebuild_elastic
 
         return rebuild_elastic(address, passport)
     check_method(address, passport.method)

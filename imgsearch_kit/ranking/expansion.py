@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.sparse import csr_array
 
-from imgsearch_kit.ranking.asking import Asked, Corrected, Floats, Ints, Scores, blocks_of_itself, first, unit, weights
+from imgsearch_kit.ranking.queries import Asked, Corrected, Floats, Ints, Scores, blocks_of_itself, first, unit, weights
 from imgsearch_kit.records import Vectors
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from imgsearch_kit.errors import BadQuery
-from imgsearch_kit.ranking.asking import CHUNK, Asked, Floats, unit
+from imgsearch_kit.ranking.queries import CHUNK, Asked, Floats, unit
 from imgsearch_kit.records import Vectors
 
 LEAST_VARIANCE = 1e-9  # of the first component's: below it lies rounding, which whitening would blow up

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csc_array, csr_array, vstack
 
-from imgsearch_kit.ranking.asking import Asked, Floats, Ints, Scores, blocks_of_itself, first
+from imgsearch_kit.ranking.queries import Asked, Floats, Ints, Scores, blocks_of_itself, first
 from imgsearch_kit.records import Vectors
 
 

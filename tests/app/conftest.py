@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from imgsearch_kit.app import serve
+from imgsearch_kit.gallery import Searcher
 from imgsearch_kit.index import create_index, new_passport
-from imgsearch_kit.pipeline.indexing import index_folder
-from imgsearch_kit.pipeline.searching import Searcher
+from imgsearch_kit.indexing.folder import index_folder
 from tests.small_extractor import QuarterColours, paint
 
 STRANGE = 'a <b>bold</b> & "quoted"/x ${1 + 1} {{value}} \'.png'

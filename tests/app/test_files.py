@@ -21,10 +21,10 @@ import imgsearch_kit
 from imgsearch_kit.app import page as page_module
 from imgsearch_kit.app import serve
 from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.gallery import Searcher
 from imgsearch_kit.images import thumbnail
 from imgsearch_kit.index import create_index, new_passport
-from imgsearch_kit.pipeline.indexing import index_folder
-from imgsearch_kit.pipeline.searching import Searcher
+from imgsearch_kit.indexing.folder import index_folder
 from tests.app.conftest import free_port, paint_folder
 from tests.app.test_api import post, sent
 from tests.small_extractor import QuarterColours

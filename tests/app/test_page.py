@@ -10,8 +10,8 @@ import threading
 import pytest
 
 from imgsearch_kit.app import build_app
+from imgsearch_kit.gallery import Searcher
 from imgsearch_kit.index import create_index, new_passport
-from imgsearch_kit.pipeline.searching import Searcher
 from tests.app.conftest import LONG, STRANGE, free_port, make_searcher
 from tests.small_extractor import QuarterColours, paint
 
@@ -282,7 +282,7 @@ def test_an_empty_index_says_what_to_do(visit, serving):
 
 
 def test_a_reload_shows_what_was_indexed_meanwhile(visit, serving, tmp_path):
-    from imgsearch_kit.pipeline.indexing import index_folder
+    from imgsearch_kit.indexing.folder import index_folder
 
     paint(tmp_path / "red/0.png", (200, 0, 0))
     searcher = make_searcher(tmp_path)

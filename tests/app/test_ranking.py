@@ -7,8 +7,8 @@ import re
 import pytest
 
 from imgsearch_kit.app.choices import LABELLED, Meaning
-from imgsearch_kit.pipeline.examining import calibration
-from imgsearch_kit.pipeline.searching import Searcher
+from imgsearch_kit.gallery import Searcher
+from imgsearch_kit.inspection.over_index import calibration
 from tests.app.conftest import make_searcher
 from tests.app.test_page import BETWEEN_2_AND_3, choose, hits, wait_for_first, wait_for_status
 from tests.small_extractor import paint

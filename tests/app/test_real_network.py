@@ -14,7 +14,7 @@ from PIL import Image
 from imgsearch_kit import datasets
 from imgsearch_kit.extractors import load_extractor
 from imgsearch_kit.index import create_index, new_passport
-from imgsearch_kit.pipeline.indexing import index_folder
+from imgsearch_kit.indexing.folder import index_folder
 from tests.app.conftest import free_port
 from tests.app.test_page import ALL_DRAWN, drop
 

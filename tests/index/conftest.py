@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from imgsearch_kit.index import create_index, new_passport, open_index
-from imgsearch_kit.index.client import Server
+from imgsearch_kit.index.elastic.client import Server
 from tests import recording
 
 

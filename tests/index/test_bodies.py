@@ -11,9 +11,9 @@ import orjson
 import pytest
 
 from imgsearch_kit.errors import BadQuery
-from imgsearch_kit.index import bodies
-from imgsearch_kit.index.bodies import Wish
-from imgsearch_kit.index.methods import Method, parse_method
+from imgsearch_kit.index.elastic import bodies
+from imgsearch_kit.index.elastic.bodies import Wish
+from imgsearch_kit.index.elastic.methods import Method, parse_method
 from imgsearch_kit.records import Approx, BakedRank, ExtractorSpec, ImageRecord, IndexPassport
 
 V = np.array([0.6, -0.8], np.float32)

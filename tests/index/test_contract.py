@@ -267,7 +267,7 @@ def test_failures_are_replaced_and_come_in_path_order(place):
 
 
 def test_what_a_ranking_has_learned_stays_with_the_index_and_is_no_record(place, monkeypatch):
-    monkeypatch.setattr("imgsearch_kit.index.bodies.PART", 100)  # on a server a document each
+    monkeypatch.setattr("imgsearch_kit.index.elastic.bodies.PART", 100)  # on a server a document each
     learned = bytes(range(256)) * 2
     index = place.create(4, baked=BakedRank("pca:4", "u-1", 7, 600, 12))
     assert index.learned() == b""

@@ -12,18 +12,13 @@ import numpy as np
 import pytest
 
 from imgsearch_kit import cli
-from imgsearch_kit.errors import (
-    BadQuery,
-    IndexDamaged,
-    IndexMismatch,
-    IndexNotFound,
-    IndexUnwritable,
-    VersionMismatch,
-)
-from imgsearch_kit.index import bodies, client, create_index, elastic, new_passport, open_index, reading, replacing
-from imgsearch_kit.index.client import Server
-from imgsearch_kit.pipeline import copying
-from imgsearch_kit.pipeline.copying import copy
+from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, IndexNotFound, IndexUnwritable, VersionMismatch
+from imgsearch_kit.index import create_index, new_passport, open_index
+from imgsearch_kit.index.elastic import bodies, client, reading, replacing
+from imgsearch_kit.index.elastic import writing as elastic
+from imgsearch_kit.index.elastic.client import Server
+from imgsearch_kit.indexing import copy as copying
+from imgsearch_kit.indexing.copy import copy
 from imgsearch_kit.records import Approx, ExtractorSpec, ImageRecord, Refused
 from tests.faulty_proxy import Cut, Proxy
 from tests.index.conftest import remove_from_server

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from imgsearch_kit.errors import PluginMissing
-from imgsearch_kit.index import bulk, create_index, new_passport, open_index
-from imgsearch_kit.index.client import Server
+from imgsearch_kit.index import create_index, new_passport, open_index
+from imgsearch_kit.index.elastic import bulk
+from imgsearch_kit.index.elastic.client import Server
 from imgsearch_kit.records import Approx, ImageRecord
 from tests import elasticsearch_node
 from tests.conftest import require

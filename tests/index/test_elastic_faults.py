@@ -23,7 +23,8 @@ from imgsearch_kit.errors import (
     ServerUnavailable,
     VersionMismatch,
 )
-from imgsearch_kit.index import bulk, client, create_index, new_passport, open_index, reading
+from imgsearch_kit.index import create_index, new_passport, open_index
+from imgsearch_kit.index.elastic import bulk, client, reading
 from imgsearch_kit.records import Approx, ImageRecord, Refused
 from tests import elasticsearch_node
 from tests.conftest import has_elastiknn, require

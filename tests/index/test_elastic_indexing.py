@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from imgsearch_kit.errors import IndexMismatch
+from imgsearch_kit.gallery import Searcher
 from imgsearch_kit.index import create_index, new_passport, open_index
-from imgsearch_kit.index.elastic import open_elastic
-from imgsearch_kit.pipeline.indexing import index_folder
-from imgsearch_kit.pipeline.opening import load_for
-from imgsearch_kit.pipeline.searching import Searcher
+from imgsearch_kit.index.elastic.writing import open_elastic
+from imgsearch_kit.indexing.folder import index_folder
+from imgsearch_kit.provenance import load_for
 from imgsearch_kit.records import ExtractorSpec
 from tests.index.conftest import remove_from_server
 from tests.index.writing import start
@@ -93,7 +93,7 @@ def test_an_extractor_of_another_index_is_refused(place):
 
 
 INDEX = """
-from imgsearch_kit.pipeline.indexing import index_folder
+from imgsearch_kit.indexing.folder import index_folder
 from tests.small_extractor import QuarterColours
 class Slow(QuarterColours):
     def extract(self, pixels):

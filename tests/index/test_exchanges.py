@@ -14,16 +14,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from imgsearch_kit import provenance as opening
 from imgsearch_kit.errors import IndexMismatch
+from imgsearch_kit.evaluation.over_index import evaluate
 from imgsearch_kit.extractors.base import PRESETS, Preset, probe_pixels
+from imgsearch_kit.gallery import Searcher
 from imgsearch_kit.index import create_index, open_index
-from imgsearch_kit.index.client import Server
-from imgsearch_kit.index.elastic import rebuild_elastic
-from imgsearch_kit.pipeline import opening
-from imgsearch_kit.pipeline.copying import copy
-from imgsearch_kit.pipeline.evaluating import evaluate
-from imgsearch_kit.pipeline.opening import open_as
-from imgsearch_kit.pipeline.searching import Searcher
+from imgsearch_kit.index.elastic.client import Server
+from imgsearch_kit.index.elastic.writing import rebuild_elastic
+from imgsearch_kit.indexing.copy import copy
+from imgsearch_kit.provenance import open_as
 from imgsearch_kit.records import Approx, ExtractorSpec, Failure, ImageRecord, IndexPassport
 from tests import recording
 from tests.index.conftest import remove_from_server

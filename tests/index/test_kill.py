@@ -14,8 +14,8 @@ from PIL import Image
 
 from imgsearch_kit.errors import IndexNotFound
 from imgsearch_kit.index import create_index, new_passport, open_index
-from imgsearch_kit.pipeline.indexing import BATCH as COMMIT
-from imgsearch_kit.pipeline.indexing import index_folder
+from imgsearch_kit.indexing.folder import BATCH as COMMIT
+from imgsearch_kit.indexing.folder import index_folder
 from tests.index.writing import BATCH, pictures, start
 from tests.small_extractor import QuarterColours, paint
 
@@ -85,8 +85,8 @@ def test_killed_between_and_within_commits_only_whole_batches_stay(tmp_path):
 
 INDEX = """
 from imgsearch_kit.index import new_passport
-from imgsearch_kit.pipeline.indexing import BATCH as COMMIT
-from imgsearch_kit.pipeline.indexing import index_folder
+from imgsearch_kit.indexing.folder import BATCH as COMMIT
+from imgsearch_kit.indexing.folder import index_folder
 from tests.small_extractor import QuarterColours
 extractor = QuarterColours()
 try:
@@ -157,7 +157,7 @@ def test_indexing_a_folder_killed_again_and_again_ends_as_if_undisturbed(folder,
 
 NETWORK = """
 from imgsearch_kit.extractors import load_extractor
-from imgsearch_kit.pipeline.indexing import index_folder
+from imgsearch_kit.indexing.folder import index_folder
 extractor = load_extractor("vgg16-rmac", weights=Path(sys.argv[3]))
 try:
     index = open_index(address)

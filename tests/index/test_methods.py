@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from imgsearch_kit.errors import BadQuery
-from imgsearch_kit.index.methods import Method, parse_method
+from imgsearch_kit.index.elastic.methods import Method, parse_method
 
 
 @pytest.mark.parametrize(

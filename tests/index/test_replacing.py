@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 from imgsearch_kit.errors import IndexMismatch, IndexUnwritable, KitError
-from imgsearch_kit.index import client, create_index, elastic, new_passport, open_index, replacing
-from imgsearch_kit.pipeline import copying
-from imgsearch_kit.pipeline.copying import copy
+from imgsearch_kit.index import create_index, new_passport, open_index
+from imgsearch_kit.index.elastic import client, replacing
+from imgsearch_kit.index.elastic import writing as elastic
+from imgsearch_kit.indexing import copy as copying
+from imgsearch_kit.indexing.copy import copy
 from tests.faulty_proxy import Proxy
 from tests.index.conftest import remove_from_server
 from tests.index.writing import DIM, pictures, start
@@ -139,8 +141,8 @@ def test_a_replacement_that_fails_lets_others_write_at_once(address):
 
 
 KILLED = """
-from imgsearch_kit.index import replacing
-from imgsearch_kit.pipeline.copying import copy
+from imgsearch_kit.index.elastic import replacing
+from imgsearch_kit.indexing.copy import copy
 def die(server, old, new):
     print("held", flush=True)
     sys.stdin.read()

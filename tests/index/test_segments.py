@@ -9,7 +9,7 @@ import pytest
 
 from imgsearch_kit.errors import BadQuery, IndexNotFound
 from imgsearch_kit.index import create_index, new_passport, open_index
-from imgsearch_kit.index.segments import drop, merge, segments
+from imgsearch_kit.index.elastic.segments import drop, merge, segments
 from imgsearch_kit.records import ImageRecord
 from tests.index.conftest import remove_from_server
 

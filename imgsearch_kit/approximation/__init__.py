@@ -1,0 +1,1 @@
+"""What an approximate method loses and saves: measured on an index, simulated, and tuned."""

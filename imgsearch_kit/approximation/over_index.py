@@ -1,0 +1,265 @@
+"""What an index's approximate method loses against exact answers, and what it saves: the loop that asks and times."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from tqdm.auto import tqdm
+
+from imgsearch_kit import reports
+from imgsearch_kit.approximation.recall import Loss, losses, without
+from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.index.elastic.segments import merge as merge_segments
+from imgsearch_kit.index.elastic.segments import segments
+from imgsearch_kit.index.exact import Snapshot
+from imgsearch_kit.records import Approx, Neighbours, Vectors
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HASHED = (20, 50, 100, 200, 500, 1000, 2000, 5000)  # numbers of candidates to try
+NATIVE = (20, 50, 100, 200, 500)
+MOST = 10_000  # what a server takes
+PROBES = {"l2-lsh": (0, 1, 3)}
+WARM_UP = 10  # queries of each setting before the clock counts
+
+Setting = Approx | None  # None: exact
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One setting: what it lost, and the milliseconds that half and 95 % of its queries took at most.
+
+    ``method`` is what the index says has answered, with the parameters of index and query. The times are NaN for exact
+    answers that the index cannot give and that were computed here. ``predicted`` is the recall that a simulation
+    expected.
+    """
+
+    method: str
+    setting: Setting
+    loss: Loss
+    p50: float
+    p95: float
+    predicted: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The row as plain JSON values; unknown ones are None."""
+        row: dict[str, Any] = {
+            "method": self.method,
+            "candidates": self.setting.candidates if self.setting else None,
+            "probes": self.setting.probes if self.setting else None,
+        }
+        for name in ("recall", "precision", "lost"):
+            triple = getattr(self.loss, name)
+            row[name] = {key: _known(x) for key, x in zip(("value", "low", "high"), triple, strict=True)}
+        row |= {"short": self.loss.short, "missing": self.loss.missing}
+        return row | {"p50": _known(self.p50), "p95": _known(self.p95), "predicted": self.predicted}
+
+
+@dataclass(frozen=True)
+class RecallReport:
+    """The settings of one index, exact first; ``segments`` is None where an index has no such parts."""
+
+    rows: tuple[Measured, ...]
+    k: int
+    queries: int
+    labelled: int
+    gallery: int
+    segments: int | None
+    passport: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of ``imgsearch recall --json``; times are in milliseconds."""
+        return {
+            "k": self.k,
+            "queries": self.queries,
+            "labelled": self.labelled,
+            "gallery": self.gallery,
+            "segments": self.segments,
+            "rows": [row.to_json() for row in self.rows],
+            "passport": self.passport,
+        }
+
+    def _repr_html_(self) -> str:
+        head, *rows = self._table()
+        about = f"{self.queries} queries against {self.gallery} pictures"
+        return reports.table(head, rows, about)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A pandas table with a row a setting: the keys of ``Measured.to_json``, bounds as ``recall low`` and so on."""
+        return reports.dataframe(map(reports.flat, (row.to_json() for row in self.rows)))
+
+    def _table(self) -> list[list[str]]:
+        head = ["method", f"recall@{self.k}", f"P@{self.k} lost", "p50 ms", "p95 ms", "short"]
+        if any(row.predicted is not None for row in self.rows):
+            head.append("predicted")
+        return [head, *(list(_cells(row)[: len(head)]) for row in self.rows)]
+
+    def lines(self) -> list[str]:
+        """The report for people: a table, and what to know about it."""
+        lines = table(self._table())
+        about = f"{self.queries} queries ({self.labelled} with a label to find) against {self.gallery} pictures"
+        if self.segments is not None:
+            about += f" in {self.segments} segment{'s' if self.segments != 1 else ''}"
+        lines += ["", about + "."]
+        if self.segments is not None and self.segments > 1:
+            lines.append(
+                "Candidates count per segment, so these figures change when segments merge. --merge forces one."
+            )
+        return lines
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells as aligned lines: the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]).rstrip()
+        for row in rows
+    ]
+
+
+def measure_recall(
+    index: VectorIndex,
+    *,
+    k: int = 10,
+    queries: int = 200,
+    grid: Sequence[Approx] | None = None,
+    merge: bool = False,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> RecallReport:
+    """Asks an index exactly and with each setting of ``grid``, a query at a time, and compares.
+
+    ``queries`` pictures are drawn without replacement by ``seed``; each is asked by its stored vector and never counts
+    as its own answer. The settings take turns query by query, so a busy moment slows all of them alike. ``merge``
+    makes an index of several segments one first. Where an index cannot answer exactly, its vectors are compared here.
+
+    :raises BadQuery: when there is nothing to measure: no approximate method, fewer than two pictures, no setting.
+    """
+    if k < 1 or queries < 1:
+        raise BadQuery(f"k and the number of queries must be at least 1; they are {k} and {queries}.")
+    if merge:
+        merge_segments(index)
+    records = index.records()
+    if len(records) < 2:
+        raise BadQuery(f"There are {len(records)} pictures at {index.address}, too few to measure. Index more.")
+    settings: list[Setting] = [None, *(default_grid(index.passport.method, len(records), k) if grid is None else grid)]
+    if len(settings) == 1:
+        raise BadQuery(
+            f"The index at {index.address} has the method {index.passport.method!r}, which loses nothing. "
+            "Copy it to an approximate method: imgsearch copy FROM TO --method SPEC"
+        )
+    asking = sample_rows(len(records), queries, seed)
+    own = [records[row].id for row in asking]
+    answers, times = _ask(index, index.vectors(own), own, k, settings, progress)
+    labels = {record.id: record.label for record in records}
+    sizes = Counter(labels.values())
+    wanted = [label if label is not None and sizes[label] > 1 else None for label in map(labels.__getitem__, own)]
+    halves, tails = np.percentile(times, [50, 95], axis=0)
+    lost = losses(answers[0], answers, wanted, labels)
+    return RecallReport(
+        rows=tuple(
+            Measured(found.method, setting, loss, float(p50), float(p95))
+            for found, setting, loss, p50, p95 in zip(answers, settings, lost, halves, tails, strict=True)
+        ),
+        k=k,
+        queries=len(own),
+        labelled=sum(label is not None for label in wanted),
+        gallery=len(records),
+        segments=segments(index),
+        passport=index.passport.published(),
+    )
+
+
+def default_grid(method: str, n: int, k: int = 10) -> list[Approx]:
+    """The settings to try for a method SPEC over ``n`` vectors: numbers of candidates, and probes where it has them.
+
+    There are more candidates than ``k``, because fewer are not what an index asked for so many would take.
+    """
+    name = method.partition(":")[0]
+    if name in ("exact", "flat"):
+        return []
+    counts = [count for count in (HASHED if name.endswith("-lsh") else NATIVE) if k < count < n] or [min(n, MOST)]
+    return [Approx(count, probes) for probes in PROBES.get(name, (None,)) for count in counts]
+
+
+def sample_rows(n: int, count: int, seed: int) -> list[int]:
+    """``count`` of ``n`` rows drawn without replacement, all of them where there are no more, ascending."""
+    return sorted(np.random.default_rng(seed).permutation(n)[:count].tolist())
+
+
+def _ask(
+    index: VectorIndex, vectors: Vectors, own: Sequence[str], k: int, settings: Sequence[Setting], progress: bool | None
+) -> tuple[list[Neighbours], npt.NDArray[np.float64]]:
+    """The answers of every setting without the queries themselves, and ``(m, settings)`` milliseconds.
+
+    One hit more than ``k`` is asked for and the query dropped: excluding it would be a filter, which changes what some
+    methods do.
+    """
+    here = None if answers_exactly(index, vectors[:1]) else exactly_here(index, vectors, k + 1)
+    asked = settings if here is None else settings[1:]
+    for setting in asked:
+        for row in range(min(WARM_UP, len(vectors))):
+            found = index.search(vectors[row : row + 1], k + 1, approx=setting)
+        if setting is not None and found.method == "exact":
+            raise BadQuery(f"{found.note or 'The answers are exact.'} There is nothing to measure at {index.address}.")
+    parts: list[list[Neighbours]] = [[] for _ in asked]
+    times = np.full((len(vectors), len(settings)), np.nan)
+    first = len(settings) - len(asked)
+    disable = None if progress is None else not progress  # None: quiet when stderr is no terminal
+    for row in tqdm(range(len(vectors)), unit="query", desc="measuring", disable=disable):
+        for turn in range(len(asked)):
+            place = (turn + row) % len(asked)
+            started = time.perf_counter()
+            found = index.search(vectors[row : row + 1], k + 1, approx=asked[place])
+            times[row, first + place] = (time.perf_counter() - started) * 1e3
+            parts[place].append(found)
+    answers = ([] if here is None else [here]) + [_joined(part) for part in parts]
+    return [without(found, own, k) for found in answers], times
+
+
+def answers_exactly(index: VectorIndex, vector: Vectors) -> bool:
+    """Whether an index itself can answer exactly, as tried with one ``(1, dim)`` query."""
+    try:
+        index.search(vector, 1)
+    except BadQuery:  # a native method without its exact twin
+        return False
+    return True
+
+
+def exactly_here(index: VectorIndex, vectors: Vectors, k: int) -> Neighbours:
+    """The exact answers to ``(m, dim)`` queries, from all vectors of an index compared here."""
+    records = index.records()
+    ids = np.array([record.id for record in records], dtype=object)
+    return Snapshot(0, ids, [record.label for record in records], index.vectors()).search(vectors, k, None, None)
+
+
+def _joined(parts: Sequence[Neighbours]) -> Neighbours:
+    ids, scores = np.concatenate([part.ids for part in parts]), np.concatenate([part.scores for part in parts])
+    return Neighbours(ids, scores, parts[0].method, parts[0].note)
+
+
+def _cells(row: Measured) -> list[str]:
+    """A row of the table; what is unknown is left empty."""
+    recall, low, high = row.loss.recall
+    bounds = "" if math.isnan(low) else f" [{low:.3f}, {high:.3f}]"
+    return [
+        row.method,
+        f"{recall:.3f}{bounds}",
+        "" if math.isnan(row.loss.lost[0]) else f"{row.loss.lost[0]:+.3f}",
+        *("" if math.isnan(ms) else f"{ms:.1f}" for ms in (row.p50, row.p95)),
+        str(row.loss.short),
+        "" if row.predicted is None else f"{row.predicted:.3f}",
+    ]
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -1,0 +1,79 @@
+"""What the kit keeps on disk beside an index: its cache folder, and what can be made again from an index.
+
+An artefact (a map, a calibration ...) stays in the cache until the index changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import re
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import platformdirs
+
+from imgsearch_kit.records import IndexPassport
+
+Made = TypeVar("Made")
+
+FORMAT = 1  # of all artefacts; a kit that computes something else under the same parameters raises it
+
+log = logging.getLogger("imgsearch_kit")
+
+
+def cache_folder() -> Path:
+    """The kit's cache folder, which may not exist yet: ``$IMGSEARCH_CACHE`` if set, else the user's cache folder."""
+    return Path(os.environ.get("IMGSEARCH_CACHE") or platformdirs.user_cache_dir("imgsearch-kit"))
+
+
+def artefact_folder(passport: IndexPassport) -> Path:
+    """The folder of an index's artefacts, which may not exist yet; deleting it loses nothing but time."""
+    uuid = passport.uuid
+    name = uuid if re.fullmatch(r"[0-9A-Za-z-]{1,64}", uuid) else hashlib.sha256(uuid.encode()).hexdigest()
+    return cache_folder() / "artefacts" / name
+
+
+def artefact(
+    passport: IndexPassport,
+    name: str,
+    parameters: Mapping[str, Any],
+    make: Callable[[], Made],
+    save: Callable[[Made, Path], object],
+    load: Callable[[Path], Made],
+) -> Made:
+    """The artefact of an index in its present generation: loaded if it is there and sound, else made and saved.
+
+    ``name`` is a word with a suffix ("projection.npz"), ``parameters`` plain values that decide the outcome. Files of
+    earlier generations are deleted when a new one is saved. A cache that cannot be written costs time, not the result.
+    An index without uuid cannot be told from another, so nothing of it is kept.
+    """
+    if not passport.uuid:
+        return make()
+    stem, suffix = Path(name).stem, Path(name).suffix
+    decides = json.dumps([FORMAT, passport.count, dict(parameters)], sort_keys=True)
+    key = hashlib.sha256(decides.encode()).hexdigest()[:12]
+    folder = artefact_folder(passport)
+    path = folder / f"{stem}-{passport.generation}-{key}{suffix}"
+    if path.exists():
+        try:
+            return load(path)
+        except Exception as error:  # whatever is wrong with the file, it can be made again
+            log.info("%s is damaged (%s) and is made again.", path, error)
+    made = make()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Written aside and renamed, so that nobody ever reads half a file.
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".") as aside:
+            save(made, Path(aside) / path.name)
+            (Path(aside) / path.name).replace(path)
+        for old in folder.glob(f"{stem}-*{suffix}"):
+            if not old.name.startswith(f"{stem}-{passport.generation}-"):
+                old.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("%s could not be kept: %s. It will be made again next time.", path, error)
+    return made

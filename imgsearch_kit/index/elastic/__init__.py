@@ -1,0 +1,1 @@
+"""Indexes on Elasticsearch: the only code that imports its client."""

@@ -1,0 +1,286 @@
+"""What is said to Elasticsearch, as plain JSON values: mappings, queries and documents.
+
+Nothing here talks to a server. The Elastiknn forms follow its API reference (https://elastiknn.com/api), the native
+ones Elasticsearch's reference of ``dense_vector`` and of the ``knn`` search.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+
+from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.index.base import is_text
+from imgsearch_kit.index.elastic.methods import QUANTISED, Method
+from imgsearch_kit.records import Approx, ImageRecord, IndexPassport, Vectors
+
+Json = dict[str, Any]
+
+KEEP_ALIVE = "5m"
+RECORDS: Json = {"exists": {"field": "id"}}  # the list of failures is a document too, without an id
+MOST = 10_000  # candidates, and hits of one request: the server's limit
+LONGEST = 32_766  # bytes of a keyword
+MOST_LABELS = 65_536  # in one filter: the server's limit
+LSH_CANDIDATES, NATIVE_CANDIDATES = 500, 100  # where a search does not say
+
+FIELDS = tuple(f.name for f in dataclasses.fields(ImageRecord))
+FAILURES = "failures"  # the field, and the document, that hold what could not be indexed
+LEARNED, PART = "learned", 2 * 2**20  # what a baked ranking has learned, and the bytes of it that one document holds
+
+
+# -- an index -------------------------------------------------------------------------------------------------------
+
+
+def index_body(method: Method, passport: IndexPassport, aliases: Sequence[str], write_alias: str) -> Json:
+    """The body that creates an index: settings, mapping with the passport in ``_meta``, and aliases.
+
+    The server refreshes only when told to, so that nobody sees half a batch. It lets an alias have one write index, so
+    of two processes that make an index at one address at once, one is refused.
+    """
+    copies: Json = {"auto_expand_replicas": "0-1"}
+    if method.replicas is not None:
+        copies = {"number_of_replicas": method.replicas}
+    stored = {"index": False, "doc_values": True}  # read from, never searched by
+    return {
+        "settings": {"index": {"number_of_shards": method.shards, "refresh_interval": "-1", **copies}},
+        "aliases": {alias: {"is_write_index": True} for alias in aliases} | {write_alias: {"is_hidden": True}},
+        "mappings": {
+            "dynamic": False,
+            "_meta": passport_meta(passport),
+            "properties": {
+                "id": {"type": "keyword"},
+                "label": {"type": "keyword"},
+                "sha256": {"type": "keyword"},
+                "width": {"type": "integer", **stored},
+                "height": {"type": "integer", **stored},
+                "mtime": {"type": "double", **stored},
+                "size": {"type": "long", **stored},
+                **vector_fields(method, passport.dim),
+                FAILURES: {"type": "object", "enabled": False},
+            },
+        },
+    }
+
+
+def vector_fields(method: Method, dim: int) -> Json:
+    """The mapping of the field ``vector``, and of its exact twin where a native approximate method carries one."""
+    if method.native:
+        fields = {"vector": _native_field(dim, {"type": method.name, **method.parameters})}
+        if method.has_twin:
+            fields["exact"] = _native_field(dim, {"type": "flat"})
+        return fields
+    models: Mapping[str, Json] = {
+        "exact": {"model": "exact"},
+        "l2-lsh": {"model": "lsh", "similarity": "l2"},
+        "cosine-lsh": {"model": "lsh", "similarity": "cosine"},
+        # "repeating" would count tokens by rank, but the plugin reads those counts in the last block of postings only,
+        # so that whatever was indexed last wins.
+        "permutation-lsh": {"model": "permutation_lsh", "repeating": False},
+    }
+    elastiknn = {"dims": dim, **models[method.name], **method.parameters}
+    return {"vector": {"type": "elastiknn_dense_float_vector", "elastiknn": elastiknn}}
+
+
+def _native_field(dim: int, options: Json) -> Json:
+    return {"type": "dense_vector", "dims": dim, "index": True, "similarity": "cosine", "index_options": options}
+
+
+def passport_meta(passport: IndexPassport) -> Json:
+    """The passport as the mapping's ``_meta``; what the server counts itself is left out, the probes are packed."""
+    plain = passport.to_json(probes=False)
+    for derived in ("count", "root"):
+        del plain[derived]
+    return {"imgsearch": plain | {"probes": packed(passport.probes) if passport.probes.size else ""}}
+
+
+def passport_of(plain: Json) -> IndexPassport:
+    """The passport that ``passport_meta`` wrote; without probes where ``plain`` has none."""
+    probes = np.frombuffer(base64.b64decode(plain.get("probes", "")), ">f4").astype(np.float32)
+    return IndexPassport.from_json(plain | {"probes": probes})
+
+
+# -- documents ------------------------------------------------------------------------------------------------------
+
+
+def document_id(id: str) -> str:  # noqa: A002 (the field's name)
+    """The ``_id`` of a record: a digest, because a path may be longer than the 512 bytes an ``_id`` may have."""
+    return hashlib.blake2b(id.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def label_filter(labels: Sequence[str]) -> tuple[str, ...]:
+    """The distinct labels that a document may have at all.
+
+    :raises BadQuery: when they are more than the server takes.
+    """
+    known = tuple(label for label in dict.fromkeys(labels) if is_text(label) and len(label.encode()) <= LONGEST)
+    if len(known) > MOST_LABELS:
+        raise BadQuery(
+            f"A search may be limited to at most {MOST_LABELS} labels, the server's limit; these are {len(known)}. "
+            "Leave the labels out, or search several times."
+        )
+    return known
+
+
+def document(record: ImageRecord, vector: Vectors, method: Method, *, pack: bool) -> Json:
+    """The document of a record; ``pack`` writes its vector as base64, which Elasticsearch takes from 9.3 on."""
+    value = packed(vector) if pack and method.native else vector
+    fields = {name: found for name in FIELDS if (found := getattr(record, name)) is not None}
+    return fields | {"vector": value} | ({"exact": value} if method.has_twin else {})
+
+
+def learned_id(part: int) -> str:
+    """The ``_id`` of a part of what a baked ranking has learned."""
+    return f"{LEARNED}-{part}"
+
+
+def learned_documents(learned: bytes) -> list[Json]:
+    """What a baked ranking has learned as documents, whose only field no mapping knows, so that nothing indexes it."""
+    starts = range(0, len(learned), PART)
+    parts = [base64.b64encode(learned[start : start + PART]).decode() for start in starts]
+    return [{LEARNED: part, "parts": len(parts)} for part in parts]
+
+
+def packed(vectors: Vectors) -> str:
+    """Vectors as base64 of big-endian float32, row after row."""
+    return base64.b64encode(vectors.astype(">f4").tobytes()).decode()
+
+
+# -- queries --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One query but for its vector: how many hits, scored among which ``candidates`` (None: all, exactly).
+
+    ``labels`` and ``ids`` (of documents) keep, ``without`` (ids of documents) leaves out.
+    """
+
+    size: int
+    candidates: int | None = None
+    probes: int = 0
+    labels: tuple[str, ...] | None = None
+    ids: tuple[str, ...] | None = None
+    without: tuple[str, ...] = ()
+
+    @property
+    def filters(self) -> Json:
+        """The clauses of a ``bool`` query, {} where nothing is filtered."""
+        keep: list[Json] = []
+        if self.labels is not None:
+            keep.append({"terms": {"label": list(self.labels)}})
+        if self.ids is not None:
+            queries = _ids(self.ids)
+            keep.append({"bool": {"should": queries}} if len(queries) > 1 else queries[0])
+        clauses: Json = {"filter": keep} if keep else {}
+        return clauses | ({"must_not": _ids(self.without)} if self.without else {})
+
+
+def _ids(keys: Sequence[str]) -> list[Json]:
+    """Queries that together match these documents; from 9 on a server takes no more than ``MOST`` in one."""
+    starts = range(0, max(1, len(keys)), MOST)
+    return [{"ids": {"values": list(keys[start : start + MOST])}} for start in starts]
+
+
+def search_body(method: Method, vector: Vectors, wish: Wish, field: str = "vector") -> Json:
+    """The search of one vector of shape ``(dim,)``; hits carry no source and no vector.
+
+    A quantised method's candidates are scored again with the full vectors (``rescore_vector``).
+    """
+    body: Json = {"size": wish.size, "_source": False, "track_total_hits": False}
+    if field == "vector":  # of the kit's own documents only the id is read, and not from the large source
+        body |= {"stored_fields": "_none_", "docvalue_fields": ["id"]}
+    if method.native:
+        return body | {"knn": _knn(method, vector, wish)}
+    nearest = {"elastiknn_nearest_neighbors": {"field": field, "vec": vector, **_model(method, wish)}}
+    return body | {"query": {"bool": {"must": [nearest], **wish.filters}} if wish.filters else nearest}
+
+
+def candidates(method: Method, approx: Approx, k: int) -> tuple[int, int]:
+    """How many candidates (at least ``k``) and further probes an approximate search takes.
+
+    :raises BadQuery: when there are more candidates than the server allows, or the method knows no probes.
+    """
+    count = approx.candidates or (NATIVE_CANDIDATES if method.native else LSH_CANDIDATES)
+    if count > MOST:
+        raise BadQuery(f"candidates may be at most {MOST}, the server's limit; they are {count}.")
+    if approx.probes and method.name != "l2-lsh":
+        raise BadQuery(f"probes is a parameter of l2-lsh; the method of this index is {method.name}. Leave it out.")
+    return max(count, min(k, MOST)), approx.probes or 0
+
+
+def searches(asked: Sequence[Json]) -> bytes:
+    """Several searches as the lines of one multi-search."""
+    head = orjson.dumps({"allow_partial_search_results": False})
+    return b"".join(head + b"\n" + orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n" for body in asked)
+
+
+def _knn(method: Method, vector: Vectors, wish: Wish) -> Json:
+    approximate = wish.candidates is not None
+    count = wish.candidates or wish.size
+    knn: Json = {
+        "field": "exact" if method.approximate and not approximate else "vector",
+        "query_vector": vector,
+        "k": count,
+        "num_candidates": count,
+    }
+    if approximate and method.name in QUANTISED:
+        knn["rescore_vector"] = {"oversample": 1.0}
+    return knn | ({"filter": {"bool": wish.filters}} if wish.filters else {})
+
+
+def _model(method: Method, wish: Wish) -> Json:
+    if wish.candidates is None:
+        return {"model": "exact", "similarity": "cosine"}
+    if method.name == "l2-lsh":
+        return {"model": "lsh", "similarity": "l2", "candidates": wish.candidates, "probes": wish.probes}
+    model = "permutation_lsh" if method.name == "permutation-lsh" else "lsh"
+    return {"model": model, "similarity": "cosine", "candidates": wish.candidates}
+
+
+def cosine(method: Method, wish: Wish, score: float) -> float:
+    """The cosine that a hit's ``_score`` stands for, for unit vectors."""
+    if method.native:
+        return 2 * score - 1
+    if method.name == "l2-lsh" and wish.candidates is not None:
+        return 1 - (1 / score - 1) ** 2 / 2
+    return score - 1
+
+
+def answered_by(method: Method, wish: Wish) -> str:
+    """The method that answers a wish, as a SPEC with its candidates."""
+    if wish.candidates is None:
+        return "exact"
+    probes = f",probes={wish.probes}" if wish.probes else ""
+    return f"{method.spec}{',' if method.parameters else ':'}candidates={wish.candidates}{probes}"
+
+
+def page_body(size: int, query: Json, method: Method, *, vectors: bool) -> Json:
+    """So many records that match a query, or of their ids and vectors, read as columns where the server has them."""
+    body: Json = {"size": size, "track_total_hits": False, "query": query}
+    if vectors and not method.native:
+        return body | {"_source": ["vector"], "docvalue_fields": ["id"]}
+    columns = ["id", "vector"] if vectors else list(FIELDS)
+    return body | {"_source": False, "stored_fields": "_none_", "docvalue_fields": columns}
+
+
+def count_body(query: Json) -> Json:
+    """The number of records that match a query; unlike the server's own count, it fails where a shard is missing."""
+    return {"size": 0, "track_total_hits": True, "query": query}
+
+
+def paging(point: str, after: Any) -> Json:
+    """What makes a page the one behind the sort value ``after`` (None: the first) in a point in time."""
+    where = {"pit": {"id": point, "keep_alive": KEEP_ALIVE}, "sort": ["_shard_doc"]}
+    return where if after is None else where | {"search_after": after}
+
+
+def alias_body(steps: Sequence[Json]) -> Json:
+    """Changes of aliases that happen all at once."""
+    return {"actions": list(steps)}

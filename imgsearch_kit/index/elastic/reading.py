@@ -1,0 +1,323 @@
+"""Reading an index on Elasticsearch: search, and records and vectors page by page."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import threading
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import numpy as np
+
+from imgsearch_kit.errors import BadQuery, IndexNotFound, IndexUnwritable, KitError, ServerUnavailable
+from imgsearch_kit.index.base import NO_APPROX, VectorIndex, batched, check_search
+from imgsearch_kit.index.elastic import bodies, client
+from imgsearch_kit.index.elastic.bodies import Json, Wish
+from imgsearch_kit.index.elastic.client import TRANSIENT, Server
+from imgsearch_kit.index.elastic.methods import NO_TWIN, Method
+from imgsearch_kit.index.exact import Snapshot
+from imgsearch_kit.records import Approx, ImageRecord, IndexPassport, Neighbours, Vectors
+
+TOGETHER = 32  # searches in one request
+PAGE, PAGE_BYTES = 1_000, 8 * 2**20
+FEW = 100  # excluded ids that an LSH method may find and drop, rather than answer exactly
+NEGATIVE = "invalid score"  # what Elastiknn runs into where a cosine of -1 is rounded to a little less
+FELL_BACK = "The approximate method failed on an exactly opposite picture, so the answers are exact."
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def following(read: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
+    """Lets a reading method go on in the index that has replaced this one at its address since it was opened."""
+
+    @wraps(read)
+    def follow(self: ElasticReader, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return read(self, *args, **kwargs)
+        except IndexNotFound:
+            self._follow()
+            return read(self, *args, **kwargs)
+
+    return follow
+
+
+class ElasticReader(VectorIndex):
+    """What an index of the kit and one of the original system share on a server: being read.
+
+    ``name`` is the server's own index, which the address (an alias) stands for. Threads may share one object.
+    """
+
+    _field = "vector"
+    _all: Json
+
+    def __init__(self, server: Server, name: str, passport: IndexPassport, method: Method):
+        self.address = server.address
+        self._server: Server | None = server
+        self._name = name
+        self._passport = passport
+        self._method = method
+        self._changing = threading.RLock()  # held by a write, and by the refresh that shows it, never in the middle
+        self._unseen = True  # whether there may be documents that no refresh has made searchable
+
+    @property
+    def passport(self) -> IndexPassport:
+        """What the index says of itself, read from the server each time; its generation counts the server's writes."""
+        return self._read_passport()
+
+    @following
+    def _read_passport(self) -> IndexPassport:
+        stored = self._stored_passport()
+        stats = self._from_all_shards("GET", "_stats/docs", level="shards", filter_path="_shards,indices.*.shards")
+        (index,) = stats["indices"].values()
+        operations = sum(
+            copy["seq_no"]["max_seq_no"] + 1
+            for copies in index["shards"].values()
+            for copy in copies
+            if copy["routing"]["primary"]
+        )
+        generation, spec = stored.generation + operations, stored.spec or self.declared
+        return dataclasses.replace(stored, spec=spec, generation=generation, count=len(self))
+
+    @following
+    def __len__(self) -> int:
+        self._catch_up()
+        answer = self._request("POST", "_search", bodies.count_body(self._all), allow_partial_search_results="false")
+        return answer["hits"]["total"]["value"]
+
+    @following
+    def records(self, ids: Sequence[str] | None = None) -> list[ImageRecord]:
+        """All records, or those of ``ids``, in id order, page by page as of one point in time."""
+        return sorted((self._record(hit) for hit in self._scan(ids, vectors=False)), key=lambda record: record.id)
+
+    @following
+    def vectors(self, ids: Sequence[str] | None = None) -> Vectors:
+        """The vectors of all records, or of ``ids``, in id order, page by page as of one point in time."""
+        rows = {self._id(hit): np.array(self._vector(hit), np.float32) for hit in self._scan(ids, vectors=True)}
+        matrix = np.empty((len(rows), self._passport.dim), np.float32)
+        for i, id_ in enumerate(sorted(rows)):
+            matrix[i] = rows.pop(id_)
+        return matrix
+
+    @following
+    def search(
+        self,
+        vectors: Vectors,
+        k: int,
+        *,
+        approx: Approx | None = None,
+        labels: Sequence[str] | None = None,
+        exclude: Sequence[Sequence[str]] | None = None,
+    ) -> Neighbours:
+        """The ``k`` nearest records of each query; what an approximate method finds is scored exactly.
+
+        An LSH method filters after it has taken its candidates, so with a filter the answers are exact, and the note
+        says so. For more than 10,000 neighbours, the server's limit, the vectors are fetched and compared here.
+
+        :raises BadQuery: also when the method or the server cannot do what ``approx`` says, or the index cannot
+            answer exactly.
+        """
+        queries = check_search(vectors, self._passport.dim, k, exclude, approx, labels)
+        excluded = [list(dict.fromkeys(each)) for each in exclude] if exclude else [[] for _ in queries]
+        wish, note = self._wish(k, approx, labels, max(map(len, excluded), default=0))
+        if wish.candidates is None and k >= bodies.MOST and len(self) > bodies.MOST:
+            return self._compared_here(queries, k, labels, exclude)
+        try:
+            found = self._find(queries, k, wish, excluded)
+        except ServerUnavailable as error:
+            if NEGATIVE not in str(error):
+                raise
+            exact = self._compared_here(queries, k, labels, exclude)
+            return dataclasses.replace(exact, note=FELL_BACK) if wish.candidates else exact
+        ids = np.full((len(queries), k), "", dtype=object)
+        scores = np.full((len(queries), k), np.nan, np.float32)
+        for i, row in enumerate(found):
+            ids[i, : len(row)] = [id_ for _, id_ in row]
+            scores[i, : len(row)] = [-negative for negative, _ in row]
+        return Neighbours(ids.astype(str), scores, bodies.answered_by(self._method, wish), note)
+
+    # -- how a search is asked ----------------------------------------------------------------------------------
+
+    def _wish(self, k: int, approx: Approx | None, labels: Sequence[str] | None, excluded: int) -> tuple[Wish, str]:
+        """What the server is asked but for the excluded ids, and why it is not what the caller wished ("" if it is)."""
+        method, note = self._method, ""
+        if approx and not method.approximate:
+            approx, note = None, NO_APPROX
+        if approx and not method.native and (labels is not None or excluded > FEW):
+            what = "a label filter" if labels is not None else f"{excluded} excluded pictures"
+            approx, note = None, f"With {what} the method {method.name} would lose neighbours; the answers are exact."
+        if approx:
+            count, probes = bodies.candidates(method, approx, k)
+            return Wish(min(k, bodies.MOST), count, probes, **self._filters(labels)), note
+        if not method.answers_exactly:
+            raise BadQuery(
+                f"The index at {self.address} was made with {NO_TWIN}, so it cannot answer exactly. "
+                "Ask it with --approx, or copy it to a method that can."
+            )
+        return Wish(min(k + 1, bodies.MOST), **self._filters(labels)), note
+
+    def _find(self, queries: Vectors, k: int, wish: Wish, excluded: list[list[str]]) -> list[list[tuple[float, str]]]:
+        """The (-cosine, id) of each query's hits, in order."""
+        wishes = [self._without(wish, each) for each in excluded]
+        found = []
+        for i, (hits, one) in enumerate(zip(self._ask(queries, wishes), wishes, strict=True)):
+            row = self._row(hits, one)
+            # Equal scores at the end of an exact answer: which of them come first by id takes seeing all of them.
+            while one.candidates is None and k < len(row) == one.size < bodies.MOST and row[k - 1][0] == row[-1][0]:
+                one = dataclasses.replace(one, size=min(4 * one.size, bodies.MOST))
+                row = self._row(self._ask(queries[i : i + 1], [one])[0], one)
+            out = set(excluded[i])
+            found.append([hit for hit in row if hit[1] not in out][:k])
+        return found
+
+    def _without(self, wish: Wish, excluded: list[str]) -> Wish:
+        if not excluded:
+            return wish
+        if wish.candidates is None or self._method.native:
+            return dataclasses.replace(wish, without=tuple(map(self._key, excluded)))
+        more = len(excluded)  # as many candidates more as may be dropped: the answer of an index without these ids
+        size, candidates = min(wish.size + more, bodies.MOST), min(wish.candidates + more, bodies.MOST)
+        return dataclasses.replace(wish, size=size, candidates=candidates)
+
+    def _row(self, hits: list[Json], wish: Wish) -> list[tuple[float, str]]:
+        cosines = np.clip([bodies.cosine(self._method, wish, hit["_score"]) for hit in hits], -1, 1).astype(np.float32)
+        return sorted(zip((-cosines).tolist(), map(self._id, hits), strict=True))
+
+    def _ask(self, queries: Vectors, wishes: list[Wish]) -> list[list[Json]]:
+        """The hits of each query as the server gives them; several searches go in one request."""
+        asked = [
+            bodies.search_body(self._method, query, wish, self._field)
+            for query, wish in zip(queries, wishes, strict=True)
+        ]
+        if len(asked) == 1:
+            return [self._ask_one(asked[0])]
+        found = []
+        for start in range(0, len(asked), TOGETHER):
+            part = asked[start : start + TOGETHER]
+            answers = self._request("POST", "_msearch", bodies.searches(part))["responses"]
+            for body, answer in zip(part, answers, strict=True):
+                if "error" not in answer:
+                    found.append(answer["hits"]["hits"])
+                elif answer["status"] in TRANSIENT:
+                    found.append(self._ask_one(body))
+                else:
+                    raise self._connected.refusal(answer["status"], answer)
+        return found
+
+    def _ask_one(self, body: Json) -> list[Json]:
+        return self._request("POST", "_search", body, allow_partial_search_results="false")["hits"]["hits"]
+
+    def _compared_here(
+        self, queries: Vectors, k: int, labels: Sequence[str] | None, exclude: Sequence[Sequence[str]] | None
+    ) -> Neighbours:
+        records = self.records()
+        ids = np.array([record.id for record in records], dtype=object)
+        snapshot = Snapshot(0, ids, [record.label for record in records], self.vectors())
+        return snapshot.search(queries, k, labels, exclude)
+
+    def _scan(self, ids: Sequence[str] | None, *, vectors: bool) -> Iterator[Json]:
+        """The hits of all records, or of ``ids``, in no order; of all, as they were at one point in time."""
+        self._check_list(ids)
+        self._catch_up()
+        size = max(1, min(PAGE, PAGE_BYTES // (12 * self._passport.dim))) if vectors else PAGE
+        if ids is None:
+            yield from self._pages(size, vectors)
+            return
+        for part in batched(map(self._key, ids), size):
+            query = {"bool": {"filter": [{"ids": {"values": part}}, self._all]}}
+            yield from self._ask_one(self._page(size, query, vectors))
+
+    def _pages(self, size: int, vectors: bool) -> Iterator[Json]:
+        point, after = self._request("POST", "_pit", keep_alive=bodies.KEEP_ALIVE)["id"], None
+        try:
+            while True:
+                body = self._page(size, self._all, vectors) | bodies.paging(point, after)
+                answer = self._connected.request("POST", "/_search", body, allow_partial_search_results="false")
+                hits, point = answer["hits"]["hits"], answer["pit_id"]
+                yield from hits
+                if len(hits) < size:
+                    return
+                after = hits[-1]["sort"]
+        finally:
+            with contextlib.suppress(KitError):  # left alone, it ends by itself
+                self._connected.request("DELETE", "/_pit", {"id": point}, again=False)
+
+    def _check_list(self, ids: Sequence[str] | None) -> None:
+        if isinstance(ids, str):
+            raise BadQuery(f"ids must be a list of strings; it is the string {ids!r}. Write [{ids!r}].")
+
+    # -- how a document holds a record, as the kit writes it ----------------------------------------------------
+
+    def _key(self, id: str) -> str:  # noqa: A002 (the field's name)
+        return bodies.document_id(id)
+
+    def _id(self, hit: Json) -> str:
+        return hit["fields"]["id"][0]
+
+    def _record(self, hit: Json) -> ImageRecord:
+        return ImageRecord(**{name: value for name, (value,) in hit["fields"].items()})
+
+    def _vector(self, hit: Json) -> Any:
+        return hit["fields"]["vector"][0] if self._method.native else hit["_source"]["vector"]
+
+    def _filters(self, labels: Sequence[str] | None) -> Json:
+        return {} if labels is None else {"labels": bodies.label_filter(labels)}
+
+    def _page(self, size: int, query: Json, vectors: bool) -> Json:
+        return bodies.page_body(size, query, self._method, vectors=vectors)
+
+    # -- the connection -----------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Lets go of the connections; closing twice is harmless."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    @following
+    def flush(self) -> None:
+        """Makes everything written so far searchable, with one refresh."""
+        with self._changing:
+            self._from_all_shards("POST", "_refresh")
+            self._unseen = False
+
+    def _catch_up(self) -> None:
+        """Lets listings see what was written, also before ``flush`` and by a run that was killed before its own."""
+        with self._changing:
+            if self._unseen:
+                with contextlib.suppress(IndexUnwritable):  # who may only read sees what others made searchable
+                    self.flush()
+                self._unseen = False
+
+    @property
+    def _connected(self) -> Server:
+        if self._server is None:
+            raise BadQuery(f"The index at {self.address} has been closed. Open it again.")
+        return self._server
+
+    def _request(self, method: str, path: str, body: Any = None, **parameters: Any) -> Any:
+        return self._connected.request(method, f"/{self._name}/{path}", body, **parameters)
+
+    def _from_all_shards(self, method: str, path: str, **parameters: str) -> Any:
+        """An answer in which no shard is missing; while a node is lost, others take a moment to stand in for it."""
+        for pause in (*client.WAITS, None):
+            answer = self._request(method, path, **parameters)
+            if not answer["_shards"]["failed"]:
+                return answer
+            if pause is not None:
+                time.sleep(pause)
+        raise ServerUnavailable(
+            f"{answer['_shards']['failed']} shards of the index at {self.address} do not answer. Try again later."
+        )
+
+    @abstractmethod
+    def _stored_passport(self) -> IndexPassport:
+        """The passport as the server keeps it now; its generation is that of the last amendment."""
+
+    @abstractmethod
+    def _follow(self) -> None:
+        """Takes over what lies at the address now, where that is an index of the same extractor."""

@@ -1,0 +1,274 @@
+"""An index of the kit on Elasticsearch: opened, created, and written."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import dataclasses
+import uuid
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from imgsearch_kit.errors import IndexMismatch, IndexNotFound, IndexUnwritable, VersionMismatch
+from imgsearch_kit.index.base import NOT_TEXT, batched, check_add, check_complete, is_text, rebuilt_otherwise
+from imgsearch_kit.index.elastic import bodies, bulk, replacing
+from imgsearch_kit.index.elastic.client import Server
+from imgsearch_kit.index.elastic.methods import Method, parse_method
+from imgsearch_kit.index.elastic.original import OriginalIndex, is_original
+from imgsearch_kit.index.elastic.reading import PAGE, ElasticReader, following
+from imgsearch_kit.index.elastic.replacing import changing
+from imgsearch_kit.records import FORMAT_VERSION, Approx, Failure, ImageRecord, IndexPassport, Refused, Vectors
+
+FOUND_ITSELF = 0.9999  # the least cosine of a stored vector with the best answer to it
+SAMPLE = 8
+
+
+def open_elastic(address: str) -> ElasticReader:
+    """The index at ``http(s)://HOST:PORT/NAME``, where NAME is an alias or an index.
+
+    :raises IndexNotFound: when nothing is there.
+    :raises IndexMismatch: when it is another program's.
+    :raises ServerUnavailable: when the server does not answer as it should.
+    """
+    server = Server(address)
+    with _closing_on_error(server):
+        return _opened(server)
+
+
+def create_elastic(address: str, passport: IndexPassport) -> ElasticIndex:
+    """A new, empty index, with ``passport.method`` as its method SPEC; its address is an alias for it.
+
+    :raises BadQuery: when the method or one of its parameters is unknown or out of range.
+    :raises IndexMismatch: when something is there already.
+    :raises PluginMissing: when the method is one of Elastiknn's and a node has no such plugin.
+    """
+    method = parse_method(passport.method, passport.dim)
+    server = Server(address)
+    with _closing_on_error(server):
+        try:
+            found = _opened(server)
+        except IndexNotFound:
+            return _created(server, passport, method, serving=True)
+        raise IndexMismatch(
+            f"There is an index at {server.address} already, with {len(found)} records. "
+            "Open it, delete it, or give another address."
+        )
+
+
+def rebuild_elastic(address: str, passport: IndexPassport) -> ElasticIndex:
+    """A new, empty index beside the one that serves at ``address``, to be filled and then ``publish``-ed.
+
+    What an interrupted rebuild of this address left behind is deleted first: there is one rebuild at a time.
+    """
+    method = parse_method(passport.method, passport.dim)
+    server = Server(address)
+    with _closing_on_error(server):
+        replacing.give_up(server)
+        return _created(server, passport, method, serving=False)
+
+
+def _opened(server: Server) -> ElasticReader:
+    server.check_version()
+    found = server.request("GET", f"/{server.name}")
+    if len(found) != 1:
+        raise IndexMismatch(
+            f"{server.address} stands for {len(found)} indexes: {', '.join(sorted(found))}. Give the address of one."
+        )
+    ((name, index),) = found.items()
+    mappings = index["mappings"]
+    plain = mappings.get("_meta", {}).get("imgsearch")
+    if plain is None and is_original(mappings):
+        return OriginalIndex(server, name, index)
+    if plain is None:
+        raise IndexMismatch(
+            f"The index at {server.address} belongs to another program; its fields are "
+            f"{', '.join(sorted(mappings.get('properties', {}))) or 'none'}. Give the address of an index of this kit."
+        )
+    if plain["format"] != FORMAT_VERSION:
+        raise VersionMismatch(
+            f"The index at {server.address} has format {plain['format']}; this kit reads format {FORMAT_VERSION}. "
+            "Install the newer kit (python -m pip install -U imgsearch-kit), or index the pictures again."
+        )
+    passport = bodies.passport_of(plain)
+    return ElasticIndex(server, name, passport, parse_method(passport.method, passport.dim))
+
+
+def _created(server: Server, passport: IndexPassport, method: Method, *, serving: bool) -> ElasticIndex:
+    if not method.native:
+        server.require_plugin(method.name)
+    name = f"{server.name}-{uuid.uuid4().hex[:8]}"
+    aliases = [server.name] if serving else []
+    body = bodies.index_body(method, passport, aliases, replacing.write_alias(name))
+    server.request("PUT", f"/{name}", body, again=False)
+    index = ElasticIndex(server, name, passport, method)
+    index._serves = serving
+    return index
+
+
+def _unfit(record: ImageRecord) -> str:
+    """Why no document can hold a record; "" if one can."""
+    for what, text in (("name", record.id), ("label", record.label or "")):
+        if not is_text(text):
+            return NOT_TEXT
+        if (size := len(text.encode())) > bodies.LONGEST:
+            return f"Its {what} has {size} bytes, and a server takes at most {bodies.LONGEST}. Shorten it."
+    return ""
+
+
+@contextlib.contextmanager
+def _closing_on_error(server: Server) -> Any:
+    try:
+        yield
+    except BaseException:
+        server.close()
+        raise
+
+
+class ElasticIndex(ElasticReader):
+    """An index of the kit on a server, which carries the passport in its mapping.
+
+    There is no commit over several documents on a server: a run that is cut off leaves some of a batch written, and
+    the next run, with the same ``_id`` for the same record, completes it.
+    """
+
+    _all = bodies.RECORDS
+    _serves = True  # False for a new index beside the one that serves, which it must never be taken for
+
+    @changing
+    def add(self, records: Sequence[ImageRecord], vectors: Vectors, *, replaces: Sequence[str] = ()) -> list[Refused]:
+        """Writes records with their vectors; the ids in ``replaces`` go once all others are in."""
+        checked = check_add(records, vectors, self._passport.dim)
+        unfit = [_unfit(record) for record in records]
+        refused = [Refused(record.id, why) for record, why in zip(records, unfit, strict=True) if why]
+        pack = self._method.native and self._connected.takes_base64
+        actions = (
+            bulk.index_action(record.id, self._key(record.id), bodies.document(record, vector, self._method, pack=pack))
+            for record, vector, why in zip(records, checked, unfit, strict=True)
+            if not why
+        )
+        with self._changing:
+            refused += [Refused(done.id, done.reason) for done in self._write(actions) if done.reason]
+            if replaces and not refused:
+                self.delete(sorted(set(replaces).difference(record.id for record in records)))
+        return refused
+
+    @changing
+    def delete(self, ids: Sequence[str]) -> int:
+        """Removes records and vectors; returns how many there were."""
+        with self._changing:
+            outcomes = self._write(bulk.delete_action(id_, self._key(id_)) for id_ in self._present(ids))
+        if bad := next((done for done in outcomes if done.reason), None):
+            raise IndexUnwritable(f"{bad.id!r} could not be deleted from {self.address}: {bad.reason}. Try again.")
+        return sum(done.status == 200 for done in outcomes)
+
+    @following
+    def failures(self) -> list[Failure]:
+        """The files that could not be indexed, in path order; they are one document."""
+        (found,) = self._request("POST", "_mget", {"ids": [bodies.FAILURES]})["docs"]
+        return [Failure(**each) for each in found["_source"][bodies.FAILURES]] if found["found"] else []
+
+    @changing
+    def set_failures(self, failures: Sequence[Failure]) -> None:
+        """Replaces the list of files that could not be indexed."""
+        latest = sorted({failure.path: failure for failure in failures}.values(), key=lambda failure: failure.path)
+        if latest == self.failures():
+            return
+        document = {bodies.FAILURES: [dataclasses.asdict(failure) for failure in latest]}
+        (done,) = self._write([bulk.index_action("", bodies.FAILURES, document)])
+        if done.reason:
+            raise IndexUnwritable(f"The list of failures was refused by {self.address}: {done.reason}. Try again.")
+
+    @following
+    def learned(self) -> bytes:
+        """What a baked ranking has learned; it lies in documents of its own."""
+        part, count, learned = 0, 1, b""
+        while part < count:
+            (found,) = self._request("POST", "_mget", {"ids": [bodies.learned_id(part)]})["docs"]
+            if not found["found"]:
+                return b""
+            part, count = part + 1, found["_source"]["parts"]
+            learned += base64.b64decode(found["_source"][bodies.LEARNED])
+        return learned
+
+    @changing
+    def set_learned(self, learned: bytes) -> None:
+        """Stores what a baked ranking has learned."""
+        parts = enumerate(bodies.learned_documents(learned))
+        outcomes = self._write([bulk.index_action("", bodies.learned_id(i), document) for i, document in parts])
+        if bad := next((done for done in outcomes if done.reason), None):
+            raise IndexUnwritable(
+                f"What the ranking has learned was refused by {self.address}: {bad.reason}. Try again."
+            )
+
+    @changing
+    def amend(self, *, roots: dict[str, str] | None = None, uuid: str | None = None) -> None:
+        """Writes the given passport fields; the others keep their values."""
+        old = self._stored_passport()
+        new = dataclasses.replace(old, roots=old.roots if roots is None else roots, uuid=uuid or old.uuid)
+        if new != old:
+            grown = dataclasses.replace(new, generation=new.generation + 1)
+            path = f"/{replacing.write_alias(self._name)}/_mapping"
+            self._connected.request("PUT", path, {"_meta": bodies.passport_meta(grown)}, write_index_only="true")
+
+    def publish(self, count: int, *, unchanged: int | None = None) -> None:
+        """Makes the address stand for this index, in one step, and deletes the one it stood for.
+
+        From the last look at the generation of the old one on, nobody can write to it.
+
+        :raises IndexMismatch: when there are not ``count`` records, one of a sample is not found by its own vector, or
+            the old index has another generation than ``unchanged``; it serves on.
+        """
+        self.flush()
+        check_complete(self, count)
+        self._check_sample()
+        replacing.replace(
+            self._connected, self._name, unchanged, generation=lambda: _opened(self._connected).passport.generation
+        )
+        self._serves = True
+
+    def _check_sample(self) -> None:
+        approx = None if self._method.answers_exactly else Approx()
+        for hit in self._ask_one(self._page(SAMPLE, self._all, vectors=True)):
+            vector = np.array([self._vector(hit)], np.float32)
+            best = float(self.search(vector, 1, approx=approx).scores[0, 0])
+            if not best >= FOUND_ITSELF:
+                raise IndexMismatch(
+                    f"The new index for {self.address} answers the vector of {self._id(hit)!r} with "
+                    f"cosine {best:.6f}, not 1, so the old one serves on. Build it again."
+                )
+
+    def _present(self, ids: Sequence[str]) -> list[str]:
+        """Those of ``ids`` that are there now, searchable or not."""
+        self._check_list(ids)
+        keys = {self._key(id_): id_ for id_ in ids}
+        found = []
+        wanted = {"_source": "false", "filter_path": "docs._id,docs.found,docs.error"}
+        for part in batched(keys, PAGE):
+            for doc in self._request("POST", "_mget", {"ids": part}, **wanted)["docs"]:
+                if "error" in doc:
+                    raise self._connected.refusal(503, doc)
+                found += [keys[doc["_id"]]] if doc["found"] else []
+        return found
+
+    def _write(self, actions: Iterable[bulk.Action]) -> list[bulk.Outcome]:
+        with self._changing:
+            self._unseen = True
+            return bulk.write(self._connected, replacing.write_alias(self._name), actions)
+
+    def _stored_passport(self) -> IndexPassport:
+        kept = "*.mappings._meta,-*.mappings._meta.imgsearch.probes"  # the probes are large, and never change
+        ((_, index),) = self._request("GET", "_mapping", filter_path=kept).items()
+        stored = bodies.passport_of(index["mappings"]["_meta"]["imgsearch"])
+        return dataclasses.replace(stored, probes=self._passport.probes)
+
+    def _follow(self) -> None:
+        if not self._serves:
+            raise replacing.gone(self.address)
+        other = _opened(self._connected)
+        mine, theirs = ((p.spec, p.dim, p.baked) for p in (self._passport, other._passport))
+        if not isinstance(other, ElasticIndex) or mine != theirs:
+            raise rebuilt_otherwise(self.address)
+        self._name, self._passport, self._method = other._name, other._passport, other._method
+        self._unseen = True

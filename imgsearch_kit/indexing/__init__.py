@@ -1,0 +1,1 @@
+"""What fills and changes an index: a folder, labels, copies, a rebuild."""

@@ -1,0 +1,112 @@
+"""Rankings baked into an index: its vectors as a copy holds them, and extractors whose vectors follow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch
+from imgsearch_kit.extractors import Extractor
+from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.ranking.baked import Learned, bake, bakeable
+from imgsearch_kit.records import BakedRank, ExtractorSpec, ImageRecord, Pixels, Vectors
+
+BATCH = 512
+
+
+class RankedContent:
+    """The records of an index with the vectors (``dim``-d) that a rank SPEC makes of theirs.
+
+    Learning holds the vectors as they were and as they become, and nothing else of that size; ``rca`` takes
+    a few times as much.
+    """
+
+    def __init__(self, index: VectorIndex, rank: str):
+        """Learns the ranking.
+
+        :raises BadQuery: when a step cannot be baked, the vectors do not allow it, or a ranking is baked in already.
+        """
+        bakeable(rank)  # told before anything is read
+        passport = index.passport
+        if passport.baked:
+            raise BadQuery(
+                f"The index at {index.address} has {passport.baked.spec} baked in already. "
+                "Copy the index it was learned from with both rankings in one: --rank SPEC,SPEC"
+            )
+        self._records = index.records()
+        if not self._records:
+            raise BadQuery(f"The index at {index.address} is empty, so there is nothing to learn {rank} from.")
+        self.baked = BakedRank(rank, passport.uuid, passport.generation, len(self._records), passport.dim)
+        learned, self._vectors = bake(self.baked, _vectors(index, self._records))
+        self._learned = learned.to_bytes()
+        self.dim = self._vectors.shape[1]
+        self._row = {record.id: row for row, record in enumerate(self._records)}
+
+    def records(self, ids: Sequence[str] | None = None) -> list[ImageRecord]:
+        """As ``VectorIndex.records``."""
+        return self._records if ids is None else [self._records[row] for row in self._rows(ids)]
+
+    def vectors(self, ids: Sequence[str] | None = None) -> Vectors:
+        """As ``VectorIndex.vectors``."""
+        return self._vectors if ids is None else self._vectors[self._rows(ids)]
+
+    def learned(self) -> bytes:
+        """As ``VectorIndex.learned``."""
+        return self._learned
+
+    def _rows(self, ids: Sequence[str]) -> list[int]:
+        return sorted(self._row[id_] for id_ in ids)
+
+
+def _vectors(index: VectorIndex, records: Sequence[ImageRecord]) -> Vectors:
+    """All vectors, read in batches: an index that answers for all at once may keep them as well."""
+    vectors = np.empty((len(records), index.passport.dim), np.float32)
+    for start in range(0, len(records), BATCH):
+        found = index.vectors([record.id for record in records[start : start + BATCH]])
+        if len(found) != len(vectors[start : start + BATCH]):
+            raise IndexMismatch(f"The index at {index.address} changed while it was read; copy again.")
+        vectors[start : start + BATCH] = found
+    return vectors
+
+
+class Projected:
+    """An extractor (``own``) whose vectors go on through what a baked ranking has learned; its spec stays its own."""
+
+    def __init__(self, own: Extractor, learned: Learned):
+        self.own, self._learned = own, learned
+
+    @property
+    def spec(self) -> ExtractorSpec:
+        """That of the extractor itself, whose ``dim`` is not that of the vectors made here."""
+        return self.own.spec
+
+    def extract(self, pixels: Pixels) -> Vectors:
+        """The unit vectors of pixels in the ranked space: ``(n, dims)``."""
+        return self._learned.project(self.own.extract(pixels))
+
+
+def projected(index: VectorIndex, extractor: Extractor) -> Extractor:
+    """The extractor as an index needs it: followed by its baked ranking, if it has one.
+
+    :raises IndexDamaged: when what the ranking has learned is missing.
+    """
+    learned = None if isinstance(extractor, Projected) else learned_by(index)
+    return extractor if learned is None else Projected(extractor, learned)
+
+
+def learned_by(index: VectorIndex) -> Learned | None:
+    """What the ranking that is baked into an index has learned; None where none is.
+
+    :raises IndexDamaged: when it is missing, or belongs to another index.
+    """
+    baked = index.passport.baked
+    if baked is None:
+        return None
+    learned = Learned.from_bytes(index.learned())
+    if learned.baked != baked:
+        raise IndexDamaged(
+            f"What the index at {index.address} has learned was learned by {learned.baked.spec} from the index "
+            f"{learned.baked.uuid}; its passport says {baked.spec} from {baked.uuid}. Copy it from its source again."
+        )
+    return learned

@@ -1,0 +1,88 @@
+"""Labels from a CSV file, into an index that has its vectors already."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from imgsearch_kit import reports
+from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.records import Refused
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BATCH = 1000
+
+
+@dataclass
+class LabelReport:
+    """How many records got another label, how many had it already, and the paths no record has."""
+
+    relabelled: int = 0
+    unchanged: int = 0
+    failed: list[Refused] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of ``imgsearch label --json``."""
+        failed = [{"path": f.id, "reason": f.reason} for f in self.failed]
+        return {"relabelled": self.relabelled, "unchanged": self.unchanged, "failed": failed}
+
+    def _repr_html_(self) -> str:
+        return reports.report(
+            [("relabelled", self.relabelled), ("unchanged", self.unchanged)],
+            "Labelled",
+            [(f.id, f.reason) for f in self.failed],
+        )
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A pandas table with a row a failed record: id and reason."""
+        return reports.dataframe(dataclasses.asdict(refused) for refused in self.failed)
+
+
+def read_labels(path: Path) -> dict[str, str | None]:
+    """The labels of a CSV file with the columns path and label; an empty label means none.
+
+    :raises BadQuery: when the file cannot be read, lacks a column, or gives one path two labels.
+    """
+    labels: dict[str, str | None] = {}
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            if not {"path", "label"} <= set(reader.fieldnames or ()):
+                found = ", ".join(reader.fieldnames or ()) or "none"
+                raise BadQuery(f"{path} needs the columns path and label; it has: {found}.")
+            for row in reader:
+                id_, label = str(PurePosixPath((row["path"] or "").replace("\\", "/"))), (row["label"] or "").strip()
+                if id_ == ".":
+                    raise BadQuery(f"{path}, line {reader.line_num}: the path is empty. Give each row a path.")
+                if labels.setdefault(id_, label or None) != (label or None):
+                    raise BadQuery(f"{path}, line {reader.line_num}: {id_!r} is given a second label, {label!r}.")
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise BadQuery(f"The labels file {path} cannot be read: {error}. Give a CSV file in UTF-8.") from error
+    return labels
+
+
+def relabel(index: VectorIndex, labels: Mapping[str, str | None]) -> LabelReport:
+    """Gives records (by id) the labels of a mapping, keeping their vectors, and reports what changed.
+
+    Records the mapping does not name keep their labels. Ids no record has are listed as failed.
+    """
+    report = LabelReport()
+    records = index.records(list(labels))
+    known = {record.id for record in records}
+    report.failed += [Refused(id_, "no record has this id") for id_ in sorted(set(labels) - known)]
+    changed = [dataclasses.replace(r, label=labels[r.id]) for r in records if r.label != labels[r.id]]
+    report.unchanged = len(records) - len(changed)
+    for start in range(0, len(changed), BATCH):
+        batch = changed[start : start + BATCH]
+        refused = index.add(batch, index.vectors([record.id for record in batch]))
+        report.failed += refused
+        report.relabelled += len(batch) - len(refused)
+    index.flush()
+    return report

@@ -1,0 +1,1 @@
+"""Whether an index is sound, and what its scores mean."""

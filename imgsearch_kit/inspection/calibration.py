@@ -1,0 +1,239 @@
+"""What a cosine means: the probability that a hit shares the query's class, and when nothing alike is indexed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import isotonic_regression
+
+from imgsearch_kit import reports
+from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.evaluation.metrics import Floats
+from imgsearch_kit.inspection.neighbours import Bools
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+GRID = 128
+RESAMPLES = 400
+LEVEL = 0.95
+UNLIKE = 0.01
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What cosines mean on one index, learned from its own pictures.
+
+    ``grid`` ``(G,)`` holds ascending cosines; ``probability``, ``low`` and ``high`` ``(G,)`` the probability there that
+    a hit shares the query's class, with 95 % bounds, none of them decreasing. ``k`` is how many hits of each of
+    ``queries`` pictures they were learned from. ``bound`` is the cosine below which a best hit means that nothing
+    alike is indexed: a picture like the indexed ones falls below it with a probability of at most ``unlike``.
+    """
+
+    grid: Floats
+    probability: Floats
+    low: Floats
+    high: Floats
+    k: int
+    queries: int
+    bound: float
+    unlike: float = UNLIKE
+
+    def __call__(self, cosines: npt.ArrayLike) -> Floats:
+        """(probability, low, high) on a new last axis, each linear between grid points and level beyond the ends.
+
+        Below ``grid[0]`` no hit was ever seen, so the true probability may be lower than what is given.
+        """
+        x = np.asarray(cosines, np.float64)
+        return np.stack([np.interp(x, self.grid, y) for y in (self.probability, self.low, self.high)], axis=-1)
+
+    def cosine_for(self, probability: float) -> float | None:
+        """The smallest grid cosine from which on hits share the class with at least this probability, or None."""
+        enough = np.flatnonzero(self.probability >= probability)
+        return float(self.grid[enough[0]]) if len(enough) else None
+
+    def nothing_alike(self, best: float) -> bool:
+        """Whether a query whose best hit has cosine ``best`` is less alike than indexed pictures are to each other."""
+        return bool(best < self.bound)
+
+    def to_json(self) -> dict[str, Any]:
+        """The calibration as plain JSON values, for ``from_json``."""
+        return _plain(self)
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> Calibration:
+        """The calibration that ``to_json`` wrote; further keys are ignored."""
+        return cls(**_arrays(cls, plain))
+
+    def _repr_html_(self) -> str:
+        caption = f"Learned from the first {self.k} hits of {self.queries} pictures. {self._nothing()}"
+        return reports.table(("same class", "from a cosine of"), self._steps(), caption)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A pandas table with a row a grid point: cosine, probability, low and high."""
+        columns = (self.grid, self.probability, self.low, self.high)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        return reports.dataframe(dict(zip(("cosine", "probability", "low", "high"), row, strict=True)) for row in rows)
+
+    def lines(self) -> list[str]:
+        """The calibration as lines for a terminal."""
+        return [
+            f"A hit shares the query's class with probability ... from a cosine of ... "
+            f"(learned from the first {self.k} hits of {self.queries} pictures)",
+            *(f"  {share:>4}   {cosine}" for share, cosine in self._steps()),
+            self._nothing(),
+        ]
+
+    def _steps(self) -> list[tuple[str, str]]:
+        rows = [(share, self.cosine_for(share)) for share in (0.5, 0.8, 0.9, 0.95, 0.99)]
+        return [(f"{share:.0%}", "never seen" if cosine is None else f"{cosine:.3f}") for share, cosine in rows]
+
+    def _nothing(self) -> str:
+        return (
+            f"Nothing alike is indexed when the best hit is below {self.bound:.3f} "
+            f"({self.unlike:.0%} of the indexed pictures are that far from all others)."
+        )
+
+
+def calibrate(
+    cosines: npt.NDArray[np.floating],
+    same: Bools,
+    *,
+    weights: Floats | None = None,
+    unlike: float = UNLIKE,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Calibration:
+    """What cosines mean, from the hits of pictures whose class is known (leave-one-out).
+
+    ``cosines`` ``(m, k)`` are those of each query's first ``k`` hits in rank order, NaN where there are fewer; ``same``
+    ``(m, k)`` says which share the query's class. These pairs, and not all ``m * m``, are what a person is shown and so
+    what the probability is about; among all pairs nearly every one is of two classes. Pictures alone in their class
+    belong here: that none of their hits is right is part of the truth. ``weights`` ``(m,)``, 1 each if None, count
+    queries (1 / class size makes every class count alike).
+
+    The probability is the isotonic regression of ``same`` on the cosine (Zadrozny and Elkan 2002), with one right pair
+    added at the lowest and one wrong pair at the highest cosine so that it is never 0 or 1. Bounds are percentiles of
+    the regressions of resampled queries (their hits depend on each other, so whole queries are drawn).
+    The bound for "nothing alike" is the conformal quantile of the nearest neighbours' cosines: the
+    floor(unlike * (m + 1))-th smallest, -1 if that is none (Vovk, Gammerman and Shafer 2005, chapter 2).
+
+    :raises BadQuery: when shapes differ, or no query has a hit.
+    """
+    if cosines.ndim != 2 or cosines.shape != same.shape:
+        raise BadQuery(f"Cosines of shape {cosines.shape} and classes of shape {same.shape} differ. Give (m, k) each.")
+    m, k = cosines.shape
+    if weights is not None and weights.shape != (m,):
+        raise BadQuery(f"There are {m} queries and weights of shape {weights.shape}. Give one weight per query.")
+    query, place = np.nonzero(~np.isnan(cosines))
+    if not len(query):
+        raise BadQuery("There are no hits to learn from. Index at least two labelled pictures.")
+    x = cosines[query, place].astype(np.float64)
+    order = np.argsort(x, kind="stable")
+    x, y, query = x[order], same[query, place][order].astype(np.float64), query[order]
+    weight: Floats = np.ones(m) if weights is None else weights / weights.mean()
+    grid = np.unique(np.quantile(x, np.linspace(0, 1, GRID)))
+    probability = _isotonic(x, y, weight[query], grid)
+    rng = np.random.default_rng(seed)
+    times_drawn = rng.multinomial(m, np.full(m, 1 / m), size=resamples)
+    curves = np.stack([_isotonic(x, y, (times * weight)[query], grid) for times in times_drawn])
+    low, high = np.quantile(curves, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    nearest = np.sort(cosines[:, 0][~np.isnan(cosines[:, 0])].astype(np.float64))
+    rank = int(unlike * (len(nearest) + 1))
+    return Calibration(
+        grid,
+        probability,
+        np.minimum(low, probability),
+        np.maximum(high, probability),
+        k=k,
+        queries=m,
+        bound=float(nearest[rank - 1]) if rank else -1.0,
+        unlike=unlike,
+    )
+
+
+def _isotonic(x: Floats, y: Floats, weights: Floats, grid: Floats) -> Floats:
+    """The isotonic regression of ``y`` on ascending ``x``, at the cosines of the grid; equal cosines get one value."""
+    values, first = np.unique(x, return_index=True)
+    total = np.add.reduceat(weights, first)
+    right = np.add.reduceat(weights * y, first)
+    total[0], right[0] = total[0] + 1, right[0] + 1
+    total[-1] += 1
+    used = total > 0
+    fitted = isotonic_regression(right[used] / total[used], weights=total[used]).x
+    return np.interp(grid, values[used], fitted)
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Predicted against observed, in ``B`` bins of predicted probability that hold hits, all arrays ``(B,)``.
+
+    ``predicted`` is the mean prediction in a bin, ``observed`` the share of its hits that share the class, ``low`` and
+    ``high`` its 95 % bounds, ``counts`` its hits. ``error`` is the expected calibration error: the mean distance of
+    predicted and observed, weighted by counts, in [0, 1].
+    """
+
+    predicted: Floats
+    observed: Floats
+    low: Floats
+    high: Floats
+    counts: npt.NDArray[np.int64]
+    error: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The numbers as plain JSON values, for ``from_json``."""
+        return _plain(self)
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> Reliability:
+        """What ``to_json`` wrote; further keys are ignored."""
+        return cls(**_arrays(cls, plain))
+
+
+def reliability(
+    calibration: Calibration,
+    cosines: npt.NDArray[np.floating],
+    same: Bools,
+    *,
+    bins: int = 10,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Reliability:
+    """How well a calibration holds on other hits: ``bins`` bins of equal width in [0, 1], empty ones left out.
+
+    ``cosines`` and ``same`` are ``(m, k)`` as for ``calibrate``. Expected calibration error as in Naeini, Cooper and
+    Hauskrecht (2015). Bounds are percentiles over resampled queries.
+    """
+    query, place = np.nonzero(~np.isnan(cosines))
+    p = calibration(cosines[query, place])[:, 0]
+    y = same[query, place].astype(np.float64)
+    numbers, bin_of = np.unique(np.minimum((p * bins).astype(np.int64), bins - 1), return_inverse=True)
+    counts = np.bincount(bin_of)
+    predicted, observed = (np.bincount(bin_of, values) / counts for values in (p, y))
+    cells = len(cosines), len(numbers)
+    flat = query * cells[1] + bin_of
+    hits = np.bincount(flat, minlength=cells[0] * cells[1]).reshape(cells)
+    right = np.bincount(flat, y, minlength=cells[0] * cells[1]).reshape(cells)
+    times = np.random.default_rng(seed).multinomial(len(cosines), np.full(len(cosines), 1 / len(cosines)), resamples)
+    with np.errstate(invalid="ignore"):
+        shares = (times @ right) / (times @ hits)
+    low, high = np.nanquantile(shares, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    error = float(np.abs(predicted - observed) @ counts / counts.sum())
+    return Reliability(predicted, observed, low, high, counts, error)
+
+
+def _plain(record: Calibration | Reliability) -> dict[str, Any]:
+    """A record's fields with arrays as lists."""
+    fields = dataclasses.asdict(record)
+    return {name: v.tolist() if isinstance(v, np.ndarray) else v for name, v in fields.items()}
+
+
+def _arrays(kind: type[Calibration | Reliability], plain: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a record from plain values, lists as arrays."""
+    fields = {f.name: plain[f.name] for f in dataclasses.fields(kind) if f.name in plain}
+    return {name: np.asarray(value) if isinstance(value, list) else value for name, value in fields.items()}

@@ -1,0 +1,313 @@
+"""Whether a labelled collection is sound: duplicates, hubs and orphans, suspected labels, and what each does to P@k."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import coo_array, csr_array
+from scipy.sparse.csgraph import connected_components
+from scipy.stats import skew
+
+from imgsearch_kit import reports
+from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.evaluation.metrics import Ints, measures, near_duplicates
+from imgsearch_kit.inspection.neighbours import Bools, Nearest, leave_one_out
+from imgsearch_kit.records import Vectors
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NEAR = 0.98
+AGREEMENT = 0.8
+SPARE = 50  # places ranked beyond k, so that leaving pictures out seldom needs a second ranking
+SHOWN = 10  # of each list, in text
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A picture whose neighbours are of another class: ``share`` of its ``k`` nearest have the label ``proposed``."""
+
+    id: str
+    label: str
+    proposed: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Effect:
+    """P@k of one way to treat a finding: ``precision`` is the mean over ``queries`` pictures, None without any."""
+
+    name: str
+    what: str
+    queries: int
+    precision: float | None
+
+
+@dataclass(frozen=True)
+class Health:
+    """What was found in ``n`` pictures, all lists of ids.
+
+    ``duplicates`` are groups of equal files, ``near_duplicates`` groups linked by cosines of at least ``near`` that are
+    not one such group alone; the largest first. ``occurrence`` ``(n,)`` counts in how many other pictures' ``k``
+    nearest each picture of ``ids`` is; ``hubs`` pairs id and that count, most first; ``orphans`` are in none.
+    ``skewness`` is that of the counts. ``suspects`` come in order of (-share, id). ``note`` is what a reader must know.
+    """
+
+    ids: Sequence[str]
+    k: int
+    near: float
+    duplicates: list[list[str]]
+    near_duplicates: list[list[str]]
+    occurrence: Ints
+    skewness: float
+    hubs: list[tuple[str, int]]
+    orphans: list[str]
+    suspects: list[Suspect]
+    effects: list[Effect]
+    note: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of ``imgsearch health --json``."""
+        return {
+            "pictures": len(self.ids),
+            "k": self.k,
+            "near": self.near,
+            "note": self.note,
+            "duplicates": self.duplicates,
+            "near_duplicates": self.near_duplicates,
+            "skewness": self.skewness,
+            "hubs": [{"id": name, "occurrence": count} for name, count in self.hubs],
+            "orphans": self.orphans,
+            "suspects": [
+                {"id": s.id, "label": s.label, "proposed": s.proposed, "share": s.share} for s in self.suspects
+            ],
+            "effects": [
+                {"name": e.name, "what": e.what, "queries": e.queries, f"P@{self.k}": e.precision} for e in self.effects
+            ],
+        }
+
+    def _repr_html_(self) -> str:
+        found = {
+            "duplicates": map(" = ".join, self.duplicates),
+            "near-duplicates": map(" ~ ".join, self.near_duplicates),
+            "hubs": (f"{name}: among the nearest of {count}" for name, count in self.hubs),
+            "orphans": self.orphans,
+            "suspected labels": (f"{s.id}: {s.label}, neighbours {s.share:.0%} {s.proposed}" for s in self.suspects),
+        }
+        rows = [(name, len(items), "; ".join(items[:3])) for name, items in ((n, list(i)) for n, i in found.items())]
+        effects = [(e.name, "-" if e.precision is None else e.precision, e.queries, e.what) for e in self.effects]
+        note = f"<p>{escape(self.note)}</p>" if self.note else ""
+        return (
+            reports.table(("", "found", "the first"), rows, f"{len(self.ids)} pictures")
+            + reports.table(("", f"P@{self.k}", "queries", ""), effects)
+            + note
+        )
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A pandas table with a row a picture: id, occurrence, hub, orphan, and what its neighbours say of its label.
+
+        ``duplicates`` and ``near_duplicates`` number the picture's group from 0, -1 where it is in none; ``proposed``
+        and ``share`` are None where the label is not suspected.
+        """
+        hubs, orphans = {name for name, _ in self.hubs}, set(self.orphans)
+        equal, near = (
+            {name: number for number, group in enumerate(groups) for name in group}
+            for groups in (self.duplicates, self.near_duplicates)
+        )
+        suspects = {suspect.id: suspect for suspect in self.suspects}
+        return reports.dataframe(
+            {
+                "id": name,
+                "occurrence": int(count),
+                "hub": name in hubs,
+                "orphan": name in orphans,
+                "duplicates": equal.get(name, -1),
+                "near_duplicates": near.get(name, -1),
+                "proposed": suspects[name].proposed if name in suspects else None,
+                "share": suspects[name].share if name in suspects else None,
+            }
+            for name, count in zip(self.ids, self.occurrence, strict=True)
+        )
+
+    def lines(self) -> list[str]:
+        """The findings as lines for a terminal, the first of each list."""
+        extra = sum(len(group) - 1 for group in self.duplicates)
+        near = sum(len(group) - 1 for group in self.near_duplicates)
+        found = [
+            (f"{extra} duplicates in {len(self.duplicates)} groups of equal files", map(" = ".join, self.duplicates)),
+            (
+                f"{near} near-duplicates in {len(self.near_duplicates)} groups (cosine at least {self.near:g})",
+                map(" ~ ".join, self.near_duplicates),
+            ),
+            (
+                f"{len(self.hubs)} hubs, far more often among the {self.k} nearest than others "
+                f"(skewness {self.skewness:.2f})",
+                (f"{name}: among the nearest of {count} pictures" for name, count in self.hubs),
+            ),
+            (f"{len(self.orphans)} orphans, in no picture's {self.k} nearest", self.orphans),
+            (
+                f"{len(self.suspects)} suspected labels",
+                (f"{s.id}: {s.label}, but {s.share:.0%} of its neighbours are {s.proposed}" for s in self.suspects),
+            ),
+        ]
+        lines = [f"{len(self.ids)} pictures", *filter(None, [self.note])]
+        for title, items in found:
+            items = list(items)
+            lines += [title, *(f"  {item}" for item in items[:SHOWN])]
+            lines += [f"  ... and {len(items) - SHOWN} more (--json lists all)"] if len(items) > SHOWN else []
+        width = max((len(effect.name) for effect in self.effects), default=0)
+        lines += [f"P@{self.k}"] if self.effects else []
+        for e in self.effects:
+            value = "  -   " if e.precision is None else f"{e.precision:.4f}"
+            lines.append(f"  {e.name:<{width}}  {value}  over {e.queries} queries: {e.what}")
+        return lines
+
+
+def examine(
+    ids: Sequence[str],
+    vectors: Vectors,
+    labels: Sequence[str | None],
+    sha256s: Sequence[str],
+    *,
+    k: int = 10,
+    near: float = NEAR,
+    agreement: float = AGREEMENT,
+    done: Callable[[int], object] = lambda rows: None,
+) -> Health:
+    """The findings in ``n`` pictures: ``vectors`` is ``(n, dim)``, everything in id order; "" is an unknown hash.
+
+    - Duplicates have equal hashes. Near-duplicates are the connected components of "cosine at least ``near``", so two
+      pictures of a group may be less alike than that, linked through others.
+    - Occurrence, after Radovanović, Nanopoulos and Ivanović, "Hubs in Space" (2010): a hub is more than two standard
+      deviations above the mean (which is k); an orphan (their antihub) occurs nowhere. Only the picture itself is left
+      out of its neighbours.
+    - A label is suspected when at least ``agreement`` of the ``k`` nearest have one other label; near-duplicates have
+      no vote, and neither have pictures without a label.
+    - P@k is the mean over all labelled pictures whose class has another member, as ``effects`` says in words.
+
+    All cosines are computed twice, in blocks: beside ``vectors`` some 200 MB are held, whatever ``n`` is. ``done`` is
+    told how many of the ``n`` pictures have their neighbours, block by block.
+
+    :raises BadQuery: when there is no picture, the lists differ in length, or ``k`` or a bound is out of range.
+    """
+    _check(len(ids), len(vectors), len(labels), len(sha256s), k, near, agreement)
+    n = len(ids)
+    names, classes = _numbered(labels)
+    files = _files(sha256s)
+    close = near_duplicates(vectors, vectors, near) + _linked(files)
+    groups = connected_components(close, directed=False)[1]
+    wide = leave_one_out(vectors, k + SPARE, done=done)
+    alone = leave_one_out(vectors, k, wider=wide)
+    without_files = leave_one_out(vectors, k, files, wider=wide)
+    without_groups = leave_one_out(vectors, k, groups, wider=wide)
+    occurrence = np.bincount(alone.rows[alone.rows >= 0], minlength=n)
+    hub_rows = np.flatnonzero(occurrence > occurrence.mean() + 2 * occurrence.std())
+    hub_rows = hub_rows[np.argsort(-occurrence[hub_rows], kind="stable")]
+    orphan = occurrence == 0
+    without_hubs = leave_one_out(vectors, k, barred=np.isin(np.arange(n), hub_rows), wider=wide)
+    voted, share = _vote(without_groups, classes, k)
+    suspect = (classes >= 0) & (voted >= 0) & (voted != classes) & (share >= agreement)
+    relabelled = np.where(suspect, voted, classes)
+
+    exact = _grouped(files, ids)
+    linked = f"nor are pictures linked by cosines of at least {near:g}"
+    flattering = "suspected labels replaced as their neighbours vote, which flatters: the same neighbours then answer"
+    effects = [
+        _effect("as it is", "every picture asks all others", alone, classes),
+        _effect("duplicates grouped", "equal files do not answer each other", without_files, classes),
+        _effect("near-duplicates grouped", linked, without_groups, classes),
+        _effect("hubs left out", "hubs ask, but do not answer", without_hubs, classes),
+        _effect("orphans alone", "only orphans ask", alone, classes, orphan),
+        _effect("orphans left out", "orphans do not ask", alone, classes, ~orphan),
+        _effect("labels as voted", flattering, alone, relabelled),
+    ]
+    suspects = [
+        Suspect(ids[i], names[classes[i]], names[voted[i]], float(share[i])) for i in np.flatnonzero(suspect).tolist()
+    ]
+    return Health(
+        ids=ids,
+        k=k,
+        near=near,
+        duplicates=exact,
+        near_duplicates=[group for group in _grouped(groups, ids) if group not in exact],
+        occurrence=occurrence,
+        skewness=float(skew(occurrence)) if occurrence.std() > 0 else 0.0,
+        hubs=[(ids[row], int(occurrence[row])) for row in hub_rows.tolist()],
+        orphans=[ids[row] for row in np.flatnonzero(orphan).tolist()],
+        suspects=sorted(suspects, key=lambda s: (-s.share, s.id)),
+        effects=effects,
+    )
+
+
+def _check(ids: int, vectors: int, labels: int, hashes: int, k: int, near: float, agreement: float) -> None:
+    """Refuses what ``examine`` cannot examine, given the lengths of its lists and its settings."""
+    if not ids:
+        raise BadQuery("There are no pictures to examine. Index some first: imgsearch index FOLDER")
+    if not ids == vectors == labels == hashes:
+        lengths = f"{ids} ids, {vectors} vectors, {labels} labels and {hashes} hashes"
+        raise BadQuery(f"There are {lengths}. Give one of each per picture.")
+    if k < 1 or not 0 < near <= 1 or not 0.5 < agreement <= 1:
+        raise BadQuery(
+            f"k is {k}, near {near} and agreement {agreement}; they must be at least 1, in (0, 1] and in (0.5, 1]."
+        )
+
+
+def _numbered(labels: Sequence[str | None]) -> tuple[list[str], Ints]:
+    """The sorted names of classes, and each picture's number in them, -1 without a label."""
+    names = sorted({label for label in labels if label is not None})
+    numbers = {name: number for number, name in enumerate(names)}
+    return names, np.array([-1 if label is None else numbers[label] for label in labels], np.int64)
+
+
+def _files(sha256s: Sequence[str]) -> Ints:
+    """A number for each picture, equal for equal hashes; an unknown hash equals no other."""
+    names = [sha256 or f"row {row}" for row, sha256 in enumerate(sha256s)]
+    return np.unique(names, return_inverse=True)[1]
+
+
+def _linked(numbers: Ints) -> csr_array:
+    """A sparse boolean ``(n, n)`` that links each picture to the first one of its number."""
+    _, first, which = np.unique(numbers, return_index=True, return_inverse=True)
+    n = len(numbers)
+    return csr_array((np.ones(n, bool), (np.arange(n), first[which])), shape=(n, n))
+
+
+def _grouped(numbers: Ints, ids: Sequence[str]) -> list[list[str]]:
+    """The ids of every number that several pictures have, largest group first, then by first id."""
+    order = np.argsort(numbers, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1)
+    return sorted(([ids[row] for row in rows] for rows in parts if len(rows) > 1), key=lambda g: (-len(g), g[0]))
+
+
+def _vote(nearest: Nearest, classes: Ints, k: int) -> tuple[Ints, npt.NDArray[np.float64]]:
+    """The most frequent class among each picture's ``k`` nearest (the lowest number in a tie), and its share of k.
+
+    -1 and 0 where no neighbour has a label.
+    """
+    neighbours = np.where(nearest.rows >= 0, classes[nearest.rows], -1)
+    row, place = np.nonzero(neighbours >= 0)
+    shape = len(classes), max(int(classes.max()) + 1, 1)
+    votes = csr_array(coo_array((np.ones(len(row), np.int64), (row, neighbours[row, place])), shape=shape))
+    most = votes.max(axis=1).toarray().ravel()
+    return np.where(most > 0, votes.argmax(axis=1).ravel(), -1), most / k
+
+
+def _effect(name: str, what: str, nearest: Nearest, classes: Ints, asking: Bools | None = None) -> Effect:
+    """The mean P@k of the labelled pictures that have another one of their class to find, of those ``asking`` only."""
+    labelled, k = classes >= 0, nearest.rows.shape[1]
+    same_class_and_group = np.unique(np.stack([classes, nearest.groups]), axis=1, return_inverse=True)[1]
+    relevant = _members(classes + 1, ~nearest.barred) - _members(same_class_and_group, ~nearest.barred)
+    row, place = np.nonzero((nearest.rows >= 0) & (classes[nearest.rows] == classes[:, None]) & labelled[:, None])
+    values = measures(row, place + 1, np.where(labelled, relevant, 0), (k,))[f"P@{k}"]
+    values = values[~np.isnan(values) & (True if asking is None else asking)]
+    return Effect(name, what, len(values), float(values.mean()) if len(values) else None)
+
+
+def _members(numbers: Ints, chosen: Bools) -> Ints:
+    """How many of the chosen pictures have each picture's number, ``(n,)``."""
+    return np.bincount(numbers[chosen], minlength=numbers.max() + 1)[numbers]

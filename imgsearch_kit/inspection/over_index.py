@@ -1,0 +1,118 @@
+"""An index to what its scores mean and whether it is sound."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from tqdm.auto import tqdm
+
+from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.files import artefact
+from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.inspection.calibration import Calibration, Reliability, calibrate, reliability
+from imgsearch_kit.inspection.health import NEAR, Health, examine
+from imgsearch_kit.inspection.neighbours import Bools, leave_one_out
+from imgsearch_kit.ranking.baked import augments
+from imgsearch_kit.records import Vectors
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SUMS = (
+    "The index has {rank} baked in: its vectors are sums with their neighbours', so more pictures look like duplicates "
+    "of each other, and P@k and what scores mean flatter. Examine the index it was copied from."
+)
+
+
+def health(index: VectorIndex, *, k: int = 10, near: float = NEAR, progress: bool | None = None) -> Health:
+    """Duplicates, hubs and orphans, and suspected labels of an index, with what each does to P@k.
+
+    :raises BadQuery: when the index is empty, or ``k`` or ``near`` is out of range.
+    """
+    records = index.records()
+    labels, hashes = [record.label for record in records], [record.sha256 for record in records]
+    ids = [record.id for record in records]
+    disable = None if progress is None else not progress  # None: quiet when stderr is no terminal
+    with tqdm(total=len(ids), unit="img", desc="examining", disable=disable) as bar:
+        found = examine(ids, index.vectors(), labels, hashes, k=k, near=near, done=bar.update)
+    baked = index.passport.baked
+    return dataclasses.replace(found, note=SUMS.format(rank=baked.spec)) if baked and augments(baked.spec) else found
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """A calibration learned from all labelled pictures, and how one learned from half of them holds on the others."""
+
+    calibration: Calibration
+    held_out: Reliability
+
+    def to_json(self) -> dict[str, Any]:
+        """Both as plain JSON values."""
+        return {"calibration": self.calibration.to_json(), "held_out": self.held_out.to_json()}
+
+    @classmethod
+    def from_json(cls, plain: dict[str, Any]) -> Calibrated:
+        """What ``to_json`` wrote."""
+        return cls(Calibration.from_json(plain["calibration"]), Reliability.from_json(plain["held_out"]))
+
+    def lines(self) -> list[str]:
+        """The calibration as lines for a terminal, with its expected error."""
+        return [*self.calibration.lines(), self._error()]
+
+    def _error(self) -> str:
+        return f"Learned from half of the pictures, it is off by {self.held_out.error:.3f} on average on the others."
+
+    def _repr_html_(self) -> str:
+        return f"{self.calibration._repr_html_()}<p>{escape(self._error())}</p>"
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """The calibration as a pandas table with a row a grid point: cosine, probability, low and high."""
+        return self.calibration.to_dataframe()
+
+
+def calibration(index: VectorIndex, *, k: int = 10, seed: int = 0, progress: bool | None = None) -> Calibrated:
+    """What the cosines of an index mean, learned leave-one-out from the first ``k`` hits of its labelled pictures.
+
+    A picture's copies (same sha256) are not among its hits, as in a search. The result is kept in the cache.
+
+    :raises BadQuery: when fewer than four pictures have a label.
+    """
+    return artefact(
+        index.passport,
+        "calibration.json",
+        {"k": k, "seed": seed},
+        lambda: _calibration(index, k, seed, progress),
+        lambda made, path: path.write_text(json.dumps(made.to_json()), encoding="utf-8"),
+        lambda path: Calibrated.from_json(json.loads(path.read_text(encoding="utf-8"))),
+    )
+
+
+def _calibration(index: VectorIndex, k: int, seed: int, progress: bool | None) -> Calibrated:
+    records = index.records()
+    labelled = np.flatnonzero([record.label is not None for record in records])
+    if len(labelled) < 4:
+        raise BadQuery(
+            f"{len(labelled)} of {len(records)} pictures have a label; at least 4 are needed to learn what a score "
+            "means. Labels are folder names; `imgsearch label CSV` sets them."
+        )
+    vectors = index.vectors()[labelled]
+    classes = np.unique([str(records[row].label) for row in labelled], return_inverse=True)[1]
+    files = np.unique([records[row].sha256 or f"row {row}" for row in labelled], return_inverse=True)[1]
+
+    def hits(rows: npt.NDArray[np.int64]) -> tuple[Vectors, Bools]:
+        nearest = leave_one_out(vectors[rows], k, files[rows], done=bar.update)
+        return nearest.cosines, classes[rows][nearest.rows] == classes[rows][:, None]
+
+    shuffled = np.random.default_rng(seed).permutation(len(labelled))
+    half, other = np.sort(shuffled[::2]), np.sort(shuffled[1::2])  # neither sees the other's pictures
+    disable = None if progress is None else not progress
+    with tqdm(total=2 * len(labelled), unit="img", desc="calibrating", disable=disable) as bar:
+        learned = calibrate(*hits(half), seed=seed)
+        held_out = reliability(learned, *hits(other), seed=seed)
+        return Calibrated(calibrate(*hits(np.arange(len(labelled))), seed=seed), held_out)

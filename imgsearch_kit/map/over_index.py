@@ -1,0 +1,187 @@
+"""An index, its projection and its pictures' thumbnails to one HTML file."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from PIL import Image
+from tqdm.auto import tqdm
+
+from imgsearch_kit import reports
+from imgsearch_kit.errors import BadQuery, KitError
+from imgsearch_kit.files import artefact
+from imgsearch_kit.images import thumbnail
+from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.inspection.neighbours import leave_one_out
+from imgsearch_kit.map.projection import Projection, project
+from imgsearch_kit.provenance import picture_path
+from imgsearch_kit.records import Failure, ImageRecord, IndexPassport
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SIDE, QUALITY = 64, 50  # of the map's thumbnails: some 650 bytes each
+INLINE = 20_000  # pictures whose thumbnails lie in the page; those of more lie in a folder beside it
+NEIGHBOURS = 10
+
+
+@dataclass(frozen=True)
+class MapReport:
+    """A map that was written: where, how large in bytes, how far to trust it, and the pictures without thumbnail."""
+
+    path: Path
+    size: int
+    projection: Projection
+    folder: Path | None
+    failed: list[Failure]
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of ``imgsearch map --json``."""
+        return {
+            "path": str(self.path),
+            "bytes": self.size,
+            "thumbnails": str(self.folder) if self.folder else None,
+            **self.projection.to_json(),
+            "failed": [{"path": failure.path, "reason": failure.reason} for failure in self.failed],
+        }
+
+    def lines(self) -> list[str]:
+        """The report as lines for a terminal; ``failed`` is left to the caller."""
+        return [self._where(), *self.projection.lines()]
+
+    def _where(self) -> str:
+        beside = f", thumbnails in {self.folder}" if self.folder else ""
+        return f"{self.path} ({self.size / 1e6:.1f} MB{beside})"
+
+    def _repr_html_(self) -> str:
+        figures = [("", line) for line in self.projection.lines()]
+        return reports.report(figures, self._where(), [(f.path, f.reason) for f in self.failed])
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A pandas table with a row a picture without thumbnail: path, reason, size in bytes, and mtime."""
+        return reports.dataframe(dataclasses.asdict(failure) for failure in self.failed)
+
+
+def projection(index: VectorIndex, *, seed: int = 42, progress: bool | None = None) -> Projection:
+    """The index's pictures on a plane, from the cache if the index has not changed.
+
+    :raises BadQuery: when the index is empty.
+    :raises MissingExtra: when umap-learn is not installed and there are more than a few pictures.
+    """
+    return artefact(
+        index.passport,
+        "projection.npz",
+        {"seed": seed},
+        lambda: project(index.vectors(), seed=seed, progress=progress),
+        lambda made, path: made.save(path),
+        Projection.load,
+    )
+
+
+def write_map(
+    index: VectorIndex,
+    path: Path,
+    *,
+    root: Path | None = None,
+    seed: int = 42,
+    title: str | None = None,
+    progress: bool | None = None,
+) -> MapReport:
+    """Writes the map of an index as an HTML file that needs nothing else, or above 20,000 pictures a folder beside it.
+
+    ``root`` is where the pictures lie when they have moved. A picture that cannot be read is on the map without its
+    thumbnail, and listed. The page appears whole or not at all.
+
+    :raises BadQuery: when the index is empty, or the file cannot be written.
+    :raises MissingExtra: when bokeh or umap-learn is not installed.
+    """
+    from imgsearch_kit.map.page import map_page
+
+    records, passport = index.records(), index.passport
+    if not records:
+        raise BadQuery("The index is empty, so there is nothing to map. Index some pictures: imgsearch index FOLDER")
+    placed = projection(index, seed=seed, progress=progress)
+    nearest = leave_one_out(index.vectors(), NEIGHBOURS)
+    failed: list[Failure] = []
+    disable = None if progress is None else not progress
+    small = tqdm(
+        _small_thumbnails(records, passport, root, failed),
+        total=len(records),
+        desc="thumbnails",
+        unit="picture",
+        disable=disable,
+    )
+    folder = path.with_name(f"{path.stem}_thumbnails") if len(records) > INLINE else None
+    try:
+        sources = _inline(small) if folder is None else _beside(small, folder)
+        page = map_page(
+            placed.positions,
+            [record.id for record in records],
+            [record.label for record in records],
+            sources,
+            nearest.rows,
+            nearest.cosines,
+            title=title
+            or f"{len(records):,} pictures by {passport.spec.name if passport.spec else 'an unknown extractor'}",
+            notes=placed.lines(),
+        )
+        part = path.with_name(path.name + ".part")
+        part.write_text(page, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise BadQuery(f"{path} cannot be written: {error}. Name another file with -o.") from error
+    return MapReport(path, path.stat().st_size, placed, folder, failed)
+
+
+def _small_thumbnails(
+    records: Sequence[ImageRecord], passport: IndexPassport, root: Path | None, failed: list[Failure]
+) -> Iterator[bytes | None]:
+    """Each record's picture as a small WEBP, None where it cannot be had; then ``failed`` says why."""
+
+    def shrink(record: ImageRecord) -> bytes | Failure:
+        try:
+            with Image.open(thumbnail(picture_path(passport, record.id, root), record.sha256)) as image:
+                picture = image.convert("RGB")
+        except (KitError, OSError) as error:
+            return Failure(record.id, str(error))
+        picture.thumbnail((SIDE, SIDE))
+        file = io.BytesIO()
+        picture.save(file, "WEBP", quality=QUALITY)
+        return file.getvalue()
+
+    with ThreadPoolExecutor(2, thread_name_prefix="thumbnail") as pool:
+        for made in pool.map(shrink, records):
+            if isinstance(made, Failure):
+                failed.append(made)
+            yield None if isinstance(made, Failure) else made
+
+
+def _inline(pictures: Iterable[bytes | None]) -> list[str | None]:
+    """Pictures as data addresses."""
+    return [f"data:image/webp;base64,{base64.b64encode(data).decode()}" if data else None for data in pictures]
+
+
+def _beside(pictures: Iterable[bytes | None], folder: Path) -> list[str | None]:
+    """Pictures as files of a folder, and their addresses relative to the page.
+
+    Named by their content, so that an earlier map which shares the folder stays right.
+    """
+    sources: list[str | None] = []
+    for data in pictures:
+        digest = hashlib.sha256(data or b"").hexdigest()
+        place = Path(folder.name, digest[:2], f"{digest}.webp")
+        if data:
+            file = folder.parent / place
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
+        sources.append(quote(place.as_posix()) if data else None)
+    return sources

@@ -1,0 +1,104 @@
+"""A ranking baked into a gallery's vectors, and what it has learned, for the queries that follow."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import zipfile
+from dataclasses import dataclass
+
+import numpy as np
+
+from imgsearch_kit.errors import BadQuery, IndexDamaged
+from imgsearch_kit.ranking import rca
+from imgsearch_kit.ranking.expansion import Augmentation
+from imgsearch_kit.ranking.pca import Pca
+from imgsearch_kit.ranking.spec import DbaStep, PcaStep, RcaStep, parse_rank
+from imgsearch_kit.records import BakedRank, Vectors
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The projections that a baked ranking has learned, in order, and the passport of what they were learned from."""
+
+    baked: BakedRank
+    projections: tuple[Pca, ...]
+
+    def project(self, vectors: Vectors) -> Vectors:
+        """An extractor's vectors ``(m, d)`` as the gallery's were projected: ``(m, dims)``, unit norm."""
+        for projection in self.projections:
+            vectors = projection.project(vectors)
+        return vectors
+
+    def to_bytes(self) -> bytes:
+        """An .npz archive: ``passport`` (JSON), ``mean_0`` ``(d,)``, ``components_0`` ``(d, dims)``, ``mean_1`` ..."""
+        arrays = {"passport": np.array(json.dumps(dataclasses.asdict(self.baked)))}
+        for i, projection in enumerate(self.projections):
+            arrays |= {f"mean_{i}": projection.mean, f"components_{i}": projection.components}
+        file = io.BytesIO()
+        np.savez(file, allow_pickle=False, **arrays)
+        return file.getvalue()
+
+    @classmethod
+    def from_bytes(cls, stored: bytes) -> Learned:
+        """What ``to_bytes`` wrote.
+
+        :raises IndexDamaged: when it cannot be read.
+        """
+        try:
+            with np.load(io.BytesIO(stored), allow_pickle=False) as archive:
+                baked = BakedRank(**json.loads(str(archive["passport"])))
+                count = sum(isinstance(step, PcaStep | RcaStep) for step in parse_rank(baked.spec))
+                pairs = [(archive[f"mean_{i}"], archive[f"components_{i}"]) for i in range(count)]
+        except (OSError, ValueError, EOFError, TypeError, KeyError, zipfile.BadZipFile) as error:
+            raise IndexDamaged(
+                f"What the index's ranking has learned cannot be read: {error}. Copy the index from its source again."
+            ) from error
+        return cls(baked, tuple(_bare(mean, components) for mean, components in pairs))
+
+
+def bake(baked: BakedRank, gallery: Vectors) -> tuple[Learned, Vectors]:
+    """What ``baked.spec`` learns of a gallery ``(n, d)``, and the vectors ``(n, dims)`` it makes of it.
+
+    :raises BadQuery: when a step cannot be baked, or the gallery does not vary in enough directions.
+    """
+    projections: list[Pca] = []
+    for step in bakeable(baked.spec):
+        if isinstance(step, DbaStep):
+            gallery = Augmentation.fit(gallery, step.n, step.alpha, spare=1).gallery  # as a Ranking by itself has it
+            continue
+        fitted = (
+            Pca.fit(gallery, step.dims, step.power)
+            if isinstance(step, PcaStep)
+            else rca.fit(gallery, step.dims, step.n)
+        )
+        projections.append(_bare(fitted.mean, fitted.components))
+        gallery = fitted.gallery
+    return Learned(baked, tuple(projections)), gallery
+
+
+def bakeable(spec: str) -> list[PcaStep | RcaStep | DbaStep]:
+    """The steps of a rank SPEC that change vectors.
+
+    :raises BadQuery: when it is misspelt, or a step works on queries or scores.
+    """
+    steps = []
+    for text, step in zip(spec.split(","), parse_rank(spec), strict=True):
+        if not isinstance(step, PcaStep | RcaStep | DbaStep):
+            raise BadQuery(
+                f"{text.strip()} works when a query is asked, so it cannot be baked into an index: "
+                "give it to search or evaluate with --rank."
+            )
+        steps.append(step)
+    return steps
+
+
+def augments(spec: str) -> bool:
+    """Whether a rank SPEC sums each vector with others, so that a picture's own is inside its neighbours'."""
+    return any(isinstance(step, DbaStep) for step in parse_rank(spec))
+
+
+def _bare(mean: np.ndarray, components: np.ndarray) -> Pca:
+    """A projection without its gallery."""
+    return Pca(mean, components, np.zeros((0, components.shape[1]), np.float32))
