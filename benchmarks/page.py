@@ -27,7 +27,7 @@ from playwright.sync_api import sync_playwright
 from imgsearch_kit.app import serve
 from imgsearch_kit.datasets import sample_pictures
 from imgsearch_kit.extractors import Extractor, load_extractor
-from imgsearch_kit.gallery import Searcher
+from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.index import create_index, new_passport
 from imgsearch_kit.indexing.folder import index_folder
 
@@ -98,7 +98,7 @@ def run(extractor: Extractor, count: int) -> list[dict[str, float]]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
         probe.close()
-        page = serve(Searcher(index, extractor), port=port, block=False)
+        page = serve(Gallery(index, extractor), port=port, block=False)
         everything = sorted(folder.rglob("*.*"))
         pictures = [everything[i] for i in np.linspace(0, len(everything) - 1, count).astype(int)]
         try:

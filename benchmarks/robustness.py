@@ -26,8 +26,8 @@ from imgsearch_kit.evaluation import intervals as bootstrap
 from imgsearch_kit.evaluation.metrics import cosines, measures
 from imgsearch_kit.images import load_pixels
 from imgsearch_kit.index import open_index
+from imgsearch_kit.indexing.open import check_computes, extractor_of
 from imgsearch_kit.plots import Robustness, robustness_curves
-from imgsearch_kit.provenance import check_probes, load_for, picture_path
 from imgsearch_kit.records import ImageRecord
 
 RESULTS = Path(__file__).parent / "results" / "robustness.json"
@@ -143,13 +143,13 @@ def main() -> None:
         everything = index.records()
         kept = [i for i, record in enumerate(everything) if record.label not in {None, *options.exclude_label}]
         records, gallery = [everything[i] for i in kept], index.vectors()[kept]
-        extractor = load_for(index, weights=options.weights)
-    check_probes(passport, extractor)
+        extractor = extractor_of(index, weights=options.weights)
+        check_computes(index, extractor)
     classes = np.unique([record.label for record in records], return_inverse=True)[1]
     rows = np.array(sample(records, options.count, rng))
     pictures = []
     for row in rows.tolist():
-        with Image.open(picture_path(passport, records[row].id, options.root)) as image:
+        with Image.open(passport.file_of(records[row].id, options.root)) as image:
             pictures.append(image.convert("RGB"))
 
     def extract(change: Callable[[Image.Image], Image.Image]) -> np.ndarray:

@@ -1,216 +1,184 @@
-"""A picture, or the id of one, to its neighbours with their records."""
+"""Gallery: pictures you can search, judge, map, copy and serve."""
 
 from __future__ import annotations
 
 import hashlib
-import math
+import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 from imgsearch_kit.errors import BadQuery, UnreadableImage
-from imgsearch_kit.extractors import Extractor
-from imgsearch_kit.images import MAX_PIXELS, PREVIEW, THUMBNAIL, load, thumbnail
+from imgsearch_kit.index import open_index
 from imgsearch_kit.index.base import VectorIndex
-from imgsearch_kit.indexing.baked import projected
-from imgsearch_kit.provenance import check_extractor, check_name, check_probes, load_for, picture_path
-from imgsearch_kit.ranking import parse_rank
-from imgsearch_kit.ranking.baked import augments
-from imgsearch_kit.ranking.over_index import RankedGallery
-from imgsearch_kit.records import Approx, Hit, ImageRecord, IndexPassport, Results, Vectors
+from imgsearch_kit.provenance import check_extractor
+from imgsearch_kit.records import Approx, ImageRecord, IndexPassport, Results, Vectors
+from imgsearch_kit.search import Found, Query, check_request, neighbours, reranked
 
-OWN_COSINE = 0.9999
+if TYPE_CHECKING:
+    from imgsearch_kit.app.serving import Page
+    from imgsearch_kit.approximation.over_index import RecallReport
+    from imgsearch_kit.approximation.tuning import Tuning
+    from imgsearch_kit.evaluation.report import Evaluation
+    from imgsearch_kit.extractors import Extractor
+    from imgsearch_kit.indexing.folder import IndexReport
+    from imgsearch_kit.indexing.labels import LabelReport
+    from imgsearch_kit.inspection.health import Health
+    from imgsearch_kit.inspection.over_index import Calibrated
+    from imgsearch_kit.map.over_index import MapReport
+    from imgsearch_kit.map.projection import Projection
+    from imgsearch_kit.ranking.over_index import RankedGallery
+
+DEFAULT_ADDRESS = "local:imgsearch.db"
+MAX_PIXELS = 178_000_000  # of one picture
 RECENT = 16  # query pictures whose vectors are kept
 RANKINGS = 4  # learned rankings that are kept; each holds the index's vectors at least once
 
+log = logging.getLogger("imgsearch_kit")
 
-class Searcher:
-    """Joins an index, the extractor that made it and its pictures; threads may share one.
 
-    The extractor is loaded when a picture is first searched for, or by ``ready``; a search by id needs none. ``root``
-    is where the pictures lie when they have moved, ``force`` goes on when the probe pictures come out differently.
-    ``rank`` is a SPEC that re-ranks every answer that names none (see ``imgsearch_kit.ranking``). Pictures of more
-    than ``max_pixels`` are refused.
+class Gallery:
+    """Pictures with their vectors in an index, and the extractor that made these; threads may share one.
+
+    ``Gallery.open`` and ``Gallery.from_folder`` make one; given an open index and, if wanted, an extractor (its name
+    or an object that keeps the protocol ``Extractor``), so does the class itself. The extractor is loaded when a
+    picture is first searched for; a search by id needs none.
+
+    ``root`` is the folder of the pictures where they have moved, ``rank`` a SPEC that ranks every answer which names
+    none (see ``imgsearch_kit.ranking``). ``force`` logs, instead of refusing, that the extractor computes something
+    else than when the index was made. Pictures of more than ``max_pixels`` pixels are refused.
+
+    :raises IndexMismatch: when ``extractor`` is not the one that made the index.
+    :raises BadQuery: when there is no extractor of that name, or ``rank`` is misspelt.
     """
+
+    report: Any = None  # on what made it: an IndexReport (``from_folder``) or a CopyReport (``copy_to``)
 
     def __init__(
         self,
         index: VectorIndex,
-        extractor: Extractor | None = None,
+        extractor: str | Extractor | None = None,
         *,
-        name: str | None = None,
         weights: Path | None = None,
-        root: Path | None = None,
-        force: bool = False,
+        root: Path | str | None = None,
         rank: str | None = None,
+        force: bool = False,
         max_pixels: int = MAX_PIXELS,
     ):
-        check_name(index.passport, name)  # also where no search needs the extractor
-        if extractor is not None:
+        if isinstance(extractor, str):
+            from imgsearch_kit.indexing.open import declare
+
+            declare(index, extractor)
+        elif extractor is not None:
             check_extractor(index.passport, extractor.spec)
-            extractor = projected(index, extractor)
-        self.index, self.root, self.max_pixels = index, root, max_pixels
-        self._extractor, self._name, self._weights, self._force = extractor, name, weights, force
-        if rank is not None:
-            parse_rank(rank)  # a misspelt one is told now, not at the first search
-        self.rank = rank
-        self._ranked: dict[str, RankedGallery] = {}  # by SPEC
-        baked = index.passport.baked
-        # Sums with the same neighbours are near each other, whosever pictures they are.
-        self._own_cosine = math.inf if baked and augments(baked.spec) else OWN_COSINE
+        self.index = index
+        self.root = None if root is None else Path(root)
+        self.rank = check_rank(rank)
+        self.max_pixels = max_pixels
+        self._given, self._weights, self._force = extractor, weights, force
+        self._loaded: Extractor | None = None
         self._recent: dict[str, Vectors] = {}  # by sha256
-        self._checked = False
-        self._labels: tuple[int, list[str]] | None = None  # of a generation
+        self._ranked: dict[str, RankedGallery] = {}  # by SPEC
         self._lock = threading.Lock()
         self._learning = threading.Lock()  # its own, so that plain searches go on meanwhile
 
+    @classmethod
+    def open(cls, address: str, extractor: str | Extractor | None = None, **options: Any) -> Self:
+        """The gallery over the index at an address; nothing is made. ``options`` are those of the class.
+
+        :raises IndexNotFound: when nothing is there.
+        :raises BadQuery: when the address has none of the known forms.
+        """
+        index = open_index(address)
+        try:
+            return cls(index, extractor, **options)
+        except BaseException:
+            index.close()
+            raise
+
+    @classmethod
+    def from_folder(
+        cls,
+        folder: Path | str,
+        address: str = DEFAULT_ADDRESS,
+        extractor: str | Extractor | None = None,
+        *,
+        weights: Path | None = None,
+        method: str | None = None,
+        rebuild: bool = False,
+        max_pixels: int = MAX_PIXELS,
+        **options: Any,
+    ) -> Self:
+        """The gallery of a folder of pictures: its index is made, or brought up to date, at an address.
+
+        Only what is new or has changed is extracted. ``extractor`` (``vgg16-rmac`` if the index is new) and ``method``
+        (exact) decide a new index, an existing one keeps its own. ``rebuild`` extracts all anew, by the extractor and
+        method named, while the old index keeps serving. ``options`` are those of ``add``; its report is then the
+        gallery's ``report``.
+
+        :raises BadQuery: when the folder holds no picture that the kit can read.
+        :raises IndexMismatch: when the index was made by another extractor or method, or from another folder.
+        """
+        from imgsearch_kit.indexing.from_folder import index_at
+
+        given: dict[str, Any] = {"weights": weights, "method": method, "rebuild": rebuild, "say": log.info}
+        index, loaded, report = index_at(address, Path(folder), extractor, max_pixels=max_pixels, **given, **options)
+        gallery = cls(index, weights=weights, max_pixels=max_pixels)
+        gallery._loaded, gallery.report = loaded, report
+        return gallery
+
+    def add(
+        self,
+        folder: Path | str,
+        *,
+        prefix: str = "",
+        labels: Path | str | Mapping[str, str | None] | None = None,
+        prune: bool = False,
+        moved_root: bool = False,
+        progress: bool | None = None,
+    ) -> IndexReport:
+        """Brings the index up to date with a folder, and reports what was done.
+
+        ``prefix`` goes before the ids of a second folder. ``labels``, a CSV file (columns path and label) or a mapping
+        of paths below the folder, wins over folder names. ``prune`` removes pictures whose file is gone. ``moved_root``
+        accepts the folder as the new place of the one the index was made from. ``progress`` shows a bar; None: where
+        standard error is a terminal.
+
+        :raises BadQuery: when the folder holds no picture, or the prefix is taken.
+        :raises IndexMismatch: when the index was made from another folder.
+        :raises IndexUnwritable: when the index cannot be written.
+        """
+        from imgsearch_kit.indexing.folder import index_folder
+        from imgsearch_kit.indexing.labels import labels_of
+
+        return index_folder(
+            Path(folder),
+            self.index,
+            self.extractor,
+            prefix=prefix,
+            labels=None if labels is None else labels_of(labels),
+            prune=prune,
+            moved_root=moved_root,
+            max_pixels=self.max_pixels,
+            progress=progress,
+        )
+
+    # -- what is there ----------------------------------------------------------------------------------------------
+
     @property
     def passport(self) -> IndexPassport:
-        """The index's passport, as of now."""
+        """What the index said of itself when it was opened or last changed by this gallery."""
         return self.index.passport
 
-    @property
-    def labels(self) -> list[str]:
-        """The labels of the index, sorted."""
-        generation = self.passport.generation
-        if self._labels is None or self._labels[0] != generation:
-            labels = {record.label for record in self.index.records() if record.label is not None}
-            self._labels = generation, sorted(labels)
-        return self._labels[1]
+    def __len__(self) -> int:
+        return len(self.index)
 
-    def ready(self) -> Extractor:
-        """The extractor, loaded, and checked once against the index's probe pictures.
-
-        :raises IndexMismatch: when it is not the one that made the index, or computes something else than it did then.
-        """
-        with self._lock:
-            if self._extractor is None:
-                self._extractor = load_for(self.index, self._name, self._weights)
-            if not self._checked:
-                check_probes(self.passport, self._extractor, force=self._force)
-                self._checked = True
-            return self._extractor
-
-    def search(
-        self,
-        image: Path | str | bytes | None = None,
-        *,
-        id: str | None = None,  # noqa: A002 (the field's name)
-        k: int = 10,
-        labels: Sequence[str] | None = None,
-        min_score: float | None = None,
-        approx: Approx | None = None,
-        rank: str | None = None,
-    ) -> Results:
-        """The ``k`` nearest records of a picture (a path or its bytes) or of an indexed id, best first.
-
-        The query's own records (same id, same sha256, or cosine above 0.9999 unless ``dba`` is baked in) are named in
-        ``own`` and never among the hits. ``labels`` keeps hits of these labels, ``min_score`` those of at least this
-        cosine. ``rank`` is a SPEC in place of the searcher's own, "" for the order of the index.
-
-        :raises BadQuery: when both or neither of ``image`` and ``id`` are given, the id or a label is unknown, or the
-            SPEC is misspelt or not possible on this index.
-        :raises UnreadableImage: when the picture cannot be decoded.
-        """
-        if (image is None) == (id is None):
-            raise BadQuery("Give either a picture or the id of an indexed one.")
-        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-            raise BadQuery(f"k must be a whole number of at least 1; it is {k!r}.")
-        if isinstance(labels, str):
-            raise BadQuery(f"labels must be a list of strings; it is the string {labels!r}. Write [{labels!r}].")
-        if min_score is not None and not -1 <= min_score <= 1:
-            raise BadQuery(f"min_score must be a cosine within -1 .. 1; it is {min_score!r}.")
-        image = Path(image) if isinstance(image, str) else image
-        rank = (self.rank or "") if rank is None else rank
-        if rank:
-            parse_rank(rank)  # before the picture is extracted
-        if labels and (unknown := sorted(set(labels) - set(self.labels))):
-            raise BadQuery(f"No indexed picture has the label {unknown[0]!r}. `imgsearch info` lists the labels.")
-        started = time.perf_counter()
-        query, vector = self._of_id(id) if id is not None else self._of_picture(image)  # type: ignore[arg-type]
-        extracted = time.perf_counter()
-        own, hits, method, note = self._apart(query, vector, k, labels, approx)
-        if rank:
-            hits, method = self._reranked(rank, vector, k, labels, own)
-        hits = [hit for hit in hits if min_score is None or hit.score >= min_score][:k]
-        ms = {"extract": (extracted - started) * 1e3, "search": (time.perf_counter() - extracted) * 1e3}
-        rounded = {name: round(t, 3) for name, t in ms.items()}
-        return Results(query, tuple(hits), tuple(own), method, note, rounded, self.thumbnail)
-
-    def _of_id(self, id_: str) -> tuple[dict[str, Any], Vectors]:
-        record = self.record(id_)
-        return {"id": id_, "label": record.label, "sha256": record.sha256}, self.index.vectors([id_])
-
-    def _of_picture(self, image: Path | bytes) -> tuple[dict[str, Any], Vectors]:
-        spec = self.passport.spec or self.ready().spec
-        name = (
-            (image.name or str(image)) if isinstance(image, Path) else None
-        )  # never the whole path: the page shows it
-        try:  # before the network is loaded, so that a bad picture is told at once
-            loaded = load(image, spec.side, spec.resampling, max_pixels=self.max_pixels)
-        except UnreadableImage as error:
-            raise UnreadableImage(f"{name}: {error}" if name else str(error)) from error
-        size = {"width": loaded.width, "height": loaded.height}
-        extractor = self.ready()
-        vector = self._recent.pop(loaded.sha256, None)
-        if vector is None:
-            vector = extractor.extract(loaded.pixels[None])
-        self._recent[loaded.sha256] = vector  # the latest last: another k or label costs no extraction
-        for old in list(self._recent)[:-RECENT]:
-            self._recent.pop(old, None)
-        return {"file": name, "sha256": loaded.sha256, **size}, vector
-
-    def _apart(
-        self, query: dict[str, Any], vector: Vectors, k: int, labels: Sequence[str] | None, approx: Approx | None
-    ) -> tuple[list[str], list[Hit], str, str]:
-        """The query's own ids, and at least ``k`` other hits where there are as many."""
-        own: list[str] = []
-        while True:
-            spare = 8  # room for the query's own records; with more of them, they are excluded and it asks again
-            found = self.index.search(vector, k + spare, approx=approx, labels=labels, exclude=[own])
-            ids = [id_ for id_ in found.ids[0].tolist() if id_]
-            records = {record.id: record for record in self.index.records(ids)}
-            hits: list[Hit] = []
-            mine: list[str] = []
-            for id_, score in zip(ids, found.scores[0].tolist(), strict=False):
-                record = records[id_]
-                same = id_ == query.get("id") or record.sha256 == query["sha256"] != "" or score > self._own_cosine
-                if same:
-                    mine.append(id_)
-                else:
-                    hits.append(Hit(len(hits) + 1, id_, record.label, score, record.sha256))
-            own += mine
-            if len(hits) >= k or not mine or len(ids) < k + spare:
-                return own, hits, found.method, found.note
-
-    def _reranked(
-        self, rank: str, vector: Vectors, k: int, labels: Sequence[str] | None, own: Sequence[str]
-    ) -> tuple[list[Hit], str]:
-        """The hits under a ranking."""
-        found = self.ranked(rank).search(vector, k, labels, own)
-        ids = found.ids[0].tolist()
-        records = {record.id: record for record in self.index.records(ids)}
-        scores = found.scores[0].tolist()
-        return [
-            Hit(rank, id_, records[id_].label, score, records[id_].sha256)
-            for rank, (id_, score) in enumerate(zip(ids, scores, strict=True), 1)
-        ], found.method
-
-    def ranked(self, rank: str) -> RankedGallery:
-        """The index under a rank SPEC: learned once, and again when the index has changed.
-
-        :raises BadQuery: when the SPEC is misspelt, or the vectors do not allow it.
-        """
-        with self._learning:
-            ranked = self._ranked.pop(rank, None)
-            if ranked is None or ranked.generation != self.passport.generation:
-                ranked = RankedGallery(self.index, rank)
-            self._ranked[rank] = ranked  # the latest last
-            for old in list(self._ranked)[:-RANKINGS]:
-                del self._ranked[old]
-            return ranked
+    def records(self, ids: Sequence[str] | None = None) -> list[ImageRecord]:
+        """All records, or those of ``ids``, in id order; unknown ids are left out."""
+        return self.index.records(ids)
 
     def record(self, id: str) -> ImageRecord:  # noqa: A002 (the field's name)
         """The record of an id.
@@ -222,24 +190,322 @@ class Searcher:
             raise BadQuery(f"The index has no picture with the id {id!r}. Ids are paths below the indexed folder.")
         return records[0]
 
-    def thumbnail(self, id: str) -> Path:  # noqa: A002
-        """A WEBP file of an indexed picture, at most 256 pixels a side, without metadata.
+    def vectors(self, ids: Sequence[str] | None = None) -> Vectors:
+        """The ``(n, dim)`` float32 unit vectors of all records, or of ``ids``, in id order."""
+        return self.index.vectors(ids)
+
+    def labels(self) -> dict[str, int]:
+        """How many records have each label, in order of the labels."""
+        return self.index.label_counts()
+
+    @property
+    def extractor(self) -> Extractor:
+        """The extractor that made the index: loaded, and compared with the index's probe pictures, at the first use.
+
+        :raises IndexMismatch: when it computes something else than it did then.
+        :raises WeightsNotFound: when its weights are not here.
+        """
+        with self._lock:
+            if self._loaded is None:
+                from imgsearch_kit.indexing.open import check_computes, extractor_of
+
+                found = extractor_of(self.index, self._given, self._weights)
+                check_computes(self.index, found, force=self._force)
+                self._loaded = found
+            return self._loaded
+
+    def thumbnail(self, picture: str | ImageRecord) -> Path:
+        """A WEBP file of an indexed picture (its id or record), at most 256 pixels a side, without metadata.
 
         :raises UnreadableImage: when the original is not where the passport (or ``root``) says, or cannot be decoded.
         """
-        return self._picture(id, THUMBNAIL)
+        from imgsearch_kit.images import THUMBNAIL
 
-    def preview(self, id: str) -> Path:  # noqa: A002
+        return self._drawn(picture, THUMBNAIL)
+
+    def preview(self, picture: str | ImageRecord) -> Path:
         """The same at 1,024 pixels."""
-        return self._picture(id, PREVIEW)
+        from imgsearch_kit.images import PREVIEW
 
-    def _picture(self, id_: str, size: int) -> Path:
-        record, path = self.record(id_), picture_path(self.passport, id_, self.root)
+        return self._drawn(picture, PREVIEW)
+
+    def _drawn(self, picture: str | ImageRecord, size: int) -> Path:
+        from imgsearch_kit.images import thumbnail
+
+        record = self.record(picture) if isinstance(picture, str) else picture
+        path = self.passport.file_of(record.id, self.root)
         if not path.is_file():
             raise UnreadableImage(
-                f"The picture {id_!r} is not where it was when it was indexed. Index its folder again, "
+                f"The picture {record.id!r} is not where it was when it was indexed. Index its folder again, "
                 "or say with --root FOLDER where the pictures are now."
             )
-        return thumbnail(
-            path, record.sha256 or hashlib.sha256(path.read_bytes()).hexdigest(), size, max_pixels=self.max_pixels
+        sha256 = record.sha256 or hashlib.sha256(path.read_bytes()).hexdigest()
+        return thumbnail(path, sha256, size, max_pixels=self.max_pixels)
+
+    # -- search -----------------------------------------------------------------------------------------------------
+
+    def search(
+        self,
+        picture: Path | str | bytes | None = None,
+        *,
+        id: str | None = None,  # noqa: A002 (the field's name)
+        k: int = 10,
+        labels: Sequence[str] | None = None,
+        min_score: float | None = None,
+        approx: Approx | bool | None = None,
+        rank: str | None = None,
+    ) -> Results:
+        """The ``k`` nearest records of a picture (a path or its bytes) or of an indexed id, best first.
+
+        The query's own records (same id, same sha256, or cosine above 0.9999) are named in ``own`` and never among the
+        hits. ``labels`` keeps hits of these labels, ``min_score`` those of at least this cosine. ``approx`` asks for
+        the approximate method of the index. ``rank`` is a SPEC in place of the gallery's own, "" for the order of the
+        index; a ranking compares with all records, so it answers exactly.
+
+        :raises BadQuery: when both or neither of ``picture`` and ``id`` are given, the id or a label is unknown, or the
+            SPEC is misspelt or not possible on this index.
+        :raises UnreadableImage: when the picture cannot be decoded.
+        """
+        if (picture is None) == (id is None):
+            raise BadQuery("Give either a picture or the id of an indexed one.")
+        check_request(k, labels, min_score)
+        rank = self.rank if rank is None else check_rank(rank)
+        if labels and (unknown := sorted(set(labels).difference(self.labels()))):
+            raise BadQuery(f"No indexed picture has the label {unknown[0]!r}. `imgsearch info` lists the labels.")
+        ms = {"load": 0.0, "extract": 0.0}
+        query = self._of_id(id) if id is not None else self._of_picture(picture, ms)  # type: ignore[arg-type]
+        started = time.perf_counter()
+        found = self._found(query, k, labels, approx, rank)
+        ms["search"] = (time.perf_counter() - started) * 1e3
+        drawn = {record.id: record for record in [*found.own, *(record for record, _ in found.hits)]}
+        return Results(
+            query=query.about,
+            hits=found.ranked(k, min_score),
+            own=tuple(record.id for record in found.own),
+            method=found.method,
+            note=found.note,
+            ms={name: round(value, 3) for name, value in ms.items()},
+            picture=lambda id_: self.thumbnail(drawn.get(id_, id_)),
         )
+
+    def _found(
+        self, query: Query, k: int, labels: Sequence[str] | None, approx: Approx | bool | None, rank: str | None
+    ) -> Found:
+        wish = Approx() if approx is True else approx or None
+        if not rank:
+            return neighbours(self.index, query, k, labels, wish)
+        found = reranked(self.index, query, self.ranked(rank), k, labels)
+        return found.with_note("A ranking compares with all pictures, so the answers are exact.") if wish else found
+
+    def _of_id(self, id_: str) -> Query:
+        record = self.record(id_)
+        return Query(self.index.vectors([id_]), {"id": id_, "label": record.label, "sha256": record.sha256})
+
+    def _of_picture(self, picture: Path | str | bytes, ms: dict[str, float]) -> Query:
+        from imgsearch_kit.images import load
+
+        source = Path(picture) if isinstance(picture, str) else picture
+        name = (source.name or str(source)) if isinstance(source, Path) else None  # never the path: the page shows it
+        spec = self.passport.spec or self.extractor.spec
+        started = time.perf_counter()
+        try:  # before the network is loaded, so that a bad picture is refused at once
+            loaded = load(source, spec.side, spec.resampling, max_pixels=self.max_pixels)
+        except UnreadableImage as error:
+            raise UnreadableImage(f"{name}: {error}" if name else str(error)) from error
+        decoded = time.perf_counter()
+        extractor = self.extractor
+        ready = time.perf_counter()
+        vector = self._recent.pop(loaded.sha256, None)
+        if vector is None:
+            vector = extractor.extract(loaded.pixels[None])
+        self._recent[loaded.sha256] = vector  # the latest last: another k or label costs no extraction
+        for old in list(self._recent)[:-RECENT]:
+            self._recent.pop(old, None)
+        ms |= {"load": (ready - decoded) * 1e3, "extract": (decoded - started + time.perf_counter() - ready) * 1e3}
+        about = {"file": name, "sha256": loaded.sha256, "width": loaded.width, "height": loaded.height}
+        return Query(vector, about)
+
+    def ranked(self, rank: str) -> RankedGallery:
+        """The index under a rank SPEC: learned once, and again when the index has changed.
+
+        :raises BadQuery: when the SPEC is misspelt, or the vectors do not allow it.
+        """
+        from imgsearch_kit.ranking.over_index import RankedGallery
+
+        with self._learning:
+            ranked = self._ranked.pop(rank, None)
+            if ranked is None or ranked.generation != self.index.read_passport().generation:
+                ranked = RankedGallery(self.index, rank)
+            self._ranked[rank] = ranked  # the latest last
+            for old in list(self._ranked)[:-RANKINGS]:
+                del self._ranked[old]
+            return ranked
+
+    # -- how good it is ---------------------------------------------------------------------------------------------
+
+    def evaluate(self, *, queries: Gallery | str | None = None, rank: str | None = None, **options: Any) -> Evaluation:
+        """How well the pictures' neighbours share their label: per query, per class and overall, with intervals.
+
+        ``queries`` is another gallery (or its address) whose pictures ask this one. ``rank`` is a SPEC, the gallery's
+        own if None. ``options`` are those of ``imgsearch_kit.evaluation.over_index.evaluate``: ``ks``,
+        ``exclude_labels``, ``split``, ``group_duplicates``, ``trec``, ``seed`` and ``progress``.
+
+        :raises BadQuery: when there is nothing to evaluate, or an argument is wrong.
+        :raises IndexMismatch: when ``queries`` was not made by the extractor of this gallery.
+        """
+        from imgsearch_kit.evaluation.over_index import evaluate
+
+        rank = self.rank if rank is None else check_rank(rank)
+        if isinstance(queries, str):
+            with Gallery.open(queries) as asking:
+                return self.evaluate(queries=asking, rank=rank, **options)
+        return evaluate(self.index, queries=None if queries is None else queries.index, rank=rank, **options)
+
+    def health(self, *, k: int = 10, **options: Any) -> Health:
+        """Duplicates, hubs and orphans, and suspected labels, with what each does to P@k.
+
+        ``options`` are those of ``imgsearch_kit.inspection.over_index.health``: ``near`` and ``progress``.
+
+        :raises BadQuery: when the index is empty, or ``k`` or ``near`` is out of range.
+        """
+        from imgsearch_kit.inspection.over_index import health
+
+        return health(self.index, k=k, **options)
+
+    def calibration(self, *, k: int = 10, seed: int = 0, progress: bool | None = None) -> Calibrated:
+        """What the cosines mean: the probability that a hit shares the query's class. Kept in the cache.
+
+        :raises BadQuery: when fewer than four pictures have a label.
+        """
+        from imgsearch_kit.inspection.over_index import calibration
+
+        return calibration(self.index, k=k, seed=seed, progress=progress)
+
+    def projection(self, *, seed: int = 42, progress: bool | None = None) -> Projection:
+        """The pictures on a plane, ``(n, 2)`` positions in id order, and how far to trust them. Kept in the cache.
+
+        :raises BadQuery: when the index is empty.
+        :raises MissingExtra: when umap-learn is not installed and there are more than a few pictures.
+        """
+        from imgsearch_kit.map.over_index import projection
+
+        return projection(self.index, seed=seed, progress=progress)
+
+    def map(self, path: Path | str, **options: Any) -> MapReport:
+        """Writes the map as an HTML file that needs nothing else, or above 20,000 pictures a folder beside it.
+
+        ``options`` are those of ``imgsearch_kit.map.over_index.write_map``: ``seed``, ``title`` and ``progress``.
+
+        :raises BadQuery: when the index is empty, or the file cannot be written.
+        :raises MissingExtra: when bokeh or umap-learn is not installed.
+        """
+        from imgsearch_kit.map.over_index import write_map
+
+        return write_map(self.index, Path(path), root=self.root, **options)
+
+    def recall(self, *, k: int = 10, queries: int = 200, **options: Any) -> RecallReport:
+        """What the approximate method of the index loses against exact answers, and saves.
+
+        ``options`` are those of ``imgsearch_kit.approximation.over_index.measure_recall``: ``grid``, ``merge``,
+        ``seed`` and ``progress``.
+
+        :raises BadQuery: when there is nothing to measure: no approximate method, or fewer than two pictures.
+        """
+        from imgsearch_kit.approximation.over_index import measure_recall
+
+        return measure_recall(self.index, k=k, queries=queries, **options)
+
+    def tune(self, wanted: float = 0.95, *, on: str | None = None, **options: Any) -> Tuning:
+        """For a wanted recall, the cheapest setting of each hashing method that reaches it.
+
+        Simulated on the gallery's own vectors, and measured on a server if ``on`` is the address of one or the gallery
+        lies on one. ``options`` are those of ``imgsearch_kit.approximation.tuning.propose``.
+
+        :raises BadQuery: when ``wanted`` does not lie in (0, 1], or there are no more than ``k`` pictures.
+        """
+        from imgsearch_kit.approximation.tuning import propose, verify
+
+        tuning = propose(self.index, wanted, **options)
+        server = on or (self.index.address if self.index.address.startswith("http") else None)
+        return verify(tuning, self.index, server) if server else tuning
+
+    # -- what can be done with it -----------------------------------------------------------------------------------
+
+    def copy_to(self, address: str, *, method: str | None = None, rank: str | None = None, **options: Any) -> Gallery:
+        """The gallery of a copy at an address, made without touching a picture, and checked.
+
+        Without ``method`` a copy on a server searches as this one does, any other exactly. ``rank`` is a SPEC of
+        ``pca`` and ``rca`` steps to bake into the copy. ``options`` are those of ``imgsearch_kit.indexing.copy.copy``.
+
+        :raises IndexMismatch: when something is at the address already, or this index changed while it was copied.
+        :raises BadQuery: when the target does not know the method, or the ranking cannot be baked in.
+        """
+        from imgsearch_kit.indexing.copy import copy
+
+        report = copy(self.index.address, address, method=method, rank=rank, **options)
+        made = Gallery.open(address, weights=self._weights, root=self.root)
+        made.report = report
+        return made
+
+    def label(self, labels: Path | str | Mapping[str, str | None]) -> LabelReport:
+        """Gives records other labels, by id, without extracting anew: from a CSV file, or a mapping.
+
+        :raises BadQuery: when the file cannot be read, lacks a column, or gives one path two labels.
+        """
+        from imgsearch_kit.indexing.labels import labels_of, relabel
+
+        return relabel(self.index, labels_of(labels))
+
+    def export(self, path: Path | str) -> int:
+        """Writes the records (``.csv``), or records and vectors (``.npz``), and returns how many there are.
+
+        :raises BadQuery: when the suffix is another, or the file cannot be written.
+        """
+        from imgsearch_kit.indexing.copy import export
+
+        return export(self.index, Path(path))
+
+    def serve(self, **options: Any) -> Page:
+        """The running page: drop a picture, see its neighbours. It returns when the page was stopped.
+
+        ``options`` are those of ``imgsearch_kit.app.serving.serve``: ``host``, ``port``, ``share``, ``auth``, and
+        ``block``, False to return at once.
+
+        :raises MissingExtra: when gradio is not installed.
+        :raises BadQuery: when a public link is asked for without a password, or the port is taken.
+        """
+        from imgsearch_kit.app import serve
+
+        return serve(self, **options)
+
+    # -- opening and closing ----------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Closes the index; closing twice is harmless."""
+        self.index.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Gallery of {self.passport.count:,} pictures at {self.index.address}>"
+
+    def _repr_html_(self) -> str:
+        return self.index._repr_html_()
+
+
+def check_rank(rank: str | None) -> str | None:
+    """The rank SPEC as it was given, once it is known to be spelt rightly; None and "" stand for none.
+
+    :raises BadQuery: when it is misspelt.
+    """
+    if rank:
+        from imgsearch_kit.ranking import parse_rank
+
+        parse_rank(rank)
+    return rank

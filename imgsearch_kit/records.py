@@ -9,13 +9,14 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from html import escape
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from imgsearch_kit import reports
+from imgsearch_kit.errors import BadQuery
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,6 +138,24 @@ class IndexPassport:
     def extracted(self) -> int:
         """The dimension of the vectors that an extractor makes for this index."""
         return self.baked.dim if self.baked else self.dim
+
+    def prefix_of(self, id: str) -> str:  # noqa: A002 (the field's name)
+        """The prefix an id was indexed under: the longest one of ``roots`` that it starts with, else ""."""
+        return max((prefix for prefix in self.roots if prefix and id.startswith(prefix + "/")), key=len, default="")
+
+    def file_of(self, id: str, root: Path | None = None) -> Path:  # noqa: A002 (the field's name)
+        """Where the picture of an id lies: below its prefix's folder, or below ``root`` if the pictures have moved.
+
+        :raises BadQuery: when the index does not know the folder, or the id points out of it.
+        """
+        prefix = self.prefix_of(id)
+        folder = self.roots.get(prefix) if root is None or prefix else str(root)
+        if folder is None:
+            raise BadQuery(f"The index does not say where the picture {id!r} lies. Name its folder with --root FOLDER.")
+        below = PurePosixPath(id[len(prefix) + 1 :] if prefix else id)
+        if below.is_absolute() or ".." in below.parts:
+            raise BadQuery(f"The id {id!r} points out of the indexed folder, so its picture is not opened.")
+        return Path(folder, *below.parts)
 
     def rows(self, *, places: bool = True) -> list[tuple[str, str]]:
         """What the passport says, as pairs of a name and words; without ``places``, of folders only their names."""

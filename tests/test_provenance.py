@@ -5,14 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from imgsearch_kit import provenance as opening
 from imgsearch_kit.errors import BadQuery, IndexMismatch
-from imgsearch_kit.evaluation.over_index import evaluate
 from imgsearch_kit.extractors.base import PRESETS, Preset, probe_pixels
-from imgsearch_kit.gallery import Searcher
+from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.index import create_index, new_passport, open_index
-from imgsearch_kit.indexing.copy import copy, export
-from imgsearch_kit.provenance import open_as
+from imgsearch_kit.indexing import open as opening
+from imgsearch_kit.indexing.copy import copy
 from imgsearch_kit.records import ImageRecord
 from tests.small_extractor import QuarterColours, paint
 
@@ -50,20 +48,20 @@ def full(tmp_path):
 
 
 def test_what_a_person_says_stands_beside_the_figures(silent, quarters):
-    with open_as(silent, "quarters") as index:
-        document = evaluate(index, ks=(1,), progress=False).to_json()
+    with Gallery.open(silent, "quarters") as gallery:
+        document = gallery.evaluate(ks=(1,), progress=False).to_json()
     assert document["micro"]["P@1"]["value"] == 1
     assert document["passport"]["spec"]["name"] == "quarters"
     assert document["passport"]["spec"]["weights_digest"] == ""  # nobody knows them
     assert quarters == []
-    with open_as(silent) as index:
-        assert index.passport.spec is None
+    with Gallery.open(silent) as gallery:
+        assert gallery.passport.spec is None
 
 
 def test_what_a_person_says_is_not_written_down(silent, tmp_path):
-    with open_as(silent, "quarters") as index:
-        index.amend(roots={"": "/pictures"})
-        export(index, tmp_path / "export.npz")
+    with Gallery.open(silent, "quarters") as gallery:
+        gallery.index.amend(roots={"": "/pictures"})
+        gallery.export(tmp_path / "export.npz")
     for address in (silent, f"npz:{tmp_path / 'export.npz'}"):
         with open_index(address) as index:
             assert (index.passport.spec, index.passport.root) == (None, "/pictures")
@@ -71,21 +69,19 @@ def test_what_a_person_says_is_not_written_down(silent, tmp_path):
 
 def test_another_dimension_or_an_unknown_name_is_refused(silent):
     with pytest.raises(IndexMismatch, match="The index holds 12-d vectors, vgg16-rmac makes 512-d ones"):
-        open_as(silent, "vgg16-rmac")
+        Gallery.open(silent, "vgg16-rmac")
     with pytest.raises(BadQuery, match=r"no extractor named 'vgg16-rmak'\. Did you mean vgg16-rmac"):
-        open_as(silent, "vgg16-rmak")
+        Gallery.open(silent, "vgg16-rmak")
 
 
 def test_a_name_must_agree_with_the_passport_in_the_same_words_everywhere(full, tmp_path):
     words = r"This index was made by quarters, and what is asked for differs \(name: quarters != vgg16-rmac\)"
-    with open_as(full, "quarters") as index:
-        assert index.passport.spec == QuarterColours().spec
-        with pytest.raises(IndexMismatch, match=words):
-            Searcher(index, name="vgg16-rmac")
+    with Gallery.open(full, "quarters") as gallery:
+        assert gallery.passport.spec == QuarterColours().spec
     with pytest.raises(IndexMismatch, match=words):
-        open_as(full, "vgg16-rmac")
+        Gallery.open(full, "vgg16-rmac")
     with pytest.raises(IndexMismatch, match=words):
-        opening.open_for_indexing(full, "vgg16-rmac")
+        opening.open_to_fill(full, "vgg16-rmac")
     with pytest.raises(IndexMismatch, match=words):
         copy(full, f"npz:{tmp_path / 'copy.npz'}", extractor="vgg16-rmac")
     assert not (tmp_path / "copy.npz").exists()
@@ -93,15 +89,15 @@ def test_a_name_must_agree_with_the_passport_in_the_same_words_everywhere(full, 
 
 def test_queries_of_the_kit_may_ask_an_index_that_a_person_names(silent, full):
     unknown = pytest.raises(IndexMismatch, match="the extractor of the gallery is not known")
-    with open_as(silent) as gallery, open_as(full) as queries, unknown:
-        evaluate(gallery, queries=queries, progress=False)
-    with open_as(silent, "quarters") as gallery, open_as(full, "quarters") as queries:
-        assert evaluate(gallery, queries=queries, ks=(1,), progress=False).queries == ["black.png"]
-    with open_as(silent, "quarters") as gallery:
+    with Gallery.open(silent) as gallery, unknown:
+        gallery.evaluate(queries=full, progress=False)
+    with Gallery.open(silent, "quarters") as gallery, Gallery.open(full, "quarters") as queries:
+        assert gallery.evaluate(queries=queries, ks=(1,), progress=False).queries == ["black.png"]
+    with Gallery.open(silent, "quarters") as gallery:
         other = create_index("memory:", new_passport(QuarterColours("thirds").spec))
         other.add([ImageRecord("a", "red")], np.full((1, 12), 12**-0.5, np.float32))
         with pytest.raises(IndexMismatch, match="name: thirds != quarters"):
-            evaluate(gallery, queries=other, progress=False)
+            gallery.evaluate(queries=Gallery(other), progress=False)
 
 
 def test_a_copy_with_its_extractor_is_a_full_index(silent, tmp_path, quarters):
@@ -110,10 +106,10 @@ def test_a_copy_with_its_extractor_is_a_full_index(silent, tmp_path, quarters):
     with open_index(target) as index:
         assert index.passport.spec == QuarterColours().spec
         assert np.array_equal(index.passport.probes, QuarterColours().extract(probe_pixels(8)))
-        found = Searcher(index).search(paint(tmp_path / "pictures/red/3.png", "red"), k=2)
+        found = Gallery(index).search(paint(tmp_path / "pictures/red/3.png", "red"), k=2)
         assert [hit.id for hit in found.hits] == ["red/2", "blue/1"]
         assert found.own == ("red/1",)
-    index, extractor = opening.open_for_indexing(target)  # so that a folder can be indexed into it
+    index, extractor = opening.open_to_fill(target)  # so that a folder can be indexed into it
     index.close()
     assert extractor.spec == QuarterColours().spec
 

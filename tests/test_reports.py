@@ -12,7 +12,7 @@ from imgsearch_kit import reports
 from imgsearch_kit.approximation.over_index import Measured, RecallReport
 from imgsearch_kit.approximation.recall import Loss
 from imgsearch_kit.approximation.tuning import Proposal, Tuning
-from imgsearch_kit.gallery import Searcher
+from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.index import create_index, new_passport
 from imgsearch_kit.indexing.copy import CopyReport
 from imgsearch_kit.indexing.folder import IndexReport
@@ -34,7 +34,7 @@ def searcher(tmp_path):
     extractor = QuarterColours()
     with create_index("memory:", new_passport(extractor.spec)) as index:
         run(tmp_path / "pictures", index, extractor)
-        yield Searcher(index, extractor)
+        yield Gallery(index, extractor)
 
 
 def test_hits_are_a_row_of_thumbnails_with_label_and_score(searcher):

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     import gradio as gr
 
     from imgsearch_kit.app.serving import Page
-    from imgsearch_kit.gallery import Searcher
+    from imgsearch_kit.gallery import Gallery
 
 
-def build_app(searcher: Searcher) -> gr.Blocks:
+def build_app(gallery: Gallery) -> gr.Blocks:
     """The page over an index, not yet launched; ``serve`` launches it with the kit's security settings.
 
     :raises MissingExtra: when gradio is not installed.
@@ -21,10 +21,10 @@ def build_app(searcher: Searcher) -> gr.Blocks:
     _require_gradio()
     from imgsearch_kit.app.page import build
 
-    return build(searcher)
+    return build(gallery)
 
 
-def serve(searcher: Searcher, **options: Any) -> Page:
+def serve(gallery: Gallery, **options: Any) -> Page:
     """The running page; ``imgsearch_kit.app.serving.serve`` says what the options are.
 
     :raises MissingExtra: when gradio is not installed.
@@ -33,7 +33,7 @@ def serve(searcher: Searcher, **options: Any) -> Page:
     _require_gradio()
     from imgsearch_kit.app.serving import serve as launch
 
-    return launch(searcher, **options)
+    return launch(gallery, **options)
 
 
 def _require_gradio() -> None:

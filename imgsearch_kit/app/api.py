@@ -9,14 +9,14 @@ from typing import Any
 import gradio as gr
 
 from imgsearch_kit.errors import BadQuery, KitError
-from imgsearch_kit.gallery import Searcher
+from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.records import Results
 
 DEFAULT_K, MAX_K = 10, 50
 
 
 def answer(
-    searcher: Searcher,
+    gallery: Gallery,
     picture: str | None = None,
     id: str | None = None,  # noqa: A002 (the field's name)
     k: int = DEFAULT_K,
@@ -26,16 +26,16 @@ def answer(
 ) -> Results:
     """The results of an uploaded file or of an indexed id: what both the page and ``/search`` answer with.
 
-    :raises BadQuery: when ``k`` is outside 1 to 50, or the searcher refuses.
+    :raises BadQuery: when ``k`` is outside 1 to 50, or the gallery refuses.
     :raises UnreadableImage: when the file cannot be decoded.
     """
     if not isinstance(k, int) or not 1 <= k <= MAX_K:
         raise BadQuery(f"k must be a whole number between 1 and {MAX_K}; it is {k!r}.")
     image = Path(picture) if picture else None
-    return searcher.search(image, id=id or None, k=k, labels=labels or None, min_score=min_score, rank=rank)
+    return gallery.search(image, id=id or None, k=k, labels=labels or None, min_score=min_score, rank=rank)
 
 
-def add_endpoint(searcher: Searcher) -> None:
+def add_endpoint(gallery: Gallery) -> None:
     """Adds ``/search``, which answers the document of ``imgsearch search --json``."""
 
     def search(
@@ -43,12 +43,12 @@ def add_endpoint(searcher: Searcher) -> None:
         k: int = DEFAULT_K,
         labels: list[str] | None = None,
         min_score: float | None = None,
-        id: str | None = None,  # noqa: A002 (the argument's name in Searcher.search)
+        id: str | None = None,  # noqa: A002 (the argument's name in Gallery.search)
         rank: str | None = None,
     ) -> dict[str, Any]:
         """The nearest indexed pictures of an uploaded one, or of an indexed id, as `imgsearch search --json` prints."""
         try:
-            return answer(searcher, image, id, k, labels, min_score, rank).to_json()
+            return answer(gallery, image, id, k, labels, min_score, rank).to_json()
         except KitError as error:
             raise gr.Error(str(error), print_exception=False) from error
 

@@ -1,4 +1,4 @@
-"""Results, details and examples as HTML: the searcher's answers in, strings out."""
+"""Results, details and examples as HTML: the gallery's answers in, strings out."""
 
 from __future__ import annotations
 

@@ -7,10 +7,8 @@ import threading
 from dataclasses import dataclass
 
 from imgsearch_kit.errors import KitError
-from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.inspection.calibration import Calibration
-from imgsearch_kit.inspection.over_index import calibration
-from imgsearch_kit.ranking.baked import augments
 
 log = logging.getLogger(__name__)
 
@@ -45,10 +43,10 @@ class _Learned:
 
 
 class Meaning:
-    """The calibration of an index as it is now, learned in the background so that no search waits for it."""
+    """The calibration of a gallery as it is now, learned in the background so that no search waits for it."""
 
-    def __init__(self, index: VectorIndex):
-        self.index = index
+    def __init__(self, gallery: Gallery):
+        self.gallery = gallery
         self._learned: _Learned | None = None
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -56,10 +54,9 @@ class Meaning:
     def now(self) -> Calibration | None:
         """The calibration if it is known, else None, and then it is begun.
 
-        It stays None for an index with fewer than 100 labelled pictures, with one class only, with more than 50,000,
-        or with ``dba`` baked in: its vectors are nearer to each other than a visitor's picture can be to them.
+        It stays None for an index with fewer than 100 labelled pictures, with one class only, or with more than 50,000.
         """
-        generation = self.index.passport.generation
+        generation = self.gallery.passport.generation
         with self._lock:
             if self._learned and self._learned.generation == generation:
                 return self._learned.calibration
@@ -71,12 +68,10 @@ class Meaning:
     def _learn(self, generation: int) -> None:
         learned = None
         try:
-            labels = [record.label for record in self.index.records() if record.label is not None]
-            baked = self.index.passport.baked
-            fair = baked is None or not augments(baked.spec)
-            if fair and LABELLED <= len(labels) <= LARGE and len(set(labels)) > 1:
-                learned = calibration(self.index, progress=False).calibration
+            labels = self.gallery.labels()
+            if LABELLED <= sum(labels.values()) <= LARGE and len(labels) > 1:
+                learned = self.gallery.calibration(progress=False).calibration
         except KitError as error:
             log.warning("What a score means is not shown: %s", error)
-        if self.index.passport.generation == generation:  # else it was written to meanwhile, and `now` begins anew
+        if self.gallery.passport.generation == generation:  # else it was written to meanwhile, and `now` begins anew
             self._learned = _Learned(generation, learned)

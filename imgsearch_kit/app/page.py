@@ -9,14 +9,14 @@ import gradio as gr
 from imgsearch_kit.app import cards
 from imgsearch_kit.app.api import add_endpoint
 from imgsearch_kit.app.search_tab import search_tab
-from imgsearch_kit.gallery import Searcher
+from imgsearch_kit.gallery import Gallery
 
 TITLE = "Image search"
 UPLOADS_KEPT = 3600  # seconds; what visitors upload is looked for this often, and deleted at this age
 STYLE = Path(__file__).with_name("page.css")
 
 
-def build(searcher: Searcher) -> gr.Blocks:
+def build(gallery: Gallery) -> gr.Blocks:
     """The page over an index, not yet launched.
 
     The style travels in the page, not in ``launch``, so that the page looks the same however it is launched or mounted.
@@ -24,15 +24,15 @@ def build(searcher: Searcher) -> gr.Blocks:
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(UPLOADS_KEPT, UPLOADS_KEPT)) as page:
         frame = f"<style>{STYLE.read_text('utf-8')}</style><h1>{TITLE}</h1>${{value}}"
         head = gr.HTML(html_template=frame, apply_default_css=False, elem_id="head")
-        page.load(lambda: cards.status(index_line(searcher)), outputs=head, api_visibility="private")
-        search_tab(searcher, page)
-        add_endpoint(searcher)
+        page.load(lambda: cards.status(index_line(gallery)), outputs=head, api_visibility="private")
+        search_tab(gallery, page)
+        add_endpoint(gallery)
     return page
 
 
-def index_line(searcher: Searcher) -> str:
+def index_line(gallery: Gallery) -> str:
     """What is indexed, in one line."""
-    passport, labels = searcher.passport, searcher.labels
+    passport, labels = gallery.index.read_passport(), gallery.labels()
     indexed = cards.count(passport.count, "picture") + (f" in {cards.count(len(labels), 'class')}" if labels else "")
     made_by = f"{passport.spec.name}, " if passport.spec else ""
     return f"{indexed} · {made_by}{passport.dim}-d vectors"

@@ -14,7 +14,7 @@ from imgsearch_kit.app import cards
 from imgsearch_kit.app.api import DEFAULT_K, MAX_K, answer
 from imgsearch_kit.app.choices import AS_INDEXED, RANKINGS, Meaning, explained, spec_of
 from imgsearch_kit.errors import KitError
-from imgsearch_kit.gallery import Searcher
+from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.inspection.calibration import Calibration
 from imgsearch_kit.records import ImageRecord, Results
 from imgsearch_kit.reports import data_uri
@@ -62,20 +62,20 @@ class Shown:
 
 
 class SearchTab:
-    """The handlers of the page's events over one searcher; each returns values for the tab's outputs, in their order.
+    """The handlers of the page's events over one gallery; each returns values for the tab's outputs, in their order.
 
     The outputs are the query picture, the status line, the own records, the hits, and what is ``Shown``.
     """
 
-    def __init__(self, searcher: Searcher, uploads: str):
-        self.searcher, self.uploads = searcher, Path(uploads).resolve()
-        self.meaning = Meaning(searcher.index)
+    def __init__(self, gallery: Gallery, uploads: str):
+        self.gallery, self.uploads = gallery, Path(uploads).resolve()
+        self.meaning = Meaning(gallery)
 
     def loaded(self) -> tuple[Any, ...]:
         """The class filter, the examples and the first words, from the index as it is now."""
         self.meaning.now()  # begins while the visitor looks for a picture
-        labels, ids = self.searcher.labels, self.examples()
-        examples = cards.strip(ids, cards.data_uris(self.searcher.thumbnail, ids), names=False)
+        labels, ids = list(self.gallery.labels()), self.examples()
+        examples = cards.strip(ids, cards.data_uris(self.gallery.thumbnail, ids), names=False)
         return (
             gr.update(choices=labels, visible=bool(labels)),
             f'<p class="examples-title">Or try one of these</p>{examples}' if ids else "",
@@ -85,7 +85,7 @@ class SearchTab:
     def examples(self) -> list[str]:
         """The largest file of each of a few classes, spread over their alphabet."""
         largest: dict[str | None, ImageRecord] = {}
-        for record in self.searcher.index.records():
+        for record in self.gallery.records():
             if record.size > largest.setdefault(record.label, record).size:
                 largest[record.label] = record
         ids = sorted(record.id for record in largest.values())
@@ -108,7 +108,7 @@ class SearchTab:
         id_ = str(event.id)
         try:
             # a copy among the uploads: only those are served
-            picture = save_file_to_cache(self.searcher.preview(id_), str(self.uploads))
+            picture = save_file_to_cache(self.gallery.preview(id_), str(self.uploads))
         except KitError:
             picture = None  # the original is gone, its vector is not; an unknown id is refused by the search
         return self._answer(Shown(picture, id_), k, labels, rank, shown)
@@ -126,16 +126,18 @@ class SearchTab:
         drawn = wanted.picture if wanted.id and wanted.id != shown.id else gr.skip()
         try:
             if spec:
-                self.searcher.ranked(spec)
+                self.gallery.ranked(spec)
         except KitError as error:  # the picture stays, to be searched for with a ranking that is possible
             waiting = dataclasses.replace(shown, picture=wanted.picture, id=wanted.id)
             return drawn, self._refused(error, shown), gr.skip(), gr.skip(), waiting
         try:
-            results = answer(self.searcher, None if wanted.id else wanted.picture, wanted.id, k, labels, rank=spec)
+            results = answer(self.gallery, None if wanted.id else wanted.picture, wanted.id, k, labels, rank=spec)
         except KitError as error:
             return shown.picture, self._refused(error, shown), gr.skip(), gr.skip(), shown
         own = results.own[:EXAMPLES]
-        thumbnails = cards.data_uris(self.searcher.thumbnail, [*own, *(hit.id for hit in results.hits)])
+        thumbnails = cards.data_uris(
+            results.picture or self.gallery.thumbnail, [*own, *(hit.id for hit in results.hits)]
+        )
         meaning = None if spec else self.meaning.now()
         found = cards.hits(results, thumbnails, meaning) if results.hits else self._nothing(labels)
         if meaning and results.hits and not (labels or own) and meaning.nothing_alike(results.hits[0].score):
@@ -149,7 +151,7 @@ class SearchTab:
         return cards.status(f"{error}{kept}", "error")
 
     def _nothing(self, labels: list[str]) -> str:
-        if not len(self.searcher.index):
+        if not len(self.gallery):
             return NOTHING_INDEXED
         return cards.empty("No neighbours", "No other picture of these classes is indexed." if labels else "")
 
@@ -163,15 +165,15 @@ class SearchTab:
     def details(self, shown: Shown, event: gr.EventData) -> str:
         """The dialog about a picture that was clicked."""
         try:
-            record = self.searcher.record(str(event.id))
+            record = self.gallery.record(str(event.id))
         except KitError:
             return ""  # deleted since it was drawn
         hits = shown.results.hits if shown.results else ()
         hit = next((hit for hit in hits if hit.id == record.id), None)
-        return cards.details(record, hit, data_uri(self.searcher.preview, record.id), shown.meaning)
+        return cards.details(record, hit, data_uri(self.gallery.preview, record.id), shown.meaning)
 
 
-def search_tab(searcher: Searcher, page: gr.Blocks) -> None:
+def search_tab(gallery: Gallery, page: gr.Blocks) -> None:
     """Draws the tab into the open page and wires its events."""
     plain: dict[str, Any] = {"apply_default_css": False}
     shown = gr.State(Shown())
@@ -197,7 +199,7 @@ def search_tab(searcher: Searcher, page: gr.Blocks) -> None:
                 elem_id="classes",
                 visible=False,
             )
-            start = searcher.rank or AS_INDEXED
+            start = gallery.rank or AS_INDEXED
             rank = gr.Dropdown(
                 [(name, spec) for spec, (name, _) in RANKINGS.items()],
                 value=start,
@@ -215,7 +217,7 @@ def search_tab(searcher: Searcher, page: gr.Blocks) -> None:
             hits = gr.HTML(js_on_load=ON_CLICK, elem_id="hits", **plain)
             details = gr.HTML(js_on_load=ON_DIALOG, elem_id="details", **plain)
 
-    tab = SearchTab(searcher, query.GRADIO_CACHE)
+    tab = SearchTab(gallery, query.GRADIO_CACHE)
     outputs = [query, status, own, hits, shown]
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     page.load(tab.loaded, outputs=[labels, examples, welcome], **quiet)

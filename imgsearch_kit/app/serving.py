@@ -9,7 +9,7 @@ import gradio as gr
 
 from imgsearch_kit.app.page import build
 from imgsearch_kit.errors import BadQuery
-from imgsearch_kit.gallery import Searcher
+from imgsearch_kit.gallery import Gallery
 
 MAX_UPLOAD = "32mb"
 WAITING = 64  # searches in the queue before visitors are told to come back
@@ -41,7 +41,7 @@ class Page:
 
 
 def serve(
-    searcher: Searcher,
+    gallery: Gallery,
     *,
     host: str = "127.0.0.1",
     port: int = 7860,
@@ -57,14 +57,14 @@ def serve(
     public link.
 
     :raises BadQuery: when ``share`` is asked for without ``auth``, or the port is taken.
-    :raises KitError: what ``Searcher.ready`` raises.
+    :raises KitError: what ``Gallery.extractor`` raises.
     """
     if share and not auth:
         raise BadQuery(
             "A public link shows the indexed pictures to all who have it. Give --auth USER:PASS with --share."
         )
-    searcher.ready()
-    blocks = build(searcher)
+    gallery.extractor  # noqa: B018 (loads and checks it)
+    blocks = build(gallery)
     blocks.queue(max_size=WAITING, default_concurrency_limit=SEARCHES_AT_ONCE)
     try:
         _, url, share_url = blocks.launch(

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from imgsearch_kit.errors import IndexNotFound, KitError
 from imgsearch_kit.extractors.weights import available
+from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.index import shown
-from imgsearch_kit.provenance import open_as
 
 NEEDED_MEMORY = 3 << 30  # bytes; indexing 9,144 pictures peaks below it
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "firefox", "safari", "open")
@@ -66,10 +66,12 @@ def _weights() -> Check:
 
 def _index(address: str, extractor: str | None) -> Check:
     try:
-        with open_as(address, extractor) as index:
-            spec = index.passport.spec
+        with Gallery.open(address, extractor) as gallery:
+            spec = gallery.passport.spec
             return Check(
-                "index", True, f"{shown(address)}: {len(index)} pictures, {spec.name if spec else 'extractor unknown'}"
+                "index",
+                True,
+                f"{shown(address)}: {len(gallery)} pictures, {spec.name if spec else 'extractor unknown'}",
             )
     except IndexNotFound:
         return Check("index", True, f"{shown(address)}: none yet; imgsearch index FOLDER makes it")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +25,6 @@ from imgsearch_kit.cli.base import (
     print_json,
     print_report,
 )
-from imgsearch_kit.errors import BadQuery
 
 
 @app.command()
@@ -47,29 +47,19 @@ def index(
     as_json: Json = False,
 ) -> None:
     """Index a folder of pictures, or bring its index up to date."""
-    from imgsearch_kit.images import find_images
-    from imgsearch_kit.indexing.folder import IndexingInterrupted, index_folder
-    from imgsearch_kit.indexing.labels import read_labels
-    from imgsearch_kit.indexing.rebuild import load_for_rebuilding, rebuild_index_of
-    from imgsearch_kit.provenance import open_for_indexing
+    from imgsearch_kit.gallery import Gallery
+    from imgsearch_kit.index import shown
+    from imgsearch_kit.indexing.folder import IndexingInterrupted
 
     if root is not None and root.resolve() != folder.resolve():
         raise typer.BadParameter(
             f"--root {root} says where the folder {folder} has moved to; give the same folder twice."
         )
-    if not find_images(folder).images:  # told before a network is loaded or an index made
-        raise BadQuery(f"There is no picture below {folder} that the kit can read. Name another folder.")
-    named = read_labels(labels) if labels else None
-    options: dict[str, Any] = {"prefix": prefix, "labels": named, "prune": prune, "moved_root": root is not None}
-    options["max_pixels"] = round(max_megapixels * 1e6)
+    options: dict[str, Any] = {"prefix": prefix, "labels": labels, "prune": prune, "moved_root": root is not None}
+    options |= {"weights": weights, "method": method, "rebuild": rebuild, "max_pixels": round(max_megapixels * 1e6)}
     try:
-        if rebuild:
-            network = load_for_rebuilding(address, extractor, weights, say=note)
-            report = rebuild_index_of(folder, address, network, method=method, **options)
-        else:
-            opened, network = open_for_indexing(address, extractor, weights, method=method, say=note)
-            with opened:
-                report = index_folder(folder, opened, network, **options)
+        with Gallery.from_folder(folder, address, extractor, **options) as gallery:
+            report = gallery.report
         code = EXIT_FAILURES if report.failed else 0
     except IndexingInterrupted as stop:
         kept = (
@@ -77,7 +67,13 @@ def index(
         )
         note(f"\nInterrupted. {kept}.")
         report, code = stop.report, EXIT_INTERRUPTED
-    print_json(report.to_json()) if as_json else print_report(report)
+    if as_json:
+        print_json(report.to_json())
+    else:
+        print_report(report)
+        if code != EXIT_INTERRUPTED:
+            where = "" if address == DEFAULT_INDEX else f" --index {shlex.quote(shown(address))}"
+            print(f"Next: imgsearch serve{where}")
     raise typer.Exit(code)
 
 
@@ -96,10 +92,13 @@ def copy(
     as_json: Json = False,
 ) -> None:
     """One index into another, of any kind, without touching a picture."""
+    from imgsearch_kit.gallery import Gallery
     from imgsearch_kit.index import shown
-    from imgsearch_kit.indexing.copy import copy as run
 
-    report = run(source, target, method=method, rank=rank, extractor=extractor, weights=weights, say=note)
+    with Gallery.open(source, extractor, weights=weights) as gallery:
+        made = gallery.copy_to(target, method=method, rank=rank, say=note)
+        made.close()
+        report = made.report
     if as_json:
         print_json(report.to_json())
     else:
@@ -118,12 +117,10 @@ def label(
     as_json: Json = False,
 ) -> None:
     """Give indexed pictures other labels, without extracting anew."""
-    from imgsearch_kit.indexing.labels import read_labels, relabel
-    from imgsearch_kit.provenance import open_as
+    from imgsearch_kit.gallery import Gallery
 
-    named = read_labels(labels)
-    with open_as(address, extractor) as opened:
-        report = relabel(opened, named).to_json()
+    with Gallery.open(address, extractor) as gallery:
+        report = gallery.label(labels).to_json()
     if as_json:
         print_json(report)
     else:
@@ -135,18 +132,19 @@ def label(
 @app.command()
 def info(address: Index = DEFAULT_INDEX, extractor: MadeBy = None, as_json: Json = False) -> None:
     """Who made an index, from what, and what it holds."""
+    from imgsearch_kit.gallery import Gallery
     from imgsearch_kit.index import shown
-    from imgsearch_kit.provenance import open_as
 
-    with open_as(address, extractor) as opened:
-        records = opened.records()
-        labels = sorted({record.label for record in records if record.label is not None})
-        failed = [{"path": f.path, "reason": f.reason} for f in opened.failures()]
-        passport = opened.passport
+    with Gallery.open(address, extractor) as gallery:
+        labels = gallery.labels()
+        failed = [{"path": f.path, "reason": f.reason} for f in gallery.index.failures()]
+        passport = gallery.passport
     if as_json:
-        print_json({"address": shown(address), **passport.to_json(probes=False), "labels": labels, "failed": failed})
+        document = {"address": shown(address), **passport.to_json(probes=False), "labels": list(labels)}
+        print_json(document | {"label_counts": labels, "failed": failed})
         return
-    rows = [("index", shown(address)), ("classes", str(len(labels))), *passport.rows()]
+    rows = [("index", shown(address)), *passport.rows(), ("classes", str(len(labels)))]
+    rows += [("", f"{count:>6,}  {name}") for name, count in labels.items()]
     print("\n".join(f"{name:<10} {value}" for name, value in rows))
     print_failures(failed)
 
@@ -158,11 +156,10 @@ def export(
     extractor: MadeBy = None,
 ) -> None:
     """Write records to .csv, or records and vectors to .npz."""
-    from imgsearch_kit.indexing.copy import export as run
-    from imgsearch_kit.provenance import open_as
+    from imgsearch_kit.gallery import Gallery
 
     if output.suffix not in (".npz", ".csv"):
         raise typer.BadParameter(f"-o {output} must end in .npz (with vectors) or .csv (without)")
-    with open_as(address, extractor) as opened:
-        count = run(opened, output)
+    with Gallery.open(address, extractor) as gallery:
+        count = gallery.export(output)
     print(f"{count} records to {output}")

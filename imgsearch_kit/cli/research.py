@@ -47,10 +47,7 @@ def evaluate(
     output: Output = None,
 ) -> None:
     """How good neighbours are, per class, with intervals."""
-    from imgsearch_kit.evaluation.over_index import evaluate as run
-    from imgsearch_kit.evaluation.over_index import write_trec
-    from imgsearch_kit.evaluation.protocol import make_trial
-    from imgsearch_kit.provenance import open_as
+    from imgsearch_kit.gallery import Gallery
 
     try:
         ks = tuple(int(part) for part in k.split(","))
@@ -60,15 +57,13 @@ def evaluate(
         raise typer.BadParameter(f"--k takes whole numbers of at least 1; not {k!r}")
     earlier = read_json(against) if against else None
     with (
-        open_as(address, extractor) as gallery,
-        nullcontext() if queries is None else open_as(queries, extractor) as asking,
+        Gallery.open(address, extractor) as gallery,
+        nullcontext() if queries is None else Gallery.open(queries, extractor) as asking,
     ):
         grouped = group_duplicates if near is None else near
         options: dict[str, Any] = {"queries": asking, "split": split, "group_duplicates": grouped, "rank": rank}
         options["exclude_labels"] = exclude_label or ()
-        evaluation = run(gallery, ks=ks, **options)
-        if trec:
-            write_trec(make_trial(gallery, **options), Path(f"{trec}.run"), Path(f"{trec}.qrels"))
+        evaluation = gallery.evaluate(ks=ks, trec=trec, **options)
     comparison = evaluation.against(earlier) if earlier is not None else None
     document = evaluation.to_json(per_query=per_query) | ({"against": comparison} if comparison else {})
     if output:
@@ -91,11 +86,10 @@ def recall(
     output: Output = None,
 ) -> None:
     """What an approximate index loses against exact answers."""
-    from imgsearch_kit.approximation.over_index import measure_recall
-    from imgsearch_kit.provenance import open_as
+    from imgsearch_kit.gallery import Gallery
 
-    with open_as(address, extractor) as opened:
-        report = measure_recall(opened, k=k, queries=queries, merge=merge)
+    with Gallery.open(address, extractor) as gallery:
+        report = gallery.recall(k=k, queries=queries, merge=merge)
     if plot:
         from imgsearch_kit.plots import MethodPoint, recall_latency
 
@@ -118,13 +112,10 @@ def tune(
     output: Output = None,
 ) -> None:
     """Propose an approximate method for a wanted recall."""
-    from imgsearch_kit.approximation.tuning import propose, verify
-    from imgsearch_kit.provenance import open_as
+    from imgsearch_kit.gallery import Gallery
 
-    with open_as(address, extractor) as opened:
-        tuning = propose(opened, wanted, k=k)
-        if server := on or (address if address.startswith("http") else None):
-            tuning = verify(tuning, opened, server)
+    with Gallery.open(address, extractor) as gallery:
+        tuning = gallery.tune(wanted, k=k, on=on)
     print_report_of(tuning, as_json, output)
 
 
@@ -137,14 +128,12 @@ def health(
     output: Output = None,
 ) -> None:
     """Duplicates, hubs, orphans, doubtful labels, what scores mean."""
-    from imgsearch_kit.inspection.over_index import calibration
-    from imgsearch_kit.inspection.over_index import health as run
-    from imgsearch_kit.provenance import open_as
+    from imgsearch_kit.gallery import Gallery
 
-    with open_as(address, extractor) as opened:
-        found = run(opened, k=k)
-        labelled = sum(record.label is not None for record in opened.records())
-        meaning = calibration(opened, k=k) if labelled >= 4 else None
+    with Gallery.open(address, extractor) as gallery:
+        found = gallery.health(k=k)
+        labelled = sum(gallery.labels().values())
+        meaning = gallery.calibration(k=k) if labelled >= 4 else None
     document = found.to_json() | {"calibration": meaning.to_json() if meaning else None}
     if output:
         write_json(output, document)
@@ -161,10 +150,9 @@ def draw_map(
     as_json: Json = False,
 ) -> None:
     """One HTML file to explore the pictures by, offline."""
-    from imgsearch_kit.map.over_index import write_map
-    from imgsearch_kit.provenance import open_as
+    from imgsearch_kit.gallery import Gallery
 
-    with open_as(address, extractor) as opened:
-        report = write_map(opened, output, root=root, seed=seed)
+    with Gallery.open(address, extractor, root=root) as gallery:
+        report = gallery.map(output, seed=seed)
     print_report_of(report, as_json)
     raise typer.Exit(EXIT_FAILURES if report.failed else 0)

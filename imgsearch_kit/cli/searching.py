@@ -34,17 +34,16 @@ def demo(
     port: Annotated[int, typer.Option(min=1, max=65535, help="The page's port.")] = 7860,
 ) -> None:
     """Sample pictures, their index, one search, the page."""
-    from imgsearch_kit.indexing.demo import demo_searcher
+    from imgsearch_kit.demo import sample_gallery
 
-    searcher, report = demo_searcher(folder, note)
-    with searcher.index as opened:
-        print_report(report)
-        query = next(record.id for record in opened.records() if "original" in record.id)
+    with sample_gallery(folder, note) as gallery:
+        print_report(gallery.report)
+        query = next(record.id for record in gallery.records() if "original" in record.id)
         print(f"\nThe neighbours of {query}:")
-        print_hits(searcher.search(id=query, k=5))
-        print(f"\nAgain: imgsearch search --id {query} --index local:{folder / 'imgsearch.db'}")
+        print_hits(gallery.search(id=query, k=5))
+        print(f"\nAgain: imgsearch search --id {query} --index {gallery.index.address}")
         if not once:
-            serve_page(searcher, port=port)
+            serve_page(gallery, port=port)
 
 
 @app.command()
@@ -67,20 +66,17 @@ def search(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the hits as CSV.")] = False,
 ) -> None:
     """The neighbours of a picture, or of an indexed one."""
-    from imgsearch_kit.gallery import Searcher
-    from imgsearch_kit.index import open_index
+    from imgsearch_kit.gallery import Gallery
     from imgsearch_kit.records import Approx
 
     if (image is None) == (id is None):
         raise typer.BadParameter("give either a picture or --id, and not both")
     if as_json and as_csv:
         raise typer.BadParameter("--json and --csv exclude each other")
-    with open_index(address) as opened:
-        searcher = Searcher(
-            opened, name=extractor, weights=weights, force=force, rank=rank, max_pixels=round(max_megapixels * 1e6)
-        )
+    options: dict[str, Any] = {"weights": weights, "force": force, "rank": rank}
+    with Gallery.open(address, extractor, max_pixels=round(max_megapixels * 1e6), **options) as gallery:
         wish = Approx(candidates, probes) if approx or candidates or probes is not None else None
-        results = searcher.search(image, id=id, k=k, labels=label or None, min_score=min_score, approx=wish)
+        results = gallery.search(image, id=id, k=k, labels=label or None, min_score=min_score, approx=wish)
     if as_json:
         print_json(results.to_json())
     elif as_csv:
@@ -106,30 +102,19 @@ def serve(
     max_megapixels: MaxMegapixels = 178,
 ) -> None:
     """The page: drop a picture, see its neighbours."""
-    from imgsearch_kit.gallery import Searcher
-    from imgsearch_kit.index import open_index
+    from imgsearch_kit.gallery import Gallery
 
     if auth is not None and not all(auth.partition(":")):
         raise typer.BadParameter("--auth takes USER:PASS")
-    with open_index(address) as opened:
-        searcher = Searcher(
-            opened,
-            name=extractor,
-            weights=weights,
-            root=root,
-            force=force,
-            rank=rank,
-            max_pixels=round(max_megapixels * 1e6),
-        )
-        serve_page(searcher, host=host, port=port, share=share, auth=auth)
+    options: dict[str, Any] = {"weights": weights, "root": root, "force": force, "rank": rank}
+    with Gallery.open(address, extractor, max_pixels=round(max_megapixels * 1e6), **options) as gallery:
+        serve_page(gallery, host=host, port=port, share=share, auth=auth)
 
 
-def serve_page(searcher: Any, **options: Any) -> None:
+def serve_page(gallery: Any, **options: Any) -> None:
     """Serves until Ctrl-C."""
-    from imgsearch_kit.app import serve as run
-
     auth = options.pop("auth", None)
-    page = run(searcher, auth=tuple(auth.split(":", 1)) if auth else None, block=False, **options)
+    page = gallery.serve(auth=tuple(auth.split(":", 1)) if auth else None, block=False, **options)
     shared = f" and, for everyone, at {page.share_url}" if page.share_url else ""
     print(f"The page is at {page.url}{shared}", flush=True)
     page.wait()

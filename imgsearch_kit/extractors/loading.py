@@ -54,6 +54,11 @@ def load_extractors(
     return JointExtractor(specs, vgg16.forward(tensors, list(presets.values())))
 
 
+def is_extractor_name(name: str) -> bool:
+    """Whether the kit itself can load an extractor by this name."""
+    return name in PRESETS or name.startswith("keras:")
+
+
 def named_spec(name: str, dim: int) -> ExtractorSpec:
     """What a name alone says of an extractor of ``dim``-d vectors, nothing loaded: neither weights nor engine.
 

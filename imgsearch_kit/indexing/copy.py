@@ -21,7 +21,7 @@ from imgsearch_kit.index.archive import write_archive
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.index.elastic.segments import check_replaceable, drop
 from imgsearch_kit.indexing.baked import RankedContent
-from imgsearch_kit.provenance import with_extractor
+from imgsearch_kit.indexing.open import with_extractor
 from imgsearch_kit.records import ImageRecord, Refused, Vectors
 
 if TYPE_CHECKING:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Self
@@ -16,16 +17,17 @@ from tqdm.auto import tqdm
 from imgsearch_kit import reports
 from imgsearch_kit.errors import BadQuery, IndexMismatch, UnreadableImage
 from imgsearch_kit.extractors import Extractor
-from imgsearch_kit.images import MAX_PIXELS, FoundImage, Loaded, find_images, load_many
+from imgsearch_kit.images import MAX_PIXELS, Found, FoundImage, Loaded, find_images, load_many
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.indexing.baked import projected
-from imgsearch_kit.provenance import check_takes_pictures, prefix_of
+from imgsearch_kit.provenance import check_takes_pictures
 from imgsearch_kit.records import Failure, ImageRecord, Pixels, Vectors
 
 if TYPE_CHECKING:
     import pandas as pd
 
-BATCH = 32
+BATCH = 32  # pictures of one commit
+SLICE = 8  # pictures of one call of the extractor, so that the bar moves
 
 
 @dataclass
@@ -80,6 +82,7 @@ def index_folder(
     index: VectorIndex,
     extractor: Extractor,
     *,
+    found: Found | None = None,
     prefix: str = "",
     labels: Mapping[str, str | None] | None = None,
     prune: bool = False,
@@ -91,8 +94,9 @@ def index_folder(
     """Brings an index up to date with a folder and reports what was done; run again, it carries on where it stopped.
 
     A file of unchanged size and mtime is passed over. Otherwise its sha256 decides: known under a path that is gone, it
-    has moved; known under its own path, it was only touched; else it is read, and replaces what stood there. ``prefix``
-    goes before the ids of a second folder. ``labels`` (path below ``root`` to label) wins over folder names.
+    has moved; known under its own path, it was only touched; else it is read, and replaces what stood there. ``found``
+    is what ``find_images`` found below ``root``, if that was asked already. ``prefix`` goes before the ids of a second
+    folder. ``labels`` (path below ``root`` to label) wins over folder names.
     ``prune`` removes records, of this prefix only, whose file is gone. ``moved_root`` accepts ``root`` as the new place
     of the folder the index was made from. Each batch is committed as it comes.
 
@@ -103,11 +107,11 @@ def index_folder(
     check_takes_pictures(index.passport)
     extractor = projected(index, extractor)
     started, root = time.monotonic(), Path(root)
-    found = find_images(root)
+    found = found or find_images(root)
     images = [dataclasses.replace(image, id=_join(prefix, image.id)) for image in found.images]
     unreadable = [dataclasses.replace(failure, path=_join(prefix, failure.path)) for failure in found.unreadable]
-    if not images and (prune or prefix not in index.passport.roots):
-        raise BadQuery(f"There is no picture below {root} that the kit can read. Name another folder.")
+    if prune or prefix not in index.passport.roots:
+        check_has_pictures(found, root)
     _claim_root(index, root.resolve(), prefix, images, moved_root)
     run = _Run(index, extractor, prefix, {_join(prefix, path): label for path, label in (labels or {}).items()})
     run.report.failed += unreadable
@@ -123,6 +127,15 @@ def index_folder(
         raise IndexingInterrupted(run.report) from None
     run.report.seconds = time.monotonic() - started
     return run.report
+
+
+def check_has_pictures(found: Found, root: Path) -> None:
+    """Refuses a folder without pictures.
+
+    :raises BadQuery: when ``root`` holds none.
+    """
+    if not found.images:
+        raise BadQuery(f"There is no picture below {root} that the kit can read. Name another folder.")
 
 
 def _join(prefix: str, path: str) -> str:
@@ -156,7 +169,8 @@ def _claim_root(index: VectorIndex, root: Path, prefix: str, images: Sequence[Fo
         check_root(before, root)
     if before is None and prefix and any(record.id.startswith(prefix + "/") for record in index.records()):
         raise BadQuery(f"The index already has a folder named {prefix!r} below another root. Choose another --prefix.")
-    taken = {prefix_of(image.id, {**roots, prefix: ""}) for image in images} - {prefix}
+    others = dataclasses.replace(index.passport, roots={**roots, prefix: ""})
+    taken = {others.prefix_of(image.id) for image in images} - {prefix}
     if taken:
         raise BadQuery(
             f"{root} has a folder whose ids would begin with {min(taken)!r}, a prefix of this index already. "
@@ -171,6 +185,7 @@ class _Run:
 
     def __init__(self, index: VectorIndex, extractor: Extractor, prefix: str, labels: Mapping[str, str | None]):
         self.index, self.extractor, self.prefix, self.labels = index, extractor, prefix, labels
+        self._passport = index.passport
         self.known = {r.id: r for r in index.records() if self._mine(r.id)}
         self.gone: dict[str, list[str]] = defaultdict(list)  # ids whose file is gone, by sha256
         self.waiting: list[tuple[ImageRecord, Pixels]] = []  # for the network
@@ -178,7 +193,7 @@ class _Run:
         self.report = IndexReport()
 
     def _mine(self, id_: str) -> bool:
-        return prefix_of(id_, self.index.passport.roots) == self.prefix
+        return self._passport.prefix_of(id_) == self.prefix
 
     def find_gone(self, here: set[str], unreadable: Sequence[str]) -> None:
         """Notes the known ids whose file is gone; what lies in a folder that cannot be read is not gone."""
@@ -192,13 +207,12 @@ class _Run:
         spec = self.extractor.spec
         loaded = load_many(todo, spec.side, spec.resampling, threads=threads, max_pixels=max_pixels)
         disable = None if progress is None else not progress  # None: quiet when stderr is no terminal
-        try:
-            for path, item in tqdm(loaded, total=len(todo), unit="img", desc="indexing", disable=disable):
-                self._sort(todo[path], item)
-                self._commit(least=BATCH)
-        finally:
-            loaded.close()
-        self._commit(least=1)
+        with contextlib.closing(loaded), tqdm(total=len(todo), unit="img", desc="indexing", disable=disable) as bar:
+            for path, item in loaded:
+                if not self._sort(todo[path], item):
+                    bar.update()
+                self._commit(BATCH, bar.update)
+            self._commit(1, bar.update)
 
     def finish(self, prune: bool) -> None:
         """Removes what has vanished, if asked to, and notes what failed."""
@@ -233,11 +247,11 @@ class _Run:
             return image.label
         return record.label
 
-    def _sort(self, image: FoundImage, item: Loaded | UnreadableImage) -> None:
-        """Decides what becomes of a file that was read: failed, touched, moved, or for the network."""
+    def _sort(self, image: FoundImage, item: Loaded | UnreadableImage) -> bool:
+        """Decides what becomes of a file that was read: failed, touched, moved, or (True) for the network."""
         if isinstance(item, UnreadableImage):
             self.report.failed.append(Failure(image.id, str(item), image.size, image.mtime))
-            return
+            return False
         before = self.known.get(image.id)
         touched = before is not None and before.sha256 == item.sha256
         source = before if touched else self._moved_from(item.sha256) if before is None else before
@@ -252,16 +266,18 @@ class _Run:
             self.report.moved += 1
         else:
             self.waiting.append((record, item.pixels))
+            return True
+        return False
 
     def _moved_from(self, sha256: str) -> ImageRecord | None:
         ids = self.gone.get(sha256)
         return self.known[ids.pop()] if ids else None
 
-    def _commit(self, least: int) -> None:
+    def _commit(self, least: int, done: Callable[[int], object]) -> None:
         """Commits what is waiting and what is carried over, each once it has ``least`` pictures."""
         if len(self.waiting) >= least:
             batch, self.waiting = self.waiting, []
-            records, vectors = self._extract([r for r, _ in batch], np.stack([p for _, p in batch]))
+            records, vectors = self._extract(batch, done)
             self._add(records, vectors)
             self.report.updated += sum(r.id in self.known for r in records)
             self.report.added += sum(r.id not in self.known for r in records)
@@ -272,20 +288,26 @@ class _Run:
             moved = [source for record, source in kept if record.id != source]
             self._add([record for record, _ in kept], stored[[row[source] for _, source in kept]], moved)
 
-    def _extract(self, records: list[ImageRecord], pixels: Pixels) -> tuple[list[ImageRecord], Vectors]:
-        """The records that have a sound vector, and the vectors; one bad row does not cost the batch."""
-        try:
-            return records, self.extractor.extract(pixels)
-        except BadQuery:
-            kept, vectors = [], []
-            for record, picture in zip(records, pixels, strict=True):
-                try:
-                    vectors.append(self.extractor.extract(picture[None]))
-                    kept.append(record)
-                except BadQuery as error:
-                    self.report.failed.append(Failure(record.id, str(error), record.size, record.mtime))
-            dim = self.index.passport.dim
-            return kept, np.concatenate(vectors) if vectors else np.zeros((0, dim), np.float32)
+    def _extract(
+        self, batch: Sequence[tuple[ImageRecord, Pixels]], done: Callable[[int], object]
+    ) -> tuple[list[ImageRecord], Vectors]:
+        """The records that have a sound vector, and the vectors; one bad row does not cost the others."""
+        kept: list[ImageRecord] = []
+        vectors = [np.zeros((0, self._passport.dim), np.float32)]
+        for start in range(0, len(batch), SLICE):
+            part = batch[start : start + SLICE]
+            try:
+                vectors.append(self.extractor.extract(np.stack([pixels for _, pixels in part])))
+                kept += [record for record, _ in part]
+            except BadQuery:
+                for record, pixels in part:
+                    try:
+                        vectors.append(self.extractor.extract(pixels[None]))
+                        kept.append(record)
+                    except BadQuery as error:
+                        self.report.failed.append(Failure(record.id, str(error), record.size, record.mtime))
+            done(len(part))
+        return kept, np.concatenate(vectors)
 
     def _add(self, records: list[ImageRecord], vectors: Vectors, replaces: Sequence[str] = ()) -> None:
         by_id = {record.id: record for record in records}

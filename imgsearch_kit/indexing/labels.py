@@ -45,6 +45,11 @@ class LabelReport:
         return reports.dataframe(dataclasses.asdict(refused) for refused in self.failed)
 
 
+def labels_of(given: Path | str | Mapping[str, str | None]) -> Mapping[str, str | None]:
+    """Labels by path, from a CSV file or as they are."""
+    return given if isinstance(given, Mapping) else read_labels(Path(given))
+
+
 def read_labels(path: Path) -> dict[str, str | None]:
     """The labels of a CSV file with the columns path and label; an empty label means none.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from imgsearch_kit.errors import BadQuery, IndexMismatch
-from imgsearch_kit.extractors import Extractor, load_extractor
-from imgsearch_kit.extractors.base import DEFAULT_PRESET, probe_vectors
-from imgsearch_kit.images import MAX_PIXELS, find_images
+from imgsearch_kit.extractors import Extractor
+from imgsearch_kit.extractors.base import probe_vectors
+from imgsearch_kit.images import MAX_PIXELS, Found, find_images
 from imgsearch_kit.index import new_passport, open_index, rebuild_index
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.index.elastic.segments import check_replaceable
@@ -16,23 +16,12 @@ from imgsearch_kit.indexing.copy import dropped_on
 from imgsearch_kit.indexing.folder import IndexingInterrupted, IndexReport, check_root, folder_label, index_folder
 
 
-def load_for_rebuilding(
-    address: str, name: str | None = None, weights: Path | None = None, *, say: Callable[[str], None] | None = None
-) -> Extractor:
-    """The extractor to make an index anew with: that of ``name``, else the one of its passport, else ``vgg16-rmac``.
-
-    :raises IndexNotFound: when nothing is at ``address``.
-    """
-    with open_index(address) as index:
-        spec = index.passport.spec
-    return load_extractor(name or (spec.name if spec else DEFAULT_PRESET), weights, say=say)
-
-
 def rebuild_index_of(
     root: Path,
     address: str,
     extractor: Extractor,
     *,
+    found: Found | None = None,
     method: str | None = None,
     prefix: str = "",
     labels: Mapping[str, str | None] | None = None,
@@ -64,7 +53,10 @@ def rebuild_index_of(
         if not moved_root:
             check_root(before.roots.get(prefix), root.resolve())
         folders = {**before.roots, prefix: str(root)}
-        given, gone = _labels_and_gone(old, folders)
+        images = {
+            each: found if found and each == prefix else find_images(Path(folder)) for each, folder in folders.items()
+        }
+        given, gone = _labels_and_gone(old, images)
         if gone and not prune:
             raise IndexMismatch(
                 f"{len(gone)} pictures of the index at {old.address} are gone from their folder, the first of them "
@@ -82,6 +74,7 @@ def rebuild_index_of(
                             Path(folder),
                             new,
                             extractor,
+                            found=images[each],
                             prefix=each,
                             labels=given[each],
                             max_pixels=max_pixels,
@@ -97,14 +90,14 @@ def rebuild_index_of(
 
 
 def _labels_and_gone(
-    index: VectorIndex, folders: Mapping[str, str]
+    index: VectorIndex, found: Mapping[str, Found]
 ) -> tuple[dict[str, dict[str, str | None]], list[str]]:
     """By prefix, the labels that are not the folders' names by path below the folder; and the ids without a file."""
     records = {record.id: record for record in index.records()}
     given: dict[str, dict[str, str | None]] = {}
-    for prefix, folder in folders.items():
+    for prefix, below in found.items():
         given[prefix] = {}
-        for image in find_images(Path(folder)).images:
+        for image in below.images:
             id_ = f"{prefix}/{image.id}" if prefix else image.id
             record = records.pop(id_, None)
             if record is not None and record.label != folder_label(id_, prefix):

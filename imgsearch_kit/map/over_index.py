@@ -23,7 +23,6 @@ from imgsearch_kit.images import thumbnail
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.inspection.neighbours import leave_one_out
 from imgsearch_kit.map.projection import Projection, project
-from imgsearch_kit.provenance import picture_path
 from imgsearch_kit.records import Failure, ImageRecord, IndexPassport
 
 if TYPE_CHECKING:
@@ -149,7 +148,7 @@ def _small_thumbnails(
 
     def shrink(record: ImageRecord) -> bytes | Failure:
         try:
-            with Image.open(thumbnail(picture_path(passport, record.id, root), record.sha256)) as image:
+            with Image.open(thumbnail(passport.file_of(record.id, root), record.sha256)) as image:
                 picture = image.convert("RGB")
         except (KitError, OSError) as error:
             return Failure(record.id, str(error))

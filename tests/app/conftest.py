@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from imgsearch_kit.app import serve
-from imgsearch_kit.gallery import Searcher
+from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.index import create_index, new_passport
 from imgsearch_kit.indexing.folder import index_folder
 from tests.small_extractor import QuarterColours, paint
@@ -31,11 +31,11 @@ def paint_folder(folder):
     return folder
 
 
-def make_searcher(folder, extractor=None):
+def make_gallery(folder, extractor=None):
     extractor = extractor or QuarterColours()
     index = create_index("memory:", new_passport(extractor.spec))
     index_folder(folder, index, extractor, progress=False)
-    return Searcher(index, extractor)
+    return Gallery(index, extractor)
 
 
 def free_port():
@@ -50,14 +50,14 @@ def pictures(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def searcher(pictures):
-    return make_searcher(pictures)
+def gallery(pictures):
+    return make_gallery(pictures)
 
 
 @pytest.fixture(scope="session")
-def served(searcher):
+def served(gallery):
     """The address of a page over the painted pictures, started once."""
-    page = serve(searcher, port=free_port(), block=False)
+    page = serve(gallery, port=free_port(), block=False)
     yield page.url.rstrip("/")
     page.close()
 
@@ -67,8 +67,8 @@ def serving():
     """Starts pages of a test's own, and stops them."""
     pages = []
 
-    def start(searcher, **options):
-        pages.append(serve(searcher, port=free_port(), block=False, **options))
+    def start(gallery, **options):
+        pages.append(serve(gallery, port=free_port(), block=False, **options))
         return pages[-1].url.rstrip("/")
 
     yield start

@@ -43,9 +43,9 @@ def sent(served, path):
     return {"path": stored, "meta": {"_type": "gradio.FileData"}}
 
 
-def test_it_answers_the_document_of_a_search_on_the_command_line(client, searcher, query):
+def test_it_answers_the_document_of_a_search_on_the_command_line(client, gallery, query):
     document = client.predict(handle_file(query), api_name="/search")
-    assert without_times(document) == without_times(searcher.search(query).to_json())
+    assert without_times(document) == without_times(gallery.search(query).to_json())
     assert [hit["id"] for hit in document["hits"]][: len(ORDER)] == ORDER
     assert [hit["rank"] for hit in document["hits"]] == list(range(1, 11))
     assert set(document["ms"]) == {"extract", "search"}
@@ -108,10 +108,10 @@ def test_a_file_that_is_no_picture_is_refused_with_the_reason(client, text_as_jp
         client.predict(handle_file(text_as_jpg), api_name="/search")
 
 
-def test_plain_http_with_the_picture_alone(served, query, searcher):
+def test_plain_http_with_the_picture_alone(served, query, gallery):
     event, document = post(served, "call/v2/search", {"image": sent(served, query)})
     assert event == "complete"
-    assert without_times(document[0]) == without_times(searcher.search(query).to_json())
+    assert without_times(document[0]) == without_times(gallery.search(query).to_json())
 
 
 def test_plain_http_with_every_argument_in_order(served, query):
@@ -127,7 +127,7 @@ def test_plain_http_is_held_to_the_same_bounds(served, query):
         assert "value" in error["error"], error
 
 
-def test_callers_at_once_get_each_their_own_answer(served, upload, searcher):
+def test_callers_at_once_get_each_their_own_answer(served, upload, gallery):
     paths = [upload(f"{i}.png", (200, 10 * i + 4, 0)) for i in range(16)]
 
     def ask(mine):  # a client of its own: one that threads share may drop an answer when its event stream ends
@@ -136,17 +136,17 @@ def test_callers_at_once_get_each_their_own_answer(served, upload, searcher):
 
     with ThreadPoolExecutor(8) as pool:
         documents = [document for pair in pool.map(ask, zip(paths[::2], paths[1::2], strict=True)) for document in pair]
-    assert [without_times(d) for d in documents] == [without_times(searcher.search(p, k=4).to_json()) for p in paths]
+    assert [without_times(d) for d in documents] == [without_times(gallery.search(p, k=4).to_json()) for p in paths]
 
 
-def test_the_first_five_values_may_come_by_place(client, searcher, query):
+def test_the_first_five_values_may_come_by_place(client, gallery, query):
     document = client.predict(handle_file(query), 3, None, None, None, api_name="/search")
-    assert without_times(document) == without_times(searcher.search(query, k=3).to_json())
+    assert without_times(document) == without_times(gallery.search(query, k=3).to_json())
 
 
-def test_a_ranking_can_be_named_and_a_misspelt_one_is_a_sentence(client, searcher, query):
+def test_a_ranking_can_be_named_and_a_misspelt_one_is_a_sentence(client, gallery, query):
     document = client.predict(handle_file(query), rank="krecip:20:6:0.3", api_name="/search")
-    assert without_times(document) == without_times(searcher.search(query, rank="krecip:20:6:0.3").to_json())
+    assert without_times(document) == without_times(gallery.search(query, rank="krecip:20:6:0.3").to_json())
     assert document["method"] == "exact, then krecip:20:6:0.3"
     with pytest.raises(AppError, match="no ranking step 'pac:2'"):
         client.predict(handle_file(query), rank="pac:2", api_name="/search")

@@ -21,7 +21,7 @@ import imgsearch_kit
 from imgsearch_kit.app import page as page_module
 from imgsearch_kit.app import serve
 from imgsearch_kit.errors import BadQuery
-from imgsearch_kit.gallery import Searcher
+from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.images import thumbnail
 from imgsearch_kit.index import create_index, new_passport
 from imgsearch_kit.indexing.folder import index_folder
@@ -35,10 +35,10 @@ SERVER = """
 import sys
 from pathlib import Path
 from imgsearch_kit.app import serve
-from tests.app.conftest import make_searcher
+from tests.app.conftest import make_gallery
 from tests.small_extractor import paint
 paint(Path(sys.argv[1]) / "red/0.png", (200, 0, 0))
-page = serve(make_searcher(Path(sys.argv[1])), port=int(sys.argv[2]), block=False)
+page = serve(make_gallery(Path(sys.argv[1])), port=int(sys.argv[2]), block=False)
 print(page.url, flush=True)
 page.wait()
 """
@@ -56,7 +56,7 @@ def local(home):
     folder, extractor = paint_folder(home / "pictures"), QuarterColours()
     with create_index(f"local:{home / 'imgsearch.db'}", new_passport(extractor.spec)) as index:
         index_folder(folder, index, extractor, progress=False)
-        page = serve(Searcher(index, extractor), port=free_port(), block=False)
+        page = serve(Gallery(index, extractor), port=free_port(), block=False)
         yield page.url.rstrip("/")
         page.close()
 
@@ -169,16 +169,16 @@ def vanishes(path):
     return not path.exists()
 
 
-def test_uploads_are_deleted_when_they_are_old(searcher, serving, upload, monkeypatch):
+def test_uploads_are_deleted_when_they_are_old(gallery, serving, upload, monkeypatch):
     monkeypatch.setattr(page_module, "UPLOADS_KEPT", 1)
-    url = serving(searcher)
+    url = serving(gallery)
     stored = Path(sent(url, upload("mine.png", (200, 24, 0)))["path"])
     assert vanishes(stored)
 
 
-def test_previews_shown_as_the_query_are_deleted_too(searcher, serving, visit, monkeypatch):
+def test_previews_shown_as_the_query_are_deleted_too(gallery, serving, visit, monkeypatch):
     monkeypatch.setattr(page_module, "UPLOADS_KEPT", 2)
-    page = visit(serving(searcher))
+    page = visit(serving(gallery))
     page.locator("#examples .small").first.click()
     source = page.locator("#query img").get_attribute("src")
     assert vanishes(Path(source.split("file=")[1]))
@@ -213,8 +213,8 @@ def test_it_listens_on_the_machine_itself_only(local):
         socket.create_connection(("127.0.0.2", port), timeout=5)
 
 
-def test_with_a_password_nothing_answers_without_it(searcher, serving, upload):
-    url = serving(searcher, auth=("me", "secret"))
+def test_with_a_password_nothing_answers_without_it(gallery, serving, upload):
+    url = serving(gallery, auth=("me", "secret"))
     assert httpx.post(f"{url}/gradio_api/upload", files={"files": ("a.png", b"x")}).status_code == 401
     assert httpx.post(f"{url}/gradio_api/call/search", json={"data": []}).status_code == 401
     assert httpx.get(f"{url}/config").status_code == 401
@@ -223,11 +223,11 @@ def test_with_a_password_nothing_answers_without_it(searcher, serving, upload):
     assert found["hits"][0]["id"] == "red/02.png"
 
 
-def test_a_public_link_needs_a_password(searcher):
+def test_a_public_link_needs_a_password(gallery):
     with pytest.raises(BadQuery, match="Give --auth USER:PASS with --share"):
-        serve(searcher, share=True, block=False)
+        serve(gallery, share=True, block=False)
 
 
-def test_a_taken_port_is_said_in_words(local, searcher):
+def test_a_taken_port_is_said_in_words(local, gallery):
     with pytest.raises(BadQuery, match=r"Nothing can listen on 127\.0\.0\.1, port"):
-        serve(searcher, port=int(local.rsplit(":", 1)[1]), block=False)
+        serve(gallery, port=int(local.rsplit(":", 1)[1]), block=False)

@@ -10,9 +10,9 @@ import threading
 import pytest
 
 from imgsearch_kit.app import build_app
-from imgsearch_kit.gallery import Searcher
+from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.index import create_index, new_passport
-from tests.app.conftest import LONG, STRANGE, free_port, make_searcher
+from tests.app.conftest import LONG, STRANGE, free_port, make_gallery
 from tests.small_extractor import QuarterColours, paint
 
 BETWEEN_2_AND_3 = (200, 24, 0)  # a red nearest to number 2 (20), then 3 (30), then 1 (10), 4 (40), 0 (0), 5 (50)
@@ -100,7 +100,7 @@ def test_a_pasted_picture_is_searched_for(visit, served, upload):
     wait_for_first(page, ORDER[0])
 
 
-def test_a_hit_shows_its_details_and_can_be_searched_with(visit, served, upload, searcher):
+def test_a_hit_shows_its_details_and_can_be_searched_with(visit, served, upload, gallery):
     page = visit(served, viewport={"width": 1280, "height": 300})
     choose(page, upload("mine.png", BETWEEN_2_AND_3))
     wait_for_first(page, "red/02.png")
@@ -109,7 +109,7 @@ def test_a_hit_shows_its_details_and_can_be_searched_with(visit, served, upload,
     dialog = page.get_by_role("dialog")
     dialog.wait_for()
     facts = dialog.inner_text()
-    record = searcher.record("red/05.png")
+    record = gallery.record("red/05.png")
     expected = ["red/05.png", "red", "6", "32 × 24 pixels", f"{record.size} bytes", record.sha256[:16]]
     assert all(fact in facts for fact in expected), facts
     cosine = float(re.search(r"Score\s+([\d.]+)", facts)[1])
@@ -247,7 +247,7 @@ def test_loading_is_said_in_words_and_the_old_hits_fade(visit, serving, pictures
             return super().extract(pixels)
 
     gate.set()
-    page = visit(serving(make_searcher(pictures, Gated())))
+    page = visit(serving(make_gallery(pictures, Gated())))
     choose(page, upload("mine.png", BETWEEN_2_AND_3))
     wait_for_first(page, "red/02.png")
     gate.clear()
@@ -266,7 +266,7 @@ def test_a_failure_nobody_foresaw_does_not_leave_the_page_searching(visit, servi
                 raise RuntimeError("out of order")
             return super().extract(pixels)
 
-    page = visit(serving(make_searcher(pictures, Broken())))
+    page = visit(serving(make_gallery(pictures, Broken())))
     choose(page, upload("mine.png", BETWEEN_2_AND_3))
     wait_for_status(page, "^The search failed")
 
@@ -274,7 +274,7 @@ def test_a_failure_nobody_foresaw_does_not_leave_the_page_searching(visit, servi
 def test_an_empty_index_says_what_to_do(visit, serving):
     extractor = QuarterColours()
     index = create_index("memory:", new_passport(extractor.spec))
-    page = visit(serving(Searcher(index, extractor)))
+    page = visit(serving(Gallery(index, extractor)))
     page.locator("#welcome .empty", has_text="Nothing is indexed yet").wait_for()
     assert page.locator("#welcome").get_by_text("imgsearch index FOLDER").is_visible()
     assert page.locator("#head .status").inner_text() == "0 pictures · quarters, 12-d vectors"
@@ -285,11 +285,11 @@ def test_a_reload_shows_what_was_indexed_meanwhile(visit, serving, tmp_path):
     from imgsearch_kit.indexing.folder import index_folder
 
     paint(tmp_path / "red/0.png", (200, 0, 0))
-    searcher = make_searcher(tmp_path)
-    page = visit(serving(searcher))
+    gallery = make_gallery(tmp_path)
+    page = visit(serving(gallery))
     assert page.locator("#head").get_by_text("1 picture in 1 class").is_visible()
     paint(tmp_path / "blue/0.png", (0, 0, 200))
-    index_folder(tmp_path, searcher.index, QuarterColours(), progress=False)
+    index_folder(tmp_path, gallery.index, QuarterColours(), progress=False)
     page.reload()
     page.locator("#head").get_by_text("2 pictures in 2 classes").wait_for()
     assert page.locator("#examples .small").count() == 2
@@ -298,9 +298,9 @@ def test_a_reload_shows_what_was_indexed_meanwhile(visit, serving, tmp_path):
 def test_an_original_that_is_gone_is_said_in_its_place(visit, serving, tmp_path, upload):
     for i in range(3):
         paint(tmp_path / f"red/{i}.png", (200, 20 * i, 0))
-    searcher = make_searcher(tmp_path)
+    gallery = make_gallery(tmp_path)
     (tmp_path / "red/1.png").unlink()
-    page = visit(serving(searcher))
+    page = visit(serving(gallery))
     choose(page, upload("mine.png", (200, 0, 40)))
     wait_for_first(page, "red/0.png")
     assert page.locator('#hits [data-id="red/1.png"]').get_by_text("The file is gone").is_visible()
@@ -372,8 +372,8 @@ def test_both_colour_schemes_are_readable(visit, served, upload, scheme):
         assert (lighter + 0.05) / (darker + 0.05) >= 4.5, f"{selector}: the contrast is below WCAG's 4.5"
 
 
-def test_the_page_works_without_the_kits_launcher(visit, searcher, upload):
-    blocks = build_app(searcher)
+def test_the_page_works_without_the_kits_launcher(visit, gallery, upload):
+    blocks = build_app(gallery)
     blocks.launch(server_name="127.0.0.1", server_port=free_port(), prevent_thread_lock=True, quiet=True)
     try:
         page = visit(blocks.local_url)

@@ -7,9 +7,9 @@ import re
 import pytest
 
 from imgsearch_kit.app.choices import LABELLED, Meaning
-from imgsearch_kit.gallery import Searcher
+from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.inspection.over_index import calibration
-from tests.app.conftest import make_searcher
+from tests.app.conftest import make_gallery
 from tests.app.test_page import BETWEEN_2_AND_3, choose, hits, wait_for_first, wait_for_status
 from tests.small_extractor import paint
 
@@ -37,25 +37,25 @@ def half_and_half(tmp_path_factory):
     for i in range(LABELLED // 2):
         paint(folder / f"red/{i:02}.png", (250, 2 * i, 0))
         paint(folder / f"blue/{i:02}.png", (0, 2 * i, 250))
-    searcher = make_searcher(folder)
-    calibration(searcher.index)  # what the page learns in the background, so that no test has to wait
-    return searcher
+    gallery = make_gallery(folder)
+    calibration(gallery.index)  # what the page learns in the background, so that no test has to wait
+    return gallery
 
 
-def test_another_ranking_ranks_the_shown_search_anew(visit, served, upload, searcher):
+def test_another_ranking_ranks_the_shown_search_anew(visit, served, upload, gallery):
     page, picture = visit(served), upload("mine.png", BETWEEN_2_AND_3)
     choose(page, picture)
     wait_for_first(page, "red/02.png")
     choose_ranking(page, "k-reciprocal")
     wait_for_status(page, f"exact, then {KRECIP}")
-    assert hits(page) == [hit.id for hit in searcher.search(picture, rank=KRECIP).hits]
+    assert hits(page) == [hit.id for hit in gallery.search(picture, rank=KRECIP).hits]
     page.locator("#rank", has_text="each other's neighbours").wait_for()
     type_ranking(page, TYPED)
     wait_for_status(page, f"exact, then {TYPED}")
-    assert hits(page) == [hit.id for hit in searcher.search(picture, rank=TYPED).hits]
+    assert hits(page) == [hit.id for hit in gallery.search(picture, rank=TYPED).hits]
     choose_ranking(page, "As indexed")
     wait_for_status(page, "exact$")
-    assert hits(page) == [hit.id for hit in searcher.search(picture).hits]
+    assert hits(page) == [hit.id for hit in gallery.search(picture).hits]
 
 
 @pytest.mark.parametrize(("spec", "sentence"), [("pac:2", "no ranking step 'pac:2'"), ("pca:128:0.5", "Ask for fewer")])
@@ -76,8 +76,8 @@ def test_a_ranking_that_is_not_possible_is_a_sentence_and_loses_nothing(visit, s
     wait_for_first(page, "green/10.png")
 
 
-def test_the_page_starts_with_the_ranking_of_the_searcher(visit, serving, searcher, upload):
-    page = visit(serving(Searcher(searcher.index, searcher.ready(), rank=KRECIP)))
+def test_the_page_starts_with_the_ranking_of_the_gallery(visit, serving, gallery, upload):
+    page = visit(serving(Gallery(gallery.index, gallery.extractor, rank=KRECIP)))
     assert ranking(page).input_value() == "k-reciprocal"
     choose(page, upload("mine.png", BETWEEN_2_AND_3))
     wait_for_status(page, f"exact, then {KRECIP}")
@@ -131,7 +131,7 @@ def test_the_meaning_is_learned_once_a_generation_and_no_search_waits(half_and_h
     first = learned_by(meaning)
     assert first.queries == LABELLED
     assert meaning.now() is first
-    few = make_searcher(paint(tmp_path / "red/0.png", (250, 0, 0)).parent.parent)
+    few = make_gallery(paint(tmp_path / "red/0.png", (250, 0, 0)).parent.parent)
     assert learned_by(Meaning(few.index)) is None
     meaning = Meaning(half_and_half.index)
     half_and_half.index.add([half_and_half.record("red/00.png")], half_and_half.index.vectors(["red/00.png"]))

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from imgsearch_kit.errors import IndexMismatch
-from imgsearch_kit.gallery import Searcher
+from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.index import create_index, new_passport, open_index
 from imgsearch_kit.index.elastic.writing import open_elastic
 from imgsearch_kit.indexing.folder import index_folder
-from imgsearch_kit.provenance import load_for
+from imgsearch_kit.indexing.open import extractor_of
 from imgsearch_kit.records import ExtractorSpec
 from tests.index.conftest import remove_from_server
 from tests.index.writing import start
@@ -65,10 +65,10 @@ def test_a_folder_is_indexed_searched_and_kept_up(place, folder):
         report = index_folder(folder, index, extractor, progress=False)
         assert (report.added, [failure.path for failure in report.failed]) == (200, ["class 0/broken.png"])
         check(address, folder)
-        searcher = Searcher(index, extractor)
+        searcher = Gallery(index, extractor)
         with create_index("memory:", new_passport(extractor.spec)) as local:
             index_folder(folder, local, extractor, progress=False)
-            other = Searcher(local, extractor)
+            other = Gallery(local, extractor)
             for id_ in ("class 0/003.png", "class 2/110.png"):
                 found, expected = searcher.search(id=id_, k=5), other.search(id=id_, k=5)
                 assert [hit.id for hit in found.hits] == [hit.id for hit in expected.hits]
@@ -89,7 +89,7 @@ def test_an_extractor_of_another_index_is_refused(place):
     with create_index(address, new_passport(ExtractorSpec("vgg16-rmac", 12), method=method)) as index:
         words = r"This index was made by vgg16-rmac, and what is asked for differs \(name: vgg16-rmac != vgg16-fc1\)"
         with pytest.raises(IndexMismatch, match=words):
-            load_for(index, "vgg16-fc1")
+            extractor_of(index, "vgg16-fc1")
 
 
 INDEX = """

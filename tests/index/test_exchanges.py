@@ -14,16 +14,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imgsearch_kit import provenance as opening
 from imgsearch_kit.errors import IndexMismatch
 from imgsearch_kit.evaluation.over_index import evaluate
 from imgsearch_kit.extractors.base import PRESETS, Preset, probe_pixels
-from imgsearch_kit.gallery import Searcher
+from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.index import create_index, open_index
 from imgsearch_kit.index.elastic.client import Server
 from imgsearch_kit.index.elastic.writing import rebuild_elastic
+from imgsearch_kit.indexing import open as opening
 from imgsearch_kit.indexing.copy import copy
-from imgsearch_kit.provenance import open_as
 from imgsearch_kit.records import Approx, ExtractorSpec, Failure, ImageRecord, IndexPassport
 from tests import recording
 from tests.index.conftest import remove_from_server
@@ -147,18 +146,19 @@ def the_original_system(address, method):
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         patch.setitem(PRESETS, "sixteen", Preset("", "", "", DIM))
         patch.setattr(opening, "load_extractor", lambda name, *_, **__: Sixteen())
-        with open_as(address, "sixteen") as index:
+        with Gallery.open(address, "sixteen") as gallery:
+            index = gallery.index
             found = evaluate(index, ks=(1,), progress=False)
             right = [float(int(row[1]) % 2 == i % 2) for i, row in enumerate(order.tolist())]
             assert found.scores.values["P@1"].tolist() == right
             assert found.to_json()["passport"]["spec"]["name"] == "sixteen"
         with pytest.raises(IndexMismatch, match="The index holds 16-d vectors, vgg16-rmac makes 512-d ones"):
-            open_as(address, "vgg16-rmac")
+            Gallery.open(address, "vgg16-rmac")
         copy(address, f"npz:{folder}/full.npz", extractor="sixteen", progress=False)
         with open_index(f"npz:{folder}/full.npz") as full:
             assert full.passport.spec == Sixteen().spec
             assert np.array_equal(full.passport.probes, Sixteen().extract(probe_pixels(8)))
-            found = Searcher(full).search(paint(Path(folder, "red.png"), "red"), k=6)
+            found = Gallery(full).search(paint(Path(folder, "red.png"), "red"), k=6)
             red = np.tile(np.float32([1, 0, 0]), 4) / 2
             assert [hit.id for hit in found.hits] == np.argsort(-(vectors()[:6, :12] @ red)).astype(str).tolist()
 

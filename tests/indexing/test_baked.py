@@ -15,13 +15,13 @@ import pytest
 from PIL import Image
 
 from imgsearch_kit import cli
-from imgsearch_kit import provenance as opening
 from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch
 from imgsearch_kit.evaluation.over_index import evaluate
 from imgsearch_kit.extractors.base import probe_pixels
-from imgsearch_kit.gallery import Searcher
+from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.images import load
 from imgsearch_kit.index import create_index, new_passport, open_index
+from imgsearch_kit.indexing import open as opening
 from imgsearch_kit.indexing.copy import copy, export
 from imgsearch_kit.indexing.folder import index_folder
 from imgsearch_kit.indexing.rebuild import rebuild_index_of
@@ -97,7 +97,7 @@ def test_a_baked_index_answers_as_its_source_under_the_ranking(source, target, q
     for rank in PROJECTIONS:
         copy(source, target, method="hnsw" if target.startswith("http") else None, rank=rank, progress=False)
         with open_index(source) as plain, open_index(target) as baked:
-            asked, ranked = Searcher(baked), Searcher(plain, rank=rank)
+            asked, ranked = Gallery(baked), Gallery(plain, rank=rank)
             for query in queries:
                 same_hits(asked.search(query, k=12), ranked.search(query, k=12))
             for id_ in ("class0/00.png", "class3/39.png"):
@@ -144,7 +144,7 @@ def test_an_added_picture_is_projected_as_the_others_were(source, tmp_path, pict
     copy(source, address, rank="pca:5:0.5", progress=False)
     new = quartered(pictures / "class0/new.png", np.random.default_rng(8))
     (pictures / "class0/black.png").write_bytes(b"no picture")
-    index, extractor = opening.open_for_indexing(address)
+    index, extractor = opening.open_to_fill(address)
     with index:
         report = index_folder(pictures, index, extractor, progress=False)
         assert (report.added, report.unchanged, len(report.failed)) == (1, 40, 1)
@@ -162,7 +162,7 @@ def test_a_picture_cannot_be_added_to_sums(source, tmp_path, pictures, loading):
     copy(source, address, rank="pca:5,dba:4:1", progress=False)
     words = r"has pca:5,dba:4:1 baked in: .* Index the folder into the index it was copied from, and copy that again"
     with pytest.raises(IndexMismatch, match=words):
-        opening.open_for_indexing(address)
+        opening.open_to_fill(address)
     assert loading == []
     with open_index(address) as index, pytest.raises(IndexMismatch, match=words):
         index_folder(pictures, index, QuarterColours(), progress=False)
@@ -190,7 +190,7 @@ def test_another_ranking_on_top_learns_from_the_baked_vectors(source, tmp_path, 
     target = f"local:{tmp_path / 'ranked.db'}"
     copy(source, target, rank="pca:5", progress=False)
     with open_index(source) as plain, open_index(target) as baked:
-        asked, ranked = Searcher(baked, rank="qe:3:1"), Searcher(plain, rank="pca:5,qe:3:1")
+        asked, ranked = Gallery(baked, rank="qe:3:1"), Gallery(plain, rank="pca:5,qe:3:1")
         same_hits(asked.search(queries[0], k=9), ranked.search(queries[0], k=9))
         found = evaluate(baked, rank="qe:3:1", progress=False).scores.values["mAP"]
         expected = evaluate(plain, rank="pca:5,qe:3:1", progress=False).scores.values["mAP"]
@@ -244,7 +244,7 @@ def test_sums_that_are_equal_are_not_taken_for_one_picture(tmp_path):
         index.add([ImageRecord(f"{i:02}.png", sha256=f"{i:064x}") for i in range(12)], vectors)
     copy(f"local:{tmp_path / 'a.db'}", f"local:{tmp_path / 'b.db'}", rank="dba:2:0", progress=False)
     with open_index(f"local:{tmp_path / 'b.db'}") as index:
-        found = Searcher(index).search(id="00.png", k=1)
+        found = Gallery(index).search(id="00.png", k=1)
     assert (found.own, found.hits[0].id) == (("00.png",), "01.png")
     assert found.hits[0].score == pytest.approx(1)
 
@@ -255,13 +255,13 @@ def test_another_extractor_is_refused_and_probes_are_compared_as_extracted(sourc
     with open_index(target) as index:
         assert index.passport.probes.shape == (2, 12)
         with pytest.raises(IndexMismatch, match=r"name: quarters != vgg16-rmac"):
-            opening.load_for(index, "vgg16-rmac")
+            opening.extractor_of(index, "vgg16-rmac")
         with pytest.raises(IndexMismatch, match=r"name: quarters != thirds"):
-            Searcher(index, QuarterColours("thirds"))
+            Gallery(index, QuarterColours("thirds"))
         extract = QuarterColours.extract
         monkeypatch.setattr(QuarterColours, "extract", lambda self, pixels: extract(self, 255 - pixels // 2))
         with pytest.raises(IndexMismatch, match="The probe pictures' vectors have cosine"):
-            Searcher(index).search(queries[0])
+            Gallery(index).search(queries[0])
 
 
 def test_learned_that_is_gone_or_of_another_index_is_damage(source, tmp_path, queries):
@@ -270,11 +270,11 @@ def test_learned_that_is_gone_or_of_another_index_is_damage(source, tmp_path, qu
     with open_index(f"local:{tmp_path / 'a'}.db") as index, open_index(f"local:{tmp_path / 'b'}.db") as other:
         index.set_learned(other.learned())
         with pytest.raises(IndexDamaged, match=r"learned by pca:4 from the index .*; its passport says pca:5 from"):
-            Searcher(index).search(queries[0])
-        assert Searcher(index).search(id="class0/00.png").hits  # needs no projection
+            Gallery(index).search(queries[0])
+        assert Gallery(index).search(id="class0/00.png").hits  # needs no projection
         index.set_learned(b"")
         with pytest.raises(IndexDamaged, match="What the index's ranking has learned cannot be read"):
-            Searcher(index).search(queries[0])
+            Gallery(index).search(queries[0])
 
 
 def test_vectors_of_an_unknown_extractor_can_be_baked_and_named_later(source, tmp_path, queries):
@@ -285,7 +285,7 @@ def test_vectors_of_an_unknown_extractor_can_be_baked_and_named_later(source, tm
     copy(f"local:{tmp_path / 'a.db'}", f"local:{tmp_path / 'b.db'}", extractor="quarters", progress=False)
     with open_index(source) as plain, open_index(f"local:{tmp_path / 'b.db'}") as baked:
         assert (baked.passport.spec, baked.passport.probes.shape) == (QuarterColours().spec, (2, 12))
-        same_hits(Searcher(baked).search(queries[0]), Searcher(plain, rank="pca:5").search(queries[0]))
+        same_hits(Gallery(baked).search(queries[0]), Gallery(plain, rank="pca:5").search(queries[0]))
 
 
 def test_info_tells_of_the_ranking(source, tmp_path, monkeypatch, capsys):

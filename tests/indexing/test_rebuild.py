@@ -11,7 +11,7 @@ import pytest
 
 from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexNotFound, IndexUnwritable
 from imgsearch_kit.index import create_index, new_passport, open_index
-from imgsearch_kit.indexing import rebuild as rebuilding
+from imgsearch_kit.indexing import open as opening
 from imgsearch_kit.indexing.folder import IndexingInterrupted, index_folder
 from imgsearch_kit.indexing.labels import relabel
 from imgsearch_kit.indexing.rebuild import rebuild_index_of
@@ -261,6 +261,6 @@ def test_a_method_that_a_file_does_not_know_is_refused(local, folder, tmp_path):
 
 
 def test_the_extractor_is_the_one_named_or_that_of_the_passport(local, monkeypatch):
-    monkeypatch.setattr(rebuilding, "load_extractor", lambda name, weights, say: name)
-    assert rebuilding.load_for_rebuilding(local) == "quarters"
-    assert rebuilding.load_for_rebuilding(local, "vgg16-mac") == "vgg16-mac"
+    monkeypatch.setattr(opening, "load_extractor", lambda name, weights, say: name)
+    assert opening.extractor_to_rebuild(local) == "quarters"
+    assert opening.extractor_to_rebuild(local, "vgg16-mac") == "vgg16-mac"

