@@ -23,12 +23,13 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 from tqdm import tqdm
 
 from imgsearch_kit.evaluation import intervals as bootstrap
-from imgsearch_kit.evaluation.metrics import cosines, measures
+from imgsearch_kit.evaluation.metrics import measures
 from imgsearch_kit.images import load_pixels
 from imgsearch_kit.index import open_index
 from imgsearch_kit.indexing.open import check_computes, extractor_of
 from imgsearch_kit.plots import Robustness, robustness_curves
 from imgsearch_kit.records import ImageRecord
+from imgsearch_kit.vectors import cosines
 
 RESULTS = Path(__file__).parent / "results" / "robustness.json"
 K = 10

@@ -11,7 +11,7 @@ import pytest
 
 KIT = Path(__file__).resolve().parents[1] / "imgsearch_kit"
 MODULES = sorted(KIT.rglob("*.py"))
-SHARED = {"records", "errors", "reports", "files"}
+SHARED = {"records", "errors", "reports", "files", "vectors"}
 PURE = {"images", "extractors", "index", "plots"}
 TOP = {"cli", "app"}
 HEAVY = {"tensorflow", "keras", "elasticsearch", "umap", "gradio", "matplotlib", "onnx", "skimage", "pandas", "bokeh"}

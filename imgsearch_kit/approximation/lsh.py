@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from imgsearch_kit.evaluation.metrics import Floats, Ints, blocks
 from imgsearch_kit.records import Vectors
+from imgsearch_kit.vectors import Floats, Ints, blocks
 
 METHODS = ("l2-lsh", "cosine-lsh", "permutation-lsh")
 NEVER = np.inf  # the place of a document that shares no token with the query

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from imgsearch_kit.evaluation import intervals as bootstrap
-from imgsearch_kit.evaluation.metrics import Floats, Ints
 from imgsearch_kit.records import Neighbours
+from imgsearch_kit.vectors import Floats, Ints
 
 TIE = 1e-6  # cosines this close are equal: more than two servers' sums of the same vectors differ by
 

@@ -26,12 +26,12 @@ from imgsearch_kit.approximation.over_index import (
 )
 from imgsearch_kit.approximation.recall import without
 from imgsearch_kit.errors import BadQuery
-from imgsearch_kit.evaluation.metrics import Floats
 from imgsearch_kit.index import create_index
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.index.elastic.segments import drop
 from imgsearch_kit.indexing.copy import batches
 from imgsearch_kit.records import Approx, Vectors
+from imgsearch_kit.vectors import Floats
 
 if TYPE_CHECKING:
     import pandas as pd

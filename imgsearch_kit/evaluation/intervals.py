@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imgsearch_kit.evaluation.metrics import Floats, Ints
+from imgsearch_kit.vectors import Floats, Ints
 
 RESAMPLES = 9_999
 LEVEL = 0.95
-CHUNK = 1 << 22  # drawn numbers at a time: 32 MB
+DRAWN = 1 << 22  # drawn numbers at a time: 32 MB
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def intervals(values: Floats, classes: Ints, *, resamples: int = RESAMPLES, seed
 def _resampled_means(values: Floats, resamples: int, rng: np.random.Generator) -> Floats:
     """The means ``(resamples, M)`` of samples of ``n`` rows drawn from the ``n`` rows with replacement."""
     n = len(values)
-    step = max(1, CHUNK // n)
+    step = max(1, DRAWN // n)
     means = [np.empty((0, values.shape[1]))]
     for start in range(0, resamples, step):
         count = min(step, resamples - start)
@@ -105,7 +105,7 @@ def compare(a: Floats, b: Floats, classes: Ints, *, resamples: int = RESAMPLES, 
     observed = np.abs(weights @ difference)
     extreme = np.zeros(observed.shape, np.int64)
     rng = np.random.default_rng(seed)
-    step = max(1, CHUNK // len(classes))
+    step = max(1, DRAWN // len(classes))
     weighted = np.concatenate([difference * weight[:, None] for weight in weights], axis=1)
     for start in range(0, resamples, step):
         swaps = rng.choice(np.array([-1.0, 1.0]), size=(min(step, resamples - start), len(classes)))

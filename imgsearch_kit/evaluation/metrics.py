@@ -14,21 +14,14 @@ in the gallery, whether found or not. Conventions where k is larger than what is
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import csr_array, vstack
 
 from imgsearch_kit.records import Vectors
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Scorer = Callable[[slice], npt.NDArray[np.float32]]  # query rows -> their (b, n) scores against the gallery
-
-CELLS = 1 << 21  # of one block of queries against the gallery: some 100 MB with everything derived from it
-GALLERY_CHUNK = 1024
+from imgsearch_kit.vectors import Bools, Floats, Ints, Scorer, Scores, blocks, cosines, first
 
 
 @dataclass(frozen=True)
@@ -57,7 +50,7 @@ class QueryScores:
     relevant: Ints
     available: Ints
     top: Ints
-    top_scores: npt.NDArray[np.float32]
+    top_scores: Scores
     tied: Ints
     deciding: Ints
 
@@ -90,21 +83,24 @@ def measures(rows: Ints, ranks: Ints, relevant: Ints, ks: Sequence[int]) -> dict
     precision = nth / ranks  # at the places of the hits
     gain = 1 / np.log2(ranks + 1.0)
 
-    def total(weights: Floats, chosen: npt.NDArray[np.bool_]) -> Floats:
+    def total(weights: Floats, chosen: Bools) -> Floats:
         return np.bincount(rows[chosen], weights[chosen], minlength=m).astype(np.float64)
 
-    def found(chosen: npt.NDArray[np.bool_]) -> Floats:
+    def found(chosen: Bools) -> Floats:
         return np.bincount(rows[chosen], minlength=m).astype(np.float64)
 
     within_r = ranks <= relevant[rows]
-    first = np.full(m, np.inf)
-    first[rows[nth == 1]] = ranks[nth == 1]
+    best = np.full(m, np.inf)
+    best[rows[nth == 1]] = ranks[nth == 1]
     values = {f"P@{k}": np.where(relevant > 0, found(ranks <= k) / k, np.nan) for k in ks}
     values |= {"R-precision": found(within_r) / R, "MAP@R": total(precision, within_r) / R}
     values |= {f"nDCG@{k}": total(gain, ranks <= k) / _ideal_gain(R, k) for k in ks}
     values |= {f"recall@{k}": found(ranks <= k) / R for k in ks}
     everywhere = np.ones(len(rows), bool)
-    return values | {"mAP": total(precision, everywhere) / R, "first-hit rank": np.where(relevant > 0, first, np.nan)}
+    return values | {
+        "mAP": total(precision, everywhere) / R,
+        "first-hit rank": np.where(relevant > 0, best, np.nan),
+    }
 
 
 def chance(relevant: Ints, available: Ints, ks: Sequence[int]) -> dict[str, Floats]:
@@ -135,39 +131,14 @@ def _ideal_gain(R: Floats, k: int) -> Floats:
     return gains[np.nan_to_num(np.minimum(R, k)).astype(np.int64)]
 
 
-def cosines(queries: Vectors, gallery: Vectors) -> Scorer:
-    """Scores a slice of query rows against the whole gallery: ``(b, n)`` float32 cosines.
-
-    Summed in float64 and rounded to float32 once, so they depend neither on the block nor on the machine's BLAS (but
-    for a sum within 1e-15 of the border between two float32 values), and equal vectors get equal scores.
-    """
-
-    def score(rows: slice) -> npt.NDArray[np.float32]:
-        block = queries[rows].astype(np.float64)
-        scores = np.empty((len(block), len(gallery)), np.float32)
-        for start in range(0, len(gallery), GALLERY_CHUNK):
-            chunk = gallery[start : start + GALLERY_CHUNK].astype(np.float64)
-            scores[:, start : start + GALLERY_CHUNK] = block @ chunk.T
-        return scores
-
-    return score
-
-
-def blocks(m: int, n: int, cells: int = CELLS) -> Iterator[slice]:
-    """Slices of ``m`` queries, in order, such that a block against ``n`` gallery rows has about ``cells`` cells."""
-    step = max(1, cells // max(n, 1))
-    return (slice(start, min(start + step, m)) for start in range(0, m, step))
-
-
-def rank(scores: npt.NDArray[np.float32], junk: csr_array) -> tuple[Ints, npt.NDArray[np.float32]]:
+def rank(scores: Scores, junk: csr_array) -> tuple[Ints, Scores]:
     """Gallery rows in order of (-score, row) and their scores, both ``(b, n)``; junk comes last, at minus infinity.
 
     ``scores`` is ``(b, n)`` and is overwritten where ``junk``, a sparse ``(b, n)``, has an entry. Gallery rows stand in
     id order, so ties break by id.
     """
     scores[junk.nonzero()] = -np.inf
-    order = np.argsort(-scores, axis=1, kind="stable")
-    return order, np.take_along_axis(scores, order, axis=1)
+    return first(scores, scores.shape[1])
 
 
 def same_picture(queries: Ints, gallery: Ints) -> csr_array:
@@ -196,7 +167,7 @@ def score_queries(
     junk: csr_array,
     ks: Sequence[int],
     *,
-    cells: int = CELLS,
+    cells: int | None = None,
     done: Callable[[int], object] = bool,
 ) -> QueryScores:
     """Ranks the gallery for every query and measures the rankings, a block of queries at a time.
@@ -217,8 +188,8 @@ def score_queries(
         found_rows.append(row + rows.start)
         found_ranks.append(place + 1)
         relevant[rows], available[rows] = hits.sum(axis=1), ranked.sum(axis=1)
-        first = ranked[:, : max(ks)], order[:, : max(ks)], scores[:, : max(ks)]
-        tops.append((np.where(first[0], first[1], -1), np.where(first[0], first[2], np.nan)))
+        kept = ranked[:, : max(ks)]
+        tops.append((np.where(kept, order[:, : max(ks)], -1), np.where(kept, scores[:, : max(ks)], np.nan)))
         equal = (scores[:, 1:] == scores[:, :-1]) & ranked[:, 1:]
         tied[rows], deciding[rows] = equal.sum(axis=1), (equal & (hits[:, 1:] != hits[:, :-1])).sum(axis=1)
         done(len(order))

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from imgsearch_kit.errors import BadQuery
-from imgsearch_kit.evaluation.metrics import Ints
 from imgsearch_kit.evaluation.report import Evaluation
 from imgsearch_kit.records import Hit
+from imgsearch_kit.vectors import Ints
 
 
 @dataclass(frozen=True, slots=True)

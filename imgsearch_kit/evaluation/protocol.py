@@ -14,13 +14,14 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from imgsearch_kit.errors import BadQuery, IndexMismatch
-from imgsearch_kit.evaluation.metrics import Ints, Scorer, cosines, near_duplicates, same_picture
+from imgsearch_kit.evaluation.metrics import near_duplicates, same_picture
 from imgsearch_kit.evaluation.split import read_split
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.indexing.baked import learned_by
 from imgsearch_kit.ranking import Ranking, parse_rank
 from imgsearch_kit.ranking.baked import augments
 from imgsearch_kit.records import ImageRecord, Vectors
+from imgsearch_kit.vectors import Ints, Scorer, cosines
 
 FLATTERED = (
     "The index has {rank} baked in, so a query's own vector is inside its neighbours' vectors, and these figures "

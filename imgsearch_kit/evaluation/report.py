@@ -14,7 +14,8 @@ import numpy as np
 from imgsearch_kit import reports
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.evaluation import intervals as bootstrap
-from imgsearch_kit.evaluation.metrics import Floats, Ints, QueryScores, chance
+from imgsearch_kit.evaluation.metrics import QueryScores, chance
+from imgsearch_kit.vectors import Floats, Ints
 
 if TYPE_CHECKING:
     import pandas as pd

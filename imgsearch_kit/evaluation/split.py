@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from imgsearch_kit.errors import BadQuery
-from imgsearch_kit.evaluation.metrics import Ints
+from imgsearch_kit.vectors import Ints
 
 QUERY, GALLERY = "0", "1"
 SHOWN = 3  # examples in a message

@@ -9,7 +9,8 @@ from urllib.parse import quote
 import numpy as np
 from scipy.sparse import csr_array
 
-from imgsearch_kit.evaluation.metrics import CELLS, Ints, Scorer, blocks, rank
+from imgsearch_kit.evaluation.metrics import rank
+from imgsearch_kit.vectors import Ints, Scorer, blocks
 
 
 def run_lines(
@@ -27,7 +28,7 @@ def run_lines(
     ties in another way than by id still see this order. Ids are written by ``trec_id``.
     """
     names = [trec_id(name) for name in gallery]
-    for rows in blocks(len(queries), len(gallery), CELLS):
+    for rows in blocks(len(queries), len(gallery)):
         order, scores = rank(score(rows), junk[rows])
         for row, columns in enumerate(np.where(np.isfinite(scores), order, -1)):
             ranked = columns[columns >= 0][:depth].tolist()

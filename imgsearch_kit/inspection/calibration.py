@@ -13,8 +13,7 @@ from scipy.optimize import isotonic_regression
 
 from imgsearch_kit import reports
 from imgsearch_kit.errors import BadQuery
-from imgsearch_kit.evaluation.metrics import Floats
-from imgsearch_kit.inspection.neighbours import Bools
+from imgsearch_kit.vectors import Bools, Floats
 
 if TYPE_CHECKING:
     import pandas as pd

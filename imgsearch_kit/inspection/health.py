@@ -15,9 +15,10 @@ from scipy.stats import skew
 
 from imgsearch_kit import reports
 from imgsearch_kit.errors import BadQuery
-from imgsearch_kit.evaluation.metrics import Ints, measures, near_duplicates
-from imgsearch_kit.inspection.neighbours import Bools, Nearest, leave_one_out
+from imgsearch_kit.evaluation.metrics import measures, near_duplicates
+from imgsearch_kit.inspection.neighbours import Nearest, leave_one_out
 from imgsearch_kit.records import Vectors
+from imgsearch_kit.vectors import Bools, Ints
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,12 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from imgsearch_kit.evaluation.metrics import Ints, blocks, cosines
 from imgsearch_kit.records import Vectors
-
-Bools = npt.NDArray[np.bool_]
+from imgsearch_kit.vectors import Bools, Ints, Scores, blocks, cosines, first
 
 
 @dataclass(frozen=True)
@@ -24,7 +21,7 @@ class Nearest:
     """
 
     rows: Ints
-    cosines: npt.NDArray[np.float32]
+    cosines: Scores
     groups: Ints
     barred: Bools
 
@@ -55,9 +52,10 @@ def leave_one_out(
         scores = score(block)
         scores[groups[rows, None] == groups] = -np.inf
         scores[:, barred] = -np.inf
-        row, place, column = _first(scores, k)
-        found.rows[rows[row], place] = column
-        found.cosines[rows[row], place] = scores[row, column]
+        columns, near = first(scores, k)
+        there = np.isfinite(near)
+        found.rows[rows, : columns.shape[1]] = np.where(there, columns, -1)
+        found.cosines[rows, : columns.shape[1]] = np.where(there, near, np.nan)
         done(len(rows))
     return found
 
@@ -72,14 +70,3 @@ def _narrow(wider: Nearest, found: Nearest) -> Ints:
     found.rows[row, to] = wider.rows[row, place]
     found.cosines[row, to] = wider.cosines[row, place]
     return np.flatnonzero((found.rows[:, -1] < 0) & (wider.rows[:, -1] >= 0))
-
-
-def _first(scores: npt.NDArray[np.float32], k: int) -> tuple[Ints, Ints, Ints]:
-    """Row, place from 0 and column of the ``k`` largest finite scores of each row; equal scores in column order."""
-    n = scores.shape[1]
-    least = np.partition(scores, n - k, axis=1)[:, n - k, None] if k < n else np.float32(-np.inf)
-    row, column = np.nonzero((scores >= least) & (scores > -np.inf))
-    order = np.lexsort((-scores[row, column], row))  # stable: columns stay in order within a tie
-    row, column = row[order], column[order]
-    place = np.arange(len(row)) - np.searchsorted(row, row)
-    return row[place < k], place[place < k], column[place < k]

@@ -15,19 +15,16 @@ from scipy.sparse.linalg import svds
 from imgsearch_kit import reports
 from imgsearch_kit.errors import BadQuery, MissingExtra
 from imgsearch_kit.records import Vectors
+from imgsearch_kit.vectors import Floats, Ints, blocks, cosines, first, unit
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 COMPONENTS = 50
 NEIGHBOURS = 15
 MIN_DIST = 0.1
 FEW = 2 * NEIGHBOURS  # so few pictures are laid out by their first two principal components
 JUDGED = 20_000  # pictures whose neighbours are compared; of more, a random sample
-CELLS = 1 << 21  # of a block of similarities
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,7 @@ class Projection:
                 f"Queries of shape {queries.shape} have no place on a map of {self.basis.shape[1]}-d vectors. "
                 "Use the extractor the index was made with."
             )
-        distances = 1 - _shortened(queries, self.basis) @ self.points.T
+        distances = 1 - unit(queries @ self.basis.T) @ self.points.T
         places = np.zeros((len(queries), 2), np.float32)
         for row, far in enumerate(distances):
             nearest = np.argsort(far, kind="stable")[:NEIGHBOURS]
@@ -164,7 +161,7 @@ def project(vectors: Vectors, *, seed: int = 42, progress: bool | None = None) -
     basis = np.eye(dim, dtype=np.float32)
     if dim > COMPONENTS and n > COMPONENTS:
         basis = np.ascontiguousarray(svds(vectors, COMPONENTS, rng=np.random.default_rng(seed))[2][::-1])
-    points = _shortened(vectors, basis)
+    points = unit(vectors @ basis.T)
     few = n <= FEW
     curve = np.zeros(2)
     if few:
@@ -189,24 +186,18 @@ def judge(vectors: Vectors, positions: Vectors, k: int, *, seed: int = 42) -> tu
         rows = np.sort(np.random.default_rng(seed).choice(n, JUDGED, replace=False))
     worst = k * (2 * n - 3 * k - 1) / 2  # the largest sum of (rank - k) there can be
     places = positions.astype(np.float64)  # in float32 the squares of near places would drown
-    step = max(1, CELLS // n)
-    for block in (rows[start : start + step] for start in range(0, len(rows) if k else 0, step)):
-        cosines = vectors[block] @ vectors.T
+    score = cosines(vectors[rows], vectors)
+    for part in blocks(len(rows) if k else 0, n):
+        block, scores = rows[part], score(part)
         far = np.square(places[block, None] - places).sum(axis=2)
         own = np.arange(len(block)), block
-        cosines[own], far[own] = -np.inf, np.inf
-        near = np.argpartition(far, k, axis=1)[:, :k]
-        similar = np.take_along_axis(cosines, near, axis=1)
-        ranks = 1 + np.stack([(cosines > column[:, None]).sum(axis=1) for column in similar.T], axis=1)
+        scores[own], far[own] = -np.inf, np.inf
+        near = first(-far, k)[0]
+        similar = np.take_along_axis(scores, near, axis=1)
+        ranks = 1 + np.stack([(scores > column[:, None]).sum(axis=1) for column in similar.T], axis=1)
         trust[block] = 1 - np.maximum(ranks - k, 0).sum(axis=1) / worst
         kept[block] = (ranks <= k).sum(axis=1) / k
     return trust, kept
-
-
-def _shortened(vectors: Vectors, basis: Vectors) -> Vectors:
-    """Unit vectors in the directions of the basis, ``(n, c)`` float32."""
-    short = vectors @ basis.T
-    return np.asarray(short / np.maximum(np.linalg.norm(short, axis=1, keepdims=True), 1e-12), np.float32)
 
 
 def _principal(points: Vectors) -> Vectors:
@@ -263,15 +254,11 @@ def _nearest(points: Vectors, k: int) -> tuple[npt.NDArray[np.int32], Vectors]:
     """The ``k`` nearest of each point, itself first as UMAP wants it: rows and cosine distances, both ``(n, k)``."""
     n = len(points)
     rows, far = np.empty((n, k), np.int32), np.empty((n, k), np.float32)
-    step = max(1, CELLS // n)
-    for start in range(0, n, step):
-        distances = np.maximum(1 - points[start : start + step] @ points.T, 0)
-        distances[np.arange(len(distances)), np.arange(start, start + len(distances))] = -1
-        near = np.argpartition(distances, k - 1, axis=1)[:, :k]
-        order = np.argsort(np.take_along_axis(distances, near, axis=1), axis=1, kind="stable")
-        near = np.take_along_axis(near, order, axis=1)
-        rows[start : start + step] = near
-        far[start : start + step] = np.maximum(np.take_along_axis(distances, near, axis=1), 0)
+    for block in blocks(n, n):  # in float32, of which UMAP's result depends to the last bit
+        distances = np.maximum(1 - points[block] @ points.T, 0)
+        distances[np.arange(len(distances)), np.arange(n)[block]] = -1
+        rows[block], near = first(-distances, k)
+        far[block] = np.maximum(-near, 0)
     return rows, far
 
 

@@ -7,10 +7,11 @@ from scipy.sparse import csr_array
 from imgsearch_kit.ranking import rca
 from imgsearch_kit.ranking.expansion import Augmentation, Expansion
 from imgsearch_kit.ranking.pca import Pca
-from imgsearch_kit.ranking.queries import Asked, Scores
+from imgsearch_kit.ranking.queries import Asked
 from imgsearch_kit.ranking.reciprocal import Reciprocal
 from imgsearch_kit.ranking.spec import DbaStep, PcaStep, QeStep, RcaStep, parse_rank
 from imgsearch_kit.records import Vectors
+from imgsearch_kit.vectors import Scores
 
 Fitted = Pca | Augmentation | Expansion | Reciprocal
 

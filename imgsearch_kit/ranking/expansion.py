@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.sparse import csr_array
 
-from imgsearch_kit.ranking.queries import Asked, Corrected, Floats, Ints, Scores, blocks_of_itself, first, unit, weights
+from imgsearch_kit.ranking.queries import Asked, Corrected, blocks_of_itself, weights
 from imgsearch_kit.records import Vectors
+from imgsearch_kit.vectors import Floats, Ints, Scores, first, unit
 
 
 @dataclass(frozen=True)

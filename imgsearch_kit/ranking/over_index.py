@@ -10,6 +10,7 @@ from scipy.sparse import csr_array
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.ranking import Ranking
 from imgsearch_kit.records import Neighbours, Vectors
+from imgsearch_kit.vectors import first
 
 SPARE = 8  # a query's own rows that database augmentation replaces exactly
 
@@ -37,6 +38,6 @@ class RankedGallery:
         mine = np.isin(self._ids, list(own))
         scores = self._ranking.scores(vector, csr_array(mine[None]))[0]
         allowed = ~mine if labels is None else ~mine & np.isin(self._labels, list(labels))
-        rows = np.flatnonzero(allowed)
-        best = rows[np.argsort(-scores[rows], kind="stable")[:k]]  # rows are in id order, so ties go by id
-        return Neighbours(self._ids[best][None].astype(str), scores[best][None], f"exact, then {self.rank}")
+        columns, best = first(np.where(allowed, scores, -np.inf)[None], k)
+        there = np.isfinite(best)  # rows are in id order, so ties go by id
+        return Neighbours(self._ids[columns[there]][None].astype(str), best[there][None], f"exact, then {self.rank}")

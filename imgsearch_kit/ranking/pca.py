@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from imgsearch_kit.errors import BadQuery
-from imgsearch_kit.ranking.queries import CHUNK, Asked, Floats, unit
+from imgsearch_kit.ranking.queries import Asked
 from imgsearch_kit.records import Vectors
+from imgsearch_kit.vectors import CHUNK, Floats, unit
 
 LEAST_VARIANCE = 1e-9  # of the first component's: below it lies rounding, which whitening would blow up
 

@@ -6,17 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from imgsearch_kit.records import Vectors
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Scores = npt.NDArray[np.float32]
-
-CELLS = 1 << 21  # of a block of rows against the gallery
-CHUNK = 1024
+from imgsearch_kit.vectors import Floats, Ints, Scores, blocks, cosines
 
 
 @dataclass(frozen=True)
@@ -43,13 +36,11 @@ class Asked:
 
     def scores(self) -> Scores:
         """The cosines ``(b, n)``, summed in float64; minus infinity at a query's own rows."""
-        queries = self.queries.astype(np.float64)
-        scores = np.empty((len(queries), len(self.gallery)), np.float32)
-        for start in range(0, len(self.gallery), CHUNK):
-            scores[:, start : start + CHUNK] = queries @ self.gallery[start : start + CHUNK].astype(np.float64).T
+        scores = cosines(self.queries, self.gallery)(slice(None))
         if self.corrected is not None:
             fixed = self.corrected
-            scores[fixed.rows, fixed.columns] = np.einsum("pd,pd->p", queries[fixed.rows], fixed.vectors)
+            asking = self.queries[fixed.rows].astype(np.float64)
+            scores[fixed.rows, fixed.columns] = np.einsum("pd,pd->p", asking, fixed.vectors)
         scores[self.own.nonzero()] = -np.inf
         return scores
 
@@ -69,30 +60,12 @@ class Asked:
 def blocks_of_itself(gallery: Vectors) -> Iterator[Asked]:
     """The gallery's rows as queries against it, a block at a time, each row being its own."""
     n = len(gallery)
-    step = max(1, CELLS // max(n, 1))
-    for start in range(0, n, step):
-        rows = np.arange(start, min(start + step, n))
-        own = csr_array((np.ones(len(rows), bool), (rows - start, rows)), shape=(len(rows), n))
+    for block in blocks(n, n):
+        rows = np.arange(n)[block]
+        own = csr_array((np.ones(len(rows), bool), (rows - block.start, rows)), shape=(len(rows), n))
         yield Asked(gallery[rows], gallery, own)
-
-
-def first(scores: Scores, k: int) -> tuple[Ints, Scores]:
-    """The columns of each row's ``k`` (or all) largest scores, and these, ``(b, min(k, n))`` by (-score, column)."""
-    k = min(k, scores.shape[1])
-    if k == 0:
-        return np.zeros((len(scores), 0), np.int64), np.zeros((len(scores), 0), np.float32)
-    columns = np.sort(np.argpartition(-scores, k - 1, axis=1)[:, :k], axis=1)
-    order = np.argsort(-np.take_along_axis(scores, columns, axis=1), axis=1, kind="stable")
-    columns = np.take_along_axis(columns, order, axis=1)
-    return columns, np.take_along_axis(scores, columns, axis=1)
 
 
 def weights(scores: Scores, alpha: float) -> Floats:
     """Cosines to the ``alpha``; a negative cosine counts as 0, a place that is not there (minus infinity) too."""
     return np.where(np.isfinite(scores), np.maximum(scores, 0, dtype=np.float64) ** alpha, 0.0)
-
-
-def unit(vectors: npt.NDArray[np.floating]) -> Vectors:
-    """The rows over their L2 norm, as float32; a zero row stays zero."""
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.ascontiguousarray(vectors / np.maximum(norms, np.finfo(np.float32).tiny), np.float32)

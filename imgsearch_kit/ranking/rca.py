@@ -9,8 +9,9 @@ from scipy.sparse import csr_array, diags_array
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.ranking.expansion import Augmentation
 from imgsearch_kit.ranking.pca import LEAST_VARIANCE, Pca
-from imgsearch_kit.ranking.queries import CHUNK, Floats, Ints, blocks_of_itself, first
+from imgsearch_kit.ranking.queries import blocks_of_itself
 from imgsearch_kit.records import Vectors
+from imgsearch_kit.vectors import CHUNK, Floats, Ints, first
 
 SHRINKAGE = 0.4  # of the neighbours' covariance towards a multiple of the identity
 

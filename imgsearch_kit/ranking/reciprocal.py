@@ -6,11 +6,11 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import csc_array, csr_array, vstack
 
-from imgsearch_kit.ranking.queries import Asked, Floats, Ints, Scores, blocks_of_itself, first
+from imgsearch_kit.ranking.queries import Asked, blocks_of_itself
 from imgsearch_kit.records import Vectors
+from imgsearch_kit.vectors import Bools, Floats, Ints, Scores, first
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Reciprocal:
         return 1 - shared / (2 - shared)
 
 
-def _set(columns: Ints, chosen: npt.NDArray[np.bool_], n: int) -> csr_array:
+def _set(columns: Ints, chosen: Bools, n: int) -> csr_array:
     """The chosen ones of ``columns`` ``(b, k)`` as a sparse boolean ``(b, n)``."""
     rows = np.broadcast_to(np.arange(len(columns))[:, None], columns.shape)[chosen]
     return csr_array((np.ones(len(rows), bool), (rows, columns[chosen])), shape=(len(columns), n))

@@ -14,14 +14,13 @@ from scipy.sparse import csr_array
 
 from imgsearch_kit.evaluation.metrics import (
     Ties,
-    blocks,
     chance,
-    cosines,
     measures,
     near_duplicates,
     same_picture,
     score_queries,
 )
+from imgsearch_kit.vectors import blocks, cosines
 
 KS = (1, 4, 10)
 CAT, DOG, OWL = 0, 1, 2

@@ -326,7 +326,7 @@ def test_an_index_without_a_ranking_is_stored_as_it_always_was(source, tmp_path)
 @pytest.mark.parametrize("rank", ["pca:32:0.5", "dba:5:1"])
 def test_learning_holds_the_vectors_as_they_were_and_as_they_become(rank, monkeypatch):
     for name, size in (("CELLS", 1 << 18), ("CHUNK", 64)):  # else blocks are large beside so few vectors
-        monkeypatch.setattr(f"imgsearch_kit.ranking.queries.{name}", size)
+        monkeypatch.setattr(f"imgsearch_kit.vectors.{name}", size)
     rng = np.random.default_rng(1)
     vectors = rng.normal(size=(2_000, 1_024)).astype(np.float32)
     vectors[:, 256:] = 0  # so that what PCA finds is there, and quick to find

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from imgsearch_kit.errors import BadQuery
-from imgsearch_kit.evaluation.metrics import cosines
 from imgsearch_kit.inspection.health import examine
 from imgsearch_kit.inspection.neighbours import leave_one_out
+from imgsearch_kit.vectors import cosines
 
 
 def unit(rows):

@@ -291,7 +291,7 @@ def test_k_reciprocal_with_fewer_pictures_than_k1():
 def test_scores_do_not_depend_on_how_queries_are_grouped(spec, monkeypatch):
     gallery = clustered()
     whole = Ranking(spec, gallery).scores(gallery, itself())
-    monkeypatch.setattr("imgsearch_kit.ranking.queries.CELLS", 7 * N)
+    monkeypatch.setattr("imgsearch_kit.vectors.CELLS", 7 * N)
     ranking = Ranking(spec, gallery)
     parts = [ranking.scores(gallery[i : i + 4], itself()[i : i + 4]) for i in range(0, N, 4)]
     np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-6)
