@@ -8,7 +8,6 @@ import http.client
 import importlib.util
 import io
 import math
-import os
 import re
 import shutil
 import tarfile
@@ -25,6 +24,7 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from imgsearch_kit.errors import BadQuery, KitError, MissingExtra, ServerUnavailable
+from imgsearch_kit.files import write_whole
 
 # --- sample pictures -------------------------------------------------------------------------------------------------
 
@@ -143,9 +143,8 @@ def _write_once(path: Path, content: Callable[[], bytes]) -> None:
     """Writes a file that is not there yet, whole or not at all."""
     if path.exists():
         return
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_bytes(content())
-    aside.replace(path)
+    with write_whole(path) as whole:
+        whole.write_bytes(content())
 
 
 # --- Caltech-101 -----------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 
 from imgsearch_kit import reports
 from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, IndexNotFound, KitError
+from imgsearch_kit.files import write_whole
 from imgsearch_kit.index import check_method, index_file, open_index, rebuild_index, shown, sqlite
 from imgsearch_kit.index.archive import write_archive
 from imgsearch_kit.index.base import VectorIndex
@@ -232,12 +233,12 @@ def export(index: VectorIndex, path: Path) -> int:
                 passport = dataclasses.replace(passport, spec=None)
             write_archive(path, records, index.vectors(), passport, learned=index.learned())
         elif path.suffix == ".csv":
-            with path.open("w", newline="", encoding="utf-8") as file:
+            with write_whole(path) as whole, whole.open("w", newline="", encoding="utf-8") as file:
                 writer = csv.writer(file, lineterminator="\n")
                 writer.writerow(["id", "label", "sha256", "width", "height"])
                 writer.writerows([r.id, r.label or "", r.sha256, r.width, r.height] for r in records)
         else:
             raise BadQuery(f"{path} must end in .npz (with vectors) or .csv (without).")
     except OSError as error:
-        raise BadQuery(f"{path} cannot be written: {error}. Name another file with -o.") from error
+        raise BadQuery(f"{path} cannot be written: {error.strerror or error}. Name another file with -o.") from error
     return len(records)

@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 
 from imgsearch_kit import reports
 from imgsearch_kit.errors import BadQuery, KitError
-from imgsearch_kit.files import artefact
+from imgsearch_kit.files import artefact, write_whole
 from imgsearch_kit.images import thumbnail
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.inspection.neighbours import leave_one_out
@@ -134,11 +134,10 @@ def write_map(
             or f"{len(records):,} pictures by {passport.spec.name if passport.spec else 'an unknown extractor'}",
             notes=placed.lines(),
         )
-        part = path.with_name(path.name + ".part")
-        part.write_text(page, encoding="utf-8")
-        part.replace(path)
+        with write_whole(path) as whole:
+            whole.write_text(page, encoding="utf-8")
     except OSError as error:
-        raise BadQuery(f"{path} cannot be written: {error}. Name another file with -o.") from error
+        raise BadQuery(f"{path} cannot be written: {error.strerror or error}. Name another file with -o.") from error
     return MapReport(path, path.stat().st_size, placed, folder, failed)
 
 
