@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from imgsearch_kit import reports
 from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, IndexNotFound, KitError
@@ -22,6 +21,7 @@ from imgsearch_kit.index.archive import write_archive
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.index.elastic.segments import check_replaceable, drop
 from imgsearch_kit.indexing.baked import RankedContent
+from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.provenance import with_extractor
 from imgsearch_kit.records import ImageRecord, Refused, Vectors
 
@@ -130,8 +130,7 @@ def _filled(
 ) -> CopyReport:
     """Sends everything, and makes sure that it arrived and that ``origin`` is still of this generation."""
     sent, report = 0, CopyReport()
-    disable = None if progress is None else not progress
-    with tqdm(total=len(origin), unit="img", desc="copying", disable=disable) as bar:
+    with progress_bar("copying", "img", len(origin), shown=progress) as bar:
         for records, vectors in batches(content):
             report.failed += made.add(records, vectors)
             sent += len(records)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from PIL import Image
-from tqdm.auto import tqdm
 
 from imgsearch_kit import reports
 from imgsearch_kit.errors import BadQuery, KitError
@@ -23,6 +22,7 @@ from imgsearch_kit.images import thumbnail
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.inspection.neighbours import leave_one_out
 from imgsearch_kit.map.projection import Projection, project
+from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.provenance import picture_path
 from imgsearch_kit.records import Failure, ImageRecord, IndexPassport
 
@@ -112,14 +112,8 @@ def write_map(
     placed = projection(index, seed=seed, progress=progress)
     nearest = leave_one_out(index.vectors(), NEIGHBOURS)
     failed: list[Failure] = []
-    disable = None if progress is None else not progress
-    small = tqdm(
-        _small_thumbnails(records, passport, root, failed),
-        total=len(records),
-        desc="thumbnails",
-        unit="picture",
-        disable=disable,
-    )
+    made = _small_thumbnails(records, passport, root, failed)
+    small = progress_bar("thumbnails", "picture", len(records), made, shown=progress)
     folder = path.with_name(f"{path.stem}_thumbnails") if len(records) > INLINE else None
     try:
         sources = _inline(small) if folder is None else _beside(small, folder)
