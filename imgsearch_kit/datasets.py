@@ -8,7 +8,6 @@ import http.client
 import importlib.util
 import io
 import math
-import os
 import re
 import shutil
 import tarfile
@@ -25,6 +24,8 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from imgsearch_kit.errors import BadQuery, KitError, MissingExtra, ServerUnavailable
+from imgsearch_kit.files import write_whole
+from imgsearch_kit.progress import progress_bar
 
 # --- sample pictures -------------------------------------------------------------------------------------------------
 
@@ -143,9 +144,8 @@ def _write_once(path: Path, content: Callable[[], bytes]) -> None:
     """Writes a file that is not there yet, whole or not at all."""
     if path.exists():
         return
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_bytes(content())
-    aside.replace(path)
+    with write_whole(path) as whole:
+        whole.write_bytes(content())
 
 
 # --- Caltech-101 -----------------------------------------------------------------------------------------------------
@@ -236,8 +236,6 @@ def _download(archive: Archive, path: Path) -> None:
 
 
 def _fetch(address: str, path: Path) -> None:
-    from tqdm.auto import tqdm
-
     have = path.stat().st_size if path.exists() else 0
     headers = {"User-Agent": "imgsearch-kit", "Range": f"bytes={have}-"}
     try:
@@ -252,7 +250,7 @@ def _fetch(address: str, path: Path) -> None:
         total = have + answer.length if answer.length is not None else None
         with (
             path.open("ab" if have else "wb") as file,
-            tqdm(desc=path.stem, initial=have, total=total, unit="B", unit_scale=True, disable=None) as bar,
+            progress_bar(path.stem, "B", total, initial=have, unit_scale=True) as bar,
         ):
             while block := answer.read(1 << 20):
                 bar.update(file.write(block))

@@ -11,7 +11,8 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,6 +30,21 @@ log = logging.getLogger("imgsearch_kit")
 def cache_folder() -> Path:
     """The kit's cache folder, which may not exist yet: ``$IMGSEARCH_CACHE`` if set, else the user's cache folder."""
     return Path(os.environ.get("IMGSEARCH_CACHE") or platformdirs.user_cache_dir("imgsearch-kit"))
+
+
+@contextmanager
+def write_whole(path: Path) -> Iterator[Path]:
+    """A path in the folder of ``path`` to write to; on leaving, what is there replaces ``path`` in one step.
+
+    Nobody ever reads half a file, and an error leaves what lay at ``path``, and nothing else. The file's name is the
+    same, so that its suffix tells a library what to write; two writers do not meet.
+
+    :raises OSError: when the folder is not there or cannot be written.
+    """
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as aside:
+        whole = Path(aside, path.name)
+        yield whole
+        whole.replace(path)
 
 
 def artefact_folder(passport: IndexPassport) -> Path:
@@ -67,10 +83,8 @@ def artefact(
     made = make()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Written aside and renamed, so that nobody ever reads half a file.
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".") as aside:
-            save(made, Path(aside) / path.name)
-            (Path(aside) / path.name).replace(path)
+        with write_whole(path) as whole:
+            save(made, whole)
         for old in folder.glob(f"{stem}-*{suffix}"):
             if not old.name.startswith(f"{stem}-{passport.generation}-"):
                 old.unlink(missing_ok=True)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from tqdm.auto import tqdm
 
 from imgsearch_kit import reports
 from imgsearch_kit.approximation.recall import Loss, losses, without
@@ -20,6 +19,7 @@ from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.index.elastic.segments import merge as merge_segments
 from imgsearch_kit.index.elastic.segments import segments
 from imgsearch_kit.index.exact import Snapshot
+from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.records import Approx, Neighbours, Vectors
 
 if TYPE_CHECKING:
@@ -214,8 +214,7 @@ def _ask(
     parts: list[list[Neighbours]] = [[] for _ in asked]
     times = np.full((len(vectors), len(settings)), np.nan)
     first = len(settings) - len(asked)
-    disable = None if progress is None else not progress  # None: quiet when stderr is no terminal
-    for row in tqdm(range(len(vectors)), unit="query", desc="measuring", disable=disable):
+    for row in progress_bar("measuring", "query", items=range(len(vectors)), shown=progress):
         for turn in range(len(asked)):
             place = (turn + row) % len(asked)
             started = time.perf_counter()

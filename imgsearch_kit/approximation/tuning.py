@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from tqdm.auto import tqdm
 
 from imgsearch_kit import reports
 from imgsearch_kit.approximation.lsh import Simulation
@@ -30,6 +29,7 @@ from imgsearch_kit.index import create_index
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.index.elastic.segments import drop
 from imgsearch_kit.indexing.copy import batches
+from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.records import Approx, Vectors
 from imgsearch_kit.vectors import Floats
 
@@ -182,8 +182,7 @@ def propose(
     tried = parameter_grid(trial.vectors.shape[1]) if grid is None else grid
     settings = [(name, params) for name, each in tried.items() for params in each]
     found: dict[str, list[tuple[bool, Proposal]]] = {name: [] for name in tried}
-    disable = None if progress is None else not progress
-    for name, params in tqdm(settings, unit="setting", desc="simulating", disable=disable):
+    for name, params in progress_bar("simulating", "setting", items=settings, shown=progress):
         found[name] += trial.proposals(name, params, wanted)
     best = [min(each, key=_cost) for each in found.values() if each]
     return Tuning(
@@ -300,8 +299,7 @@ def temporary_copy(
     passport = dataclasses.replace(index.passport, uuid=str(uuid.uuid4()), generation=0, count=0, method=method)
     with create_index(f"{server}/tune-{name}-{uuid.uuid4().hex[:8]}", passport) as made:
         try:
-            disable = None if progress is None else not progress
-            with tqdm(total=len(index), unit="img", desc=method, disable=disable) as bar:
+            with progress_bar(method, "img", len(index), shown=progress) as bar:
                 for records, vectors in batches(index):
                     made.add(records, vectors)
                     bar.update(len(records))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -67,12 +69,21 @@ def read_json(path: Path) -> Any:
 
 def write_json(path: Path, document: Any) -> None:
     """Writes a document whole or not at all."""
-    part = path.with_name(path.name + ".part")
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    with whole_output(path) as whole:
+        whole.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def whole_output(path: Path) -> Iterator[Path]:
+    """The path to write the file to that ``-o`` or ``--plot`` names, which then is there whole or not at all."""
+    from imgsearch_kit.files import write_whole
+
     try:
-        part.write_text(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-        part.replace(path)
+        with write_whole(path) as whole:
+            yield whole
     except OSError as error:
-        raise BadQuery(f"{path} cannot be written: {error}. Name another file with -o.") from error
+        raise BadQuery(f"{path} cannot be written: {error.strerror or error}. Name another file with -o.") from error
 
 
 def print_report(report: Any) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.evaluation.metrics import score_queries
@@ -14,6 +13,7 @@ from imgsearch_kit.evaluation.protocol import Trial, make_trial
 from imgsearch_kit.evaluation.report import Evaluation
 from imgsearch_kit.evaluation.trec import qrels_lines, run_lines
 from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.progress import progress_bar
 
 KS = (1, 4, 10)
 
@@ -48,8 +48,7 @@ def evaluate(
         rank=rank,
     )
     query_classes, gallery_classes = trial.classes(trial.queries), trial.classes(trial.gallery)
-    disable = None if progress is None else not progress  # None: quiet when stderr is no terminal
-    with tqdm(total=len(trial.queries), unit="query", desc="evaluating", disable=disable) as bar:
+    with progress_bar("evaluating", "query", len(trial.queries), shown=progress) as bar:
         scores = score_queries(trial.scorer(), query_classes, gallery_classes, trial.junk, ks, done=bar.update)
     kept = np.flatnonzero(scores.relevant)
     if not len(kept):

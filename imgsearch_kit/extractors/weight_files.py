@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgsearch_kit.errors import BadQuery, KitError, MissingExtra, WeightsNotFound
+from imgsearch_kit.files import write_whole
 
 Tensors = dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]  # layer -> kernel, bias
 Shapes = Mapping[str, tuple[int, ...]]  # layer -> shape of the kernel, in Keras's order and layout (HWIO, in x out)
@@ -61,10 +61,8 @@ def write_npz(path: Path, tensors: Tensors, source: str) -> None:
     arrays: dict[str, Any] = {"source": np.array(source)}
     for layer, (kernel, bias) in tensors.items():
         arrays |= {f"{layer}/kernel": kernel, f"{layer}/bias": bias}
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        whole = Path(folder) / path.name
+    with write_whole(path) as whole:
         np.savez(whole, **arrays)
-        whole.replace(path)
 
 
 def _checked(path: Path, layer: str, shape: tuple[int, ...], found: list[Any]) -> Any:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tempfile
 from pathlib import Path
 
 from PIL import Image
 
 from imgsearch_kit.errors import BadQuery, KitError, UnreadableImage
-from imgsearch_kit.files import cache_folder
+from imgsearch_kit.files import cache_folder, write_whole
 from imgsearch_kit.images.decoding import MAX_PIXELS, decode, read_bytes
 
 THUMBNAIL = 256
@@ -50,10 +49,8 @@ def thumbnail(
     picture.info.clear()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Written aside and renamed, so that nobody ever sees half a file.
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".") as aside:
-            picture.save(Path(aside) / path.name, "WEBP", quality=85)
-            (Path(aside) / path.name).replace(path)
+        with write_whole(path) as whole:
+            picture.save(whole, "WEBP", quality=85)
     except OSError as error:
         raise KitError(
             f"{folder} cannot be written: {error.strerror or error}; set IMGSEARCH_CACHE to a folder that can"

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, IndexUnwritable
+from imgsearch_kit.files import write_whole
 from imgsearch_kit.index import sqlite
 from imgsearch_kit.index.base import NORM_TOLERANCE, check_add
 from imgsearch_kit.index.local import LocalIndex
@@ -52,17 +53,12 @@ def write_archive(
     arrays["failures"] = np.array(json.dumps([[f.path, f.reason, f.size, f.mtime] for f in failures]))
     if learned:
         arrays["learned"] = np.frombuffer(learned, np.uint8)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with partial.open("wb") as file:
-                np.savez(file, **arrays)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with write_whole(path) as whole, whole.open("wb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
     except OSError as error:
         raise IndexUnwritable(
             f"The archive {path} could not be written: {error.strerror or error}. What was there before is untouched. "

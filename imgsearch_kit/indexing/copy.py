@@ -12,16 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from imgsearch_kit import reports
 from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, IndexNotFound, KitError
+from imgsearch_kit.files import write_whole
 from imgsearch_kit.index import check_method, index_file, open_index, rebuild_index, shown, sqlite
 from imgsearch_kit.index.archive import write_archive
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.index.elastic.segments import check_replaceable, drop
 from imgsearch_kit.indexing.baked import RankedContent
 from imgsearch_kit.indexing.open import with_extractor
+from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.records import ImageRecord, Refused, Vectors
 
 if TYPE_CHECKING:
@@ -129,8 +130,7 @@ def _filled(
 ) -> CopyReport:
     """Sends everything, and makes sure that it arrived and that ``origin`` is still of this generation."""
     sent, report = 0, CopyReport()
-    disable = None if progress is None else not progress
-    with tqdm(total=len(origin), unit="img", desc="copying", disable=disable) as bar:
+    with progress_bar("copying", "img", len(origin), shown=progress) as bar:
         for records, vectors in batches(content):
             report.failed += made.add(records, vectors)
             sent += len(records)
@@ -232,12 +232,12 @@ def export(index: VectorIndex, path: Path) -> int:
                 passport = dataclasses.replace(passport, spec=None)
             write_archive(path, records, index.vectors(), passport, learned=index.learned())
         elif path.suffix == ".csv":
-            with path.open("w", newline="", encoding="utf-8") as file:
+            with write_whole(path) as whole, whole.open("w", newline="", encoding="utf-8") as file:
                 writer = csv.writer(file, lineterminator="\n")
                 writer.writerow(["id", "label", "sha256", "width", "height"])
                 writer.writerows([r.id, r.label or "", r.sha256, r.width, r.height] for r in records)
         else:
             raise BadQuery(f"{path} must end in .npz (with vectors) or .csv (without).")
     except OSError as error:
-        raise BadQuery(f"{path} cannot be written: {error}. Name another file with -o.") from error
+        raise BadQuery(f"{path} cannot be written: {error.strerror or error}. Name another file with -o.") from error
     return len(records)

@@ -12,7 +12,6 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from imgsearch_kit import reports
 from imgsearch_kit.errors import BadQuery, IndexMismatch, UnreadableImage
@@ -20,6 +19,7 @@ from imgsearch_kit.extractors import Extractor
 from imgsearch_kit.images import MAX_PIXELS, Found, FoundImage, Loaded, find_images, load_many
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.indexing.baked import projected
+from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.provenance import check_takes_pictures
 from imgsearch_kit.records import Failure, ImageRecord, Pixels, Vectors
 
@@ -206,8 +206,7 @@ class _Run:
         todo = {image.path: image for image in images if not self._stands(image)}
         spec = self.extractor.spec
         loaded = load_many(todo, spec.side, spec.resampling, threads=threads, max_pixels=max_pixels)
-        disable = None if progress is None else not progress  # None: quiet when stderr is no terminal
-        with contextlib.closing(loaded), tqdm(total=len(todo), unit="img", desc="indexing", disable=disable) as bar:
+        with contextlib.closing(loaded), progress_bar("indexing", "img", len(todo), shown=progress) as bar:
             for path, item in loaded:
                 if not self._sort(todo[path], item):
                     bar.update()

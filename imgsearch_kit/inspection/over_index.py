@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from tqdm.auto import tqdm
 
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.files import artefact
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.inspection.calibration import Calibration, Reliability, calibrate, reliability
 from imgsearch_kit.inspection.health import NEAR, Health, examine
-from imgsearch_kit.inspection.neighbours import leave_one_out
+from imgsearch_kit.inspection.neighbours import Bools, leave_one_out
+from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.ranking.baked import augments
 from imgsearch_kit.records import Vectors
 from imgsearch_kit.vectors import Bools
@@ -39,8 +39,7 @@ def health(index: VectorIndex, *, k: int = 10, near: float = NEAR, progress: boo
     records = index.records()
     labels, hashes = [record.label for record in records], [record.sha256 for record in records]
     ids = [record.id for record in records]
-    disable = None if progress is None else not progress  # None: quiet when stderr is no terminal
-    with tqdm(total=len(ids), unit="img", desc="examining", disable=disable) as bar:
+    with progress_bar("examining", "img", len(ids), shown=progress) as bar:
         found = examine(ids, index.vectors(), labels, hashes, k=k, near=near, done=bar.update)
     baked = index.passport.baked
     return dataclasses.replace(found, note=SUMS.format(rank=baked.spec)) if baked and augments(baked.spec) else found
@@ -112,8 +111,7 @@ def _calibration(index: VectorIndex, k: int, seed: int, progress: bool | None) -
 
     shuffled = np.random.default_rng(seed).permutation(len(labelled))
     half, other = np.sort(shuffled[::2]), np.sort(shuffled[1::2])  # neither sees the other's pictures
-    disable = None if progress is None else not progress
-    with tqdm(total=2 * len(labelled), unit="img", desc="calibrating", disable=disable) as bar:
+    with progress_bar("calibrating", "img", 2 * len(labelled), shown=progress) as bar:
         learned = calibrate(*hits(half), seed=seed)
         held_out = reliability(learned, *hits(other), seed=seed)
         return Calibrated(calibrate(*hits(np.arange(len(labelled))), seed=seed), held_out)

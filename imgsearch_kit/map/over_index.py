@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from PIL import Image
-from tqdm.auto import tqdm
 
 from imgsearch_kit import reports
 from imgsearch_kit.errors import BadQuery, KitError
-from imgsearch_kit.files import artefact
+from imgsearch_kit.files import artefact, write_whole
 from imgsearch_kit.images import thumbnail
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.inspection.neighbours import leave_one_out
 from imgsearch_kit.map.projection import Projection, project
+from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.records import Failure, ImageRecord, IndexPassport
 
 if TYPE_CHECKING:
@@ -111,14 +111,8 @@ def write_map(
     placed = projection(index, seed=seed, progress=progress)
     nearest = leave_one_out(index.vectors(), NEIGHBOURS)
     failed: list[Failure] = []
-    disable = None if progress is None else not progress
-    small = tqdm(
-        _small_thumbnails(records, passport, root, failed),
-        total=len(records),
-        desc="thumbnails",
-        unit="picture",
-        disable=disable,
-    )
+    made = _small_thumbnails(records, passport, root, failed)
+    small = progress_bar("thumbnails", "picture", len(records), made, shown=progress)
     folder = path.with_name(f"{path.stem}_thumbnails") if len(records) > INLINE else None
     try:
         sources = _inline(small) if folder is None else _beside(small, folder)
@@ -133,11 +127,10 @@ def write_map(
             or f"{len(records):,} pictures by {passport.spec.name if passport.spec else 'an unknown extractor'}",
             notes=placed.lines(),
         )
-        part = path.with_name(path.name + ".part")
-        part.write_text(page, encoding="utf-8")
-        part.replace(path)
+        with write_whole(path) as whole:
+            whole.write_text(page, encoding="utf-8")
     except OSError as error:
-        raise BadQuery(f"{path} cannot be written: {error}. Name another file with -o.") from error
+        raise BadQuery(f"{path} cannot be written: {error.strerror or error}. Name another file with -o.") from error
     return MapReport(path, path.stat().st_size, placed, folder, failed)
 
 

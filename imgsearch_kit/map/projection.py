@@ -14,6 +14,7 @@ from scipy.sparse.linalg import svds
 
 from imgsearch_kit import reports
 from imgsearch_kit.errors import BadQuery, MissingExtra
+from imgsearch_kit.progress import bar_options
 from imgsearch_kit.records import Vectors
 from imgsearch_kit.vectors import Floats, Ints, blocks, cosines, first, unit
 
@@ -214,7 +215,6 @@ def _umap(points: Vectors, seed: int, progress: bool | None) -> tuple[Vectors, F
     find_ab_params = umap.umap_.find_ab_params
     nearest, far = _nearest(points, NEIGHBOURS)
     a, b = find_ab_params(1.0, MIN_DIST)
-    bar = {"desc": "laying out", "unit": "epoch", "disable": None if progress is None else not progress}
     model = umap.UMAP(
         n_neighbors=NEIGHBOURS,
         metric="cosine",
@@ -223,7 +223,7 @@ def _umap(points: Vectors, seed: int, progress: bool | None) -> tuple[Vectors, F
         random_state=seed,
         n_jobs=1,
         precomputed_knn=(nearest, far),
-        tqdm_kwds=bar,
+        tqdm_kwds=bar_options("laying out", "epoch", progress),
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that transform will not work, which is not used
