@@ -16,7 +16,7 @@ from imgsearch_kit.files import artefact
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.inspection.calibration import Calibration, Reliability, calibrate, reliability
 from imgsearch_kit.inspection.health import NEAR, Health, examine
-from imgsearch_kit.inspection.neighbours import Bools, leave_one_out
+from imgsearch_kit.inspection.neighbours import leave_one_out
 from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.ranking.baked import augments
 from imgsearch_kit.records import Vectors
