@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +15,7 @@ from imgsearch_kit.index import open_index
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.provenance import check_extractor
 from imgsearch_kit.records import Approx, ImageRecord, IndexPassport, Results, Vectors
-from imgsearch_kit.search import Found, Query, check_request, neighbours, reranked
+from imgsearch_kit.search import Searcher
 
 if TYPE_CHECKING:
     from imgsearch_kit.app.serving import Page
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
 
 DEFAULT_ADDRESS = "local:imgsearch.db"
 MAX_PIXELS = 178_000_000  # of one picture
-RECENT = 16  # query pictures whose vectors are kept
-RANKINGS = 4  # learned rankings that are kept; each holds the index's vectors at least once
 
 log = logging.getLogger("imgsearch_kit")
 
@@ -80,10 +77,8 @@ class Gallery:
         self.max_pixels = max_pixels
         self._given, self._weights, self._force = extractor, weights, force
         self._loaded: Extractor | None = None
-        self._recent: dict[str, Vectors] = {}  # by sha256
-        self._ranked: dict[str, RankedGallery] = {}  # by SPEC
         self._lock = threading.Lock()
-        self._learning = threading.Lock()  # its own, so that plain searches go on meanwhile
+        self._searcher = Searcher(self)
 
     @classmethod
     def open(cls, address: str, extractor: str | Extractor | None = None, **options: Any) -> Self:
@@ -266,80 +261,16 @@ class Gallery:
             SPEC is misspelt or not possible on this index.
         :raises UnreadableImage: when the picture cannot be decoded.
         """
-        if (picture is None) == (id is None):
-            raise BadQuery("Give either a picture or the id of an indexed one.")
-        check_request(k, labels, min_score)
         rank = self.rank if rank is None else check_rank(rank)
-        if labels and (unknown := sorted(set(labels).difference(self.labels()))):
-            raise BadQuery(f"No indexed picture has the label {unknown[0]!r}. `imgsearch info` lists the labels.")
-        ms = {"load": 0.0, "extract": 0.0}
-        query = self._of_id(id) if id is not None else self._of_picture(picture, ms)  # type: ignore[arg-type]
-        started = time.perf_counter()
-        found = self._found(query, k, labels, approx, rank)
-        ms["search"] = (time.perf_counter() - started) * 1e3
-        drawn = {record.id: record for record in [*found.own, *(record for record, _ in found.hits)]}
-        return Results(
-            query=query.about,
-            hits=found.ranked(k, min_score),
-            own=tuple(record.id for record in found.own),
-            method=found.method,
-            note=found.note,
-            ms={name: round(value, 3) for name, value in ms.items()},
-            picture=lambda id_: self.thumbnail(drawn.get(id_, id_)),
-        )
-
-    def _found(
-        self, query: Query, k: int, labels: Sequence[str] | None, approx: Approx | bool | None, rank: str | None
-    ) -> Found:
         wish = Approx() if approx is True else approx or None
-        if not rank:
-            return neighbours(self.index, query, k, labels, wish)
-        found = reranked(self.index, query, self.ranked(rank), k, labels)
-        return found.with_note("A ranking compares with all pictures, so the answers are exact.") if wish else found
-
-    def _of_id(self, id_: str) -> Query:
-        record = self.record(id_)
-        return Query(self.index.vectors([id_]), {"id": id_, "label": record.label, "sha256": record.sha256})
-
-    def _of_picture(self, picture: Path | str | bytes, ms: dict[str, float]) -> Query:
-        from imgsearch_kit.images import load
-
-        source = Path(picture) if isinstance(picture, str) else picture
-        name = (source.name or str(source)) if isinstance(source, Path) else None  # never the path: the page shows it
-        spec = self.passport.spec or self.extractor.spec
-        started = time.perf_counter()
-        try:  # before the network is loaded, so that a bad picture is refused at once
-            loaded = load(source, spec.side, spec.resampling, max_pixels=self.max_pixels)
-        except UnreadableImage as error:
-            raise UnreadableImage(f"{name}: {error}" if name else str(error)) from error
-        decoded = time.perf_counter()
-        extractor = self.extractor
-        ready = time.perf_counter()
-        vector = self._recent.pop(loaded.sha256, None)
-        if vector is None:
-            vector = extractor.extract(loaded.pixels[None])
-        self._recent[loaded.sha256] = vector  # the latest last: another k or label costs no extraction
-        for old in list(self._recent)[:-RECENT]:
-            self._recent.pop(old, None)
-        ms |= {"load": (ready - decoded) * 1e3, "extract": (decoded - started + time.perf_counter() - ready) * 1e3}
-        about = {"file": name, "sha256": loaded.sha256, "width": loaded.width, "height": loaded.height}
-        return Query(vector, about)
+        return self._searcher.search(picture, id, k, labels=labels, min_score=min_score, approx=wish, rank=rank)
 
     def ranked(self, rank: str) -> RankedGallery:
         """The index under a rank SPEC: learned once, and again when the index has changed.
 
         :raises BadQuery: when the SPEC is misspelt, or the vectors do not allow it.
         """
-        from imgsearch_kit.ranking.over_index import RankedGallery
-
-        with self._learning:
-            ranked = self._ranked.pop(rank, None)
-            if ranked is None or ranked.generation != self.index.read_passport().generation:
-                ranked = RankedGallery(self.index, rank)
-            self._ranked[rank] = ranked  # the latest last
-            for old in list(self._ranked)[:-RANKINGS]:
-                del self._ranked[old]
-            return ranked
+        return self._searcher.ranked(rank)
 
     # -- how good it is ---------------------------------------------------------------------------------------------
 

@@ -1,20 +1,117 @@
-"""The neighbours of one query: its own records apart, each hit with its record, re-ranked if wanted."""
+"""A picture, or the id of one, to its neighbours: its own records apart, re-ranked if wanted."""
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.errors import BadQuery, UnreadableImage
 from imgsearch_kit.index.base import VectorIndex
-from imgsearch_kit.records import Approx, Hit, ImageRecord, Vectors
+from imgsearch_kit.records import Approx, Hit, ImageRecord, Results, Vectors
 
 if TYPE_CHECKING:
+    from imgsearch_kit.gallery import Gallery
     from imgsearch_kit.ranking.over_index import RankedGallery
 
 OWN_COSINE = 0.9999
 SPARE = 8  # room for a query's own records; with more of them, they are excluded and the index is asked again
+RECENT = 16  # query pictures whose vectors are kept
+RANKINGS = 4  # learned rankings that are kept; each holds the index's vectors at least once
+
+
+class Searcher:
+    """Answers the searches of a gallery, and keeps what the next ones may need again; threads may share one."""
+
+    def __init__(self, gallery: Gallery):
+        self._gallery = gallery
+        self._recent: dict[str, Vectors] = {}  # by sha256
+        self._ranked: dict[str, RankedGallery] = {}  # by SPEC
+        self._learning = threading.Lock()  # its own, so that plain searches go on meanwhile
+
+    def search(
+        self,
+        picture: Path | str | bytes | None,
+        id: str | None,  # noqa: A002 (the field's name)
+        k: int,
+        *,
+        labels: Sequence[str] | None,
+        min_score: float | None,
+        approx: Approx | None,
+        rank: str | None,
+    ) -> Results:
+        """The answer to ``Gallery.search``."""
+        if (picture is None) == (id is None):
+            raise BadQuery("Give either a picture or the id of an indexed one.")
+        check_request(k, labels, min_score)
+        if labels and (unknown := sorted(set(labels).difference(self._gallery.labels()))):
+            raise BadQuery(f"No indexed picture has the label {unknown[0]!r}. `imgsearch info` lists the labels.")
+        ms = {"load": 0.0, "extract": 0.0}
+        query = self._of_id(id) if id is not None else self._of_picture(picture, ms)  # type: ignore[arg-type]
+        started = time.perf_counter()
+        if rank:
+            found = reranked(self._gallery.index, query, self.ranked(rank), k, labels)
+            exact = "A ranking compares with all pictures, so the answers are exact."
+            found = found.with_note(exact) if approx else found
+        else:
+            found = neighbours(self._gallery.index, query, k, labels, approx)
+        ms["search"] = (time.perf_counter() - started) * 1e3
+        records = {record.id: record for record in [*found.own, *(record for record, _ in found.hits)]}
+        return Results(
+            query=query.about,
+            hits=found.ranked(k, min_score),
+            own=tuple(record.id for record in found.own),
+            method=found.method,
+            note=found.note,
+            ms={name: round(value, 3) for name, value in ms.items()},
+            picture=lambda id_: self._gallery.thumbnail(records.get(id_, id_)),
+        )
+
+    def _of_id(self, id_: str) -> Query:
+        record = self._gallery.record(id_)
+        return Query(self._gallery.vectors([id_]), {"id": id_, "label": record.label, "sha256": record.sha256})
+
+    def _of_picture(self, picture: Path | str | bytes, ms: dict[str, float]) -> Query:
+        from imgsearch_kit.images import load
+
+        gallery = self._gallery
+        source = Path(picture) if isinstance(picture, str) else picture
+        name = (source.name or str(source)) if isinstance(source, Path) else None  # never the path: the page shows it
+        spec = gallery.passport.spec or gallery.extractor.spec
+        started = time.perf_counter()
+        try:  # before the network is loaded, so that a bad picture is refused at once
+            loaded = load(source, spec.side, spec.resampling, max_pixels=gallery.max_pixels)
+        except UnreadableImage as error:
+            raise UnreadableImage(f"{name}: {error}" if name else str(error)) from error
+        decoded = time.perf_counter()
+        extractor = gallery.extractor
+        ready = time.perf_counter()
+        vector = self._recent.pop(loaded.sha256, None)
+        if vector is None:
+            vector = extractor.extract(loaded.pixels[None])
+        self._recent[loaded.sha256] = vector  # the latest last: another k or label costs no extraction
+        for old in list(self._recent)[:-RECENT]:
+            self._recent.pop(old, None)
+        ms |= {"load": (ready - decoded) * 1e3, "extract": (decoded - started + time.perf_counter() - ready) * 1e3}
+        about = {"file": name, "sha256": loaded.sha256, "width": loaded.width, "height": loaded.height}
+        return Query(vector, about)
+
+    def ranked(self, rank: str) -> RankedGallery:
+        """The index under a rank SPEC, as ``Gallery.ranked`` gives it."""
+        from imgsearch_kit.ranking.over_index import RankedGallery
+
+        index = self._gallery.index
+        with self._learning:
+            ranked = self._ranked.pop(rank, None)
+            if ranked is None or ranked.generation != index.read_passport().generation:
+                ranked = RankedGallery(index, rank)
+            self._ranked[rank] = ranked  # the latest last
+            for old in list(self._ranked)[:-RANKINGS]:
+                del self._ranked[old]
+            return ranked
 
 
 @dataclass(frozen=True, slots=True)
