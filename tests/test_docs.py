@@ -15,7 +15,9 @@ from imgsearch_kit.cli import app
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted(path for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
-README = (ROOT / "README.md").read_text()
+README, QUALITY, SPEED, SERVERS = (
+    (ROOT / path).read_text() for path in ("README.md", "docs/quality.md", "docs/speed.md", "docs/servers.md")
+)
 FENCES = re.compile(r"^```(?:bash|sh)\n(.*?)^```", re.M | re.S)
 
 
@@ -27,7 +29,8 @@ def module(path):
 
 
 def shell_lines():
-    lines = [line.strip() for block in FENCES.findall(README) for line in block.replace("\\\n", " ").splitlines()]
+    text = "\n".join((README, QUALITY, SPEED, SERVERS))
+    lines = [line.strip() for block in FENCES.findall(text) for line in block.replace("\\\n", " ").splitlines()]
     return [re.sub(r"\s+#.*", "", line) for line in lines if line and not line.startswith("#")]
 
 
@@ -64,15 +67,34 @@ def test_links_inside_the_repository_lead_somewhere(document):
             assert (document.parent / target).exists(), f"{document.name} links to {target}"
 
 
-def test_readme_quotes_the_evaluation_per_class():
+def test_readme_is_one_screen_and_its_continuation():
+    assert len(README.splitlines()) <= 160
+
+
+def test_readme_quotes_its_headline_figures():
+    micro = json.loads((ROOT / "results/caltech101-classes.json").read_text())["micro"]
+    rows = json.loads((ROOT / "results/caltech101.json").read_text())["leave-one-out"]
+    best = max(rows, key=lambda row: row["micro"]["mAP"]["value"])
+    assert f"`{best['extractor']}` under `{best['rank']}`, tuned" in README
+    for figures in (micro, best["micro"]):
+        words = [f"{f['value']:.4f} [{f['low']:.4f}, {f['high']:.4f}]" for f in (figures["P@4"], figures["mAP"])]
+        assert f"| {' and '.join(words)} |" in README
+    found = {
+        name: json.loads((ROOT / f"benchmarks/results/{name}.json").read_text()) for name in ("throughput", "page")
+    }
+    assert f"batch rate | {found['throughput']['ratios']['indexing_to_bare']:.0%} |" in README
+    assert f"median | {found['page']['ms']['drop to drawn']['p50']:.0f} ms |" in README
+
+
+def test_quality_quotes_the_evaluation_per_class():
     results = json.loads((ROOT / "results/caltech101-classes.json").read_text())
     for mean in ("micro", "macro"):
-        row = next(line for line in README.splitlines() if line.startswith(f"| {mean} (mean over"))
+        row = next(line for line in QUALITY.splitlines() if line.startswith(f"| {mean} (mean over"))
         quoted = [cell.strip() for cell in row.split("|")[2:-1]]
         figures = [results[mean][name] for name in ("P@1", "P@4", "P@10", "mAP")]
         assert quoted == [f"{f['value']:.4f} [{f['low']:.4f}, {f['high']:.4f}]" for f in figures]
-    assert f"{results['queries']:,} pictures" in README
-    assert f"chance is a P@4 of {results['chance']['micro']['P@4']:.4f}" in README.lower().replace("p@4", "P@4")
+    assert f"{results['queries']:,} pictures" in QUALITY
+    assert f"chance is a P@4 of {results['chance']['micro']['P@4']:.4f}" in QUALITY.lower().replace("p@4", "P@4")
 
 
 def test_results_name_their_data_weights_and_date():
@@ -87,12 +109,12 @@ def test_results_name_their_data_weights_and_date():
 
 
 def quoted_methods(cells):
-    """The README's table rows of methods with candidates, by method, that have so many further cells."""
-    rows = re.findall(r"^\| `([^`]+candidates=\d+)` \| (.*) \|$", README, re.M)
+    """The table rows of methods with candidates, by method, that have so many further cells."""
+    rows = re.findall(r"^\| `([^`]+candidates=\d+)` \| (.*) \|$", SERVERS, re.M)
     return {method: row.split(" | ") for method, row in rows if row.count(" | ") == cells - 1}
 
 
-def test_readme_quotes_the_approximation_files():
+def test_servers_quotes_the_approximation_files():
     results = json.loads((ROOT / "results/caltech101-approximation.json").read_text())
     timed = {row["method"]: (row, report["rows"][0]) for report in results.values() for row in report["rows"]}
     assert len(quoted_methods(4)) == 8
@@ -112,28 +134,28 @@ def measured(row, exact):
     return [*figures, f"{row['p50']:.1f}", f"{exact['p50']:.1f}"]
 
 
-def test_readme_and_the_tables_quote_the_results_file():
+def test_quality_and_the_tables_quote_the_results_file():
     results, benchmark = json.loads((ROOT / "results/caltech101.json").read_text()), module("benchmarks/caltech101.py")
     assert (ROOT / "docs/caltech101.md").read_text() == benchmark.tables(results)
-    assert benchmark.summary(results) in README
+    assert benchmark.summary(results) in QUALITY
     for protocol in ("leave-one-out", "split"):
         best = max(results[protocol], key=lambda row: row["micro"]["mAP"]["value"])
-        assert f"`{best['extractor']}` under `{best['rank']}`" in README
+        assert f"`{best['extractor']}` under `{best['rank']}`" in QUALITY
         measures = ("P@4", "mAP") if protocol == "leave-one-out" else ("mAP",)
         for figure in (best["micro"][name] for name in measures):
-            assert f"{figure['value']:.4f} [{figure['low']:.4f}, {figure['high']:.4f}]" in README
+            assert f"{figure['value']:.4f} [{figure['low']:.4f}, {figure['high']:.4f}]" in QUALITY
     own = results["own row inside"]["micro"]
-    assert f"P@4 {own['P@4']['value']:.4f} and mAP {own['mAP']['value']:.4f}" in README
+    assert f"P@4 {own['P@4']['value']:.4f} and mAP {own['mAP']['value']:.4f}" in QUALITY
     rows = [row for row in results["leave-one-out"] + results["split"] if not row["uses"]["labels"]]
     assert len(rows) == len(results["leave-one-out"] + results["split"])
     widest = {
         name: max((r["micro"][name]["high"] - r["micro"][name]["low"]) / 2 for r in results["leave-one-out"])
         for name in ("P@4", "mAP")
     }
-    assert f"at most {widest['P@4']:.4f} for P@4 and {widest['mAP']:.4f} for mAP" in README
+    assert f"at most {widest['P@4']:.4f} for P@4 and {widest['mAP']:.4f} for mAP" in QUALITY
 
 
-def test_readme_quotes_the_benchmarks():
+def test_speed_quotes_the_benchmarks():
     found = {path.stem: json.loads(path.read_text()) for path in (ROOT / "benchmarks/results").glob("*.json")}
     drop = found["page"]["ms"]["drop to drawn"]
     short, long = found["evaluation"]["rows"]
@@ -153,12 +175,12 @@ def test_readme_quotes_the_benchmarks():
         f"at most {found['search']['worst']:.2f} times a bare",
         f"{drop['p50']:.0f} ms in the median, {drop['p95']:.0f} ms at the 95th",
     ):
-        assert words in README
+        assert words in SPEED
 
 
-def test_readme_quotes_the_sizes_on_disk():
+def test_servers_quotes_the_sizes_on_disk():
     found = json.loads((ROOT / "benchmarks/results/sizes.json").read_text())["bytes_per_vector"]
-    rows = re.findall(r"^\| (.*?)`([^`]+)` \| ([\d,]+) \| ([\d,]+) \|$", README, re.M)
+    rows = re.findall(r"^\| (.*?)`([^`]+)` \| ([\d,]+) \| ([\d,]+) \|$", SERVERS, re.M)
     assert len(rows) == sum(len(found[kind]) if kind != "local" else 1 for kind in found) == 10
     for kind, method, short, long in rows:
         wanted = "local" if kind.startswith("the file") else "Elastiknn" if kind.startswith("Elastiknn") else "9.5.3"

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+import imgsearch_kit
 from imgsearch_kit.errors import BadQuery
 
 DEFAULT_INDEX = "local:./imgsearch.db"
@@ -23,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 Index = Annotated[str, typer.Option("--index", metavar="ADDRESS", envvar="IMGSEARCH_INDEX", help="The index.")]
@@ -37,6 +39,22 @@ Rank = Annotated[str | None, typer.Option("--rank", metavar="SPEC", help="Re-ran
 MaxMegapixels = Annotated[float, typer.Option(min=0.001, max=1e6, help="Refuse pictures larger than this.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write the JSON document there.")]
+
+
+def print_version(wanted: bool) -> None:
+    """The version on stdout, and the end."""
+    if wanted:
+        print(f"imgsearch {imgsearch_kit.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def imgsearch(
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Image search you can measure. Start with `imgsearch demo`, or with `imgsearch index FOLDER`."""
 
 
 def print_json(document: Any) -> None:

