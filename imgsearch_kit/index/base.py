@@ -49,14 +49,6 @@ class VectorIndex(ABC):
     def read_passport(self) -> IndexPassport:
         """What the index says of itself now, others' writes included; from then on ``passport`` is this one."""
 
-    def read_passport(self) -> IndexPassport:
-        """The passport as it is now."""
-        return self.passport
-
-    def label_counts(self) -> dict[str, int]:
-        """How many records have each label, in order of the labels."""
-        return dict(sorted(Counter(r.label for r in self.records() if r.label is not None).items()))
-
     @abstractmethod
     def amend(self, *, roots: dict[str, str] | None = None, uuid: str | None = None) -> None:
         """Writes the given passport fields; the others keep their values."""
