@@ -48,7 +48,7 @@ def test_it_answers_the_document_of_a_search_on_the_command_line(client, gallery
     assert without_times(document) == without_times(gallery.search(query).to_json())
     assert [hit["id"] for hit in document["hits"]][: len(ORDER)] == ORDER
     assert [hit["rank"] for hit in document["hits"]] == list(range(1, 11))
-    assert set(document["ms"]) == {"extract", "search"}
+    assert set(document["ms"]) == {"load", "extract", "search"}
 
 
 def test_every_argument_after_the_picture_has_a_default(served):

@@ -262,7 +262,7 @@ def test_loading_is_said_in_words_and_the_old_hits_fade(visit, serving, pictures
 def test_a_failure_nobody_foresaw_does_not_leave_the_page_searching(visit, serving, pictures, upload):
     class Broken(QuarterColours):
         def extract(self, pixels):
-            if len(self.calls) >= 2:
+            if len(pixels) == 1:  # a query, where indexing brings several
                 raise RuntimeError("out of order")
             return super().extract(pixels)
 

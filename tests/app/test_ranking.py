@@ -127,12 +127,12 @@ def learned_by(meaning):
 
 
 def test_the_meaning_is_learned_once_a_generation_and_no_search_waits(half_and_half, tmp_path):
-    meaning = Meaning(half_and_half.index)
+    meaning = Meaning(half_and_half)
     first = learned_by(meaning)
     assert first.queries == LABELLED
     assert meaning.now() is first
     few = make_gallery(paint(tmp_path / "red/0.png", (250, 0, 0)).parent.parent)
-    assert learned_by(Meaning(few.index)) is None
-    meaning = Meaning(half_and_half.index)
+    assert learned_by(Meaning(few)) is None
+    meaning = Meaning(half_and_half)
     half_and_half.index.add([half_and_half.record("red/00.png")], half_and_half.index.vectors(["red/00.png"]))
     assert meaning.now() is None
