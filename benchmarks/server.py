@@ -27,7 +27,6 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from imgsearch_kit.index import create_index, new_passport
 from imgsearch_kit.index.elastic import bodies
-from imgsearch_kit.index.elastic.segments import drop, merge
 from imgsearch_kit.index.elastic.writing import ElasticIndex
 from imgsearch_kit.records import Approx, ImageRecord, Vectors
 from tests.elasticsearch_node import EIGHT, NINE, PLUGINS, Node
@@ -87,8 +86,8 @@ def one_round(url: str, method: str) -> dict[str, float]:
             if part.start == 0:  # the bulk lies between the two halves of the other way
                 spent["kit"] = seconds(lambda: index.add(records, rows))
         assert len(index) == DOCUMENTS
-        drop(single)
-        drop(index)
+        single.remove()
+        index.remove()
     rates = {f"{name}_per_s": DOCUMENTS / value for name, value in spent.items()}
     return rates | {"ratio": spent["one_by_one"] / spent["kit"]}
 
@@ -154,11 +153,11 @@ def size(url: str, method: str, dim: int) -> int:
     with create_index(f"{url}/sized", new_passport(None, dim=dim, method=method)) as index:
         assert isinstance(index, ElasticIndex)
         index.add(pictures(), units(DOCUMENTS, 0, dim))
-        merge(index)
+        index.merge()
         index._request("POST", "_flush")
         index.flush()  # lets go of the segments that were merged
         (store,) = index._request("GET", "_stats/store")["_all"]["primaries"].values()
-        drop(index)
+        index.remove()
         return round(store["size_in_bytes"] / DOCUMENTS)
 
 

@@ -17,8 +17,6 @@ from imgsearch_kit import reports
 from imgsearch_kit.approximation.recall import Loss, losses, without
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.index.base import VectorIndex
-from imgsearch_kit.index.elastic.segments import merge as merge_segments
-from imgsearch_kit.index.elastic.segments import segments
 from imgsearch_kit.index.exact import Snapshot
 from imgsearch_kit.records import Approx, Neighbours, Vectors
 
@@ -147,7 +145,7 @@ def measure_recall(
     if k < 1 or queries < 1:
         raise BadQuery(f"k and the number of queries must be at least 1; they are {k} and {queries}.")
     if merge:
-        merge_segments(index)
+        index.merge()
     records = index.records()
     if len(records) < 2:
         raise BadQuery(f"There are {len(records)} pictures at {index.address}, too few to measure. Index more.")
@@ -174,7 +172,7 @@ def measure_recall(
         queries=len(own),
         labelled=sum(label is not None for label in wanted),
         gallery=len(records),
-        segments=segments(index),
+        segments=index.segments(),
         passport=index.passport.published(),
     )
 

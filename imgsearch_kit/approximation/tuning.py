@@ -29,7 +29,6 @@ from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.evaluation.metrics import Floats
 from imgsearch_kit.index import create_index
 from imgsearch_kit.index.base import VectorIndex
-from imgsearch_kit.index.elastic.segments import drop
 from imgsearch_kit.indexing.copy import batches
 from imgsearch_kit.records import Approx, Vectors
 
@@ -308,7 +307,7 @@ def temporary_copy(
             made.flush()
             yield made
         finally:
-            drop(made)
+            made.remove()
 
 
 def _cells(proposal: Proposal) -> list[str]:

@@ -147,7 +147,7 @@ class ArchiveIndex(LocalIndex):
     def flush(self) -> None:
         """Writes the archive, if the index has changed since it was last written."""
         with self._lock:
-            if self.passport.generation != self._written:
+            if self.read_passport().generation != self._written:
                 self._write()
 
     def close(self) -> None:
@@ -159,9 +159,16 @@ class ArchiveIndex(LocalIndex):
             super().close()
 
     def _write(self) -> None:
-        passport = self._stored_passport()
+        with self._reading() as db:
+            passport = sqlite.passport(db)  # without the declared spec
         write_archive(self._file, self.records(), self.vectors(), passport, self.failures(), self.learned())
         self._written, self._state = passport.generation, _state(self._file)
+
+    def remove(self) -> None:
+        """Deletes the archive, and closes the index without writing it again."""
+        self._claim()
+        self._written = self.passport.generation
+        super().remove()
 
     def _claim(self) -> None:
         super()._claim()

@@ -39,7 +39,15 @@ class VectorIndex(ABC):
     @property
     @abstractmethod
     def passport(self) -> IndexPassport:
-        """What the index says of itself, with its count and generation as of now; without a spec, the declared one."""
+        """What the index said of itself when it was opened or last read, and after this object's own writes.
+
+        Without a spec it has the declared one. It costs no request and no transaction, except on a server the first
+        time after own writes. What others have written since is not in it: ``read_passport`` sees that.
+        """
+
+    @abstractmethod
+    def read_passport(self) -> IndexPassport:
+        """What the index says of itself now, others' writes included; from then on ``passport`` is this one."""
 
     @abstractmethod
     def amend(self, *, roots: dict[str, str] | None = None, uuid: str | None = None) -> None:
@@ -82,6 +90,11 @@ class VectorIndex(ABC):
     def records(self, ids: Sequence[str] | None = None) -> list[ImageRecord]:
         """All records, or those of ``ids``, in id order; unknown ids are left out."""
 
+    def label_counts(self) -> dict[str, int]:
+        """The number of records of each label, by label in code point order; those without a label are not counted."""
+        counts = Counter(record.label for record in self.records() if record.label is not None)
+        return dict(sorted(counts.items()))
+
     @abstractmethod
     def vectors(self, ids: Sequence[str] | None = None) -> Vectors:
         """The ``(n, dim)`` float32 vectors of all records, or of ``ids``, in id order; unknown ids are left out."""
@@ -116,6 +129,35 @@ class VectorIndex(ABC):
         :raises IndexMismatch: when there are not ``count`` records, some are not found, or the other index has another
             generation than ``unchanged``; it serves on.
         """
+
+    def check_writable(self) -> None:  # noqa: B027 (most are)
+        """Makes sure that the index may be changed at all, before work begins that would end in a change.
+
+        :raises IndexUnwritable: when it is opened for reading only.
+        """
+
+    def check_replaceable(self) -> None:  # noqa: B027 (most are)
+        """Makes sure that another index can take the place of this one at its address.
+
+        :raises IndexMismatch: when the address is not one that can stand for another index.
+        """
+
+    def segments(self) -> int | None:
+        """The number of parts that an approximate search goes through, each with its own candidates; None without."""
+        return None
+
+    def merge(self) -> None:  # noqa: B027 (most have nothing to merge)
+        """Makes the parts as few as the index allows, and everything added so far searchable.
+
+        :raises ServerUnavailable: when a server gave up.
+        """
+
+    def remove(self) -> None:
+        """Deletes the index as a whole, with its file or its place on a server, and closes it; in memory it closes.
+
+        :raises IndexUnwritable: when the kit did not make it, or it is read-only or held by another writer.
+        """
+        self.close()
 
     @abstractmethod
     def __len__(self) -> int:

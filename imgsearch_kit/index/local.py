@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -51,6 +50,7 @@ class LocalIndex(VectorIndex):
         self._writer: FileLock | None = None
         self._snapshot: Snapshot | None = None
         self._seen: tuple[int, sqlite.Maker] | None = None  # the generation last seen, and who made its vectors
+        self._passport: IndexPassport | None = None  # as last read; None: before the first time
 
     @classmethod
     def in_memory(cls, passport: IndexPassport) -> Self:
@@ -105,24 +105,29 @@ class LocalIndex(VectorIndex):
                     raise sqlite.not_found(address)
                 sqlite.check_kind(database, address)
                 maker = sqlite.maker(database)
+                passport = sqlite.passport(database)
             except BaseException:
                 database.close()
                 raise
         index = cls(database, maker[1], path, frozen=frozen)
         index._seen = -1, maker
+        index._passport = passport
         return index
 
     @property
     def passport(self) -> IndexPassport:
-        """What the index says of itself, read from the file each time."""
-        stored = self._stored_passport()
-        return dataclasses.replace(stored, spec=stored.spec or self.declared)
+        """What the index said of itself when it was opened or last read, and after this object's own writes."""
+        with self._lock:
+            self._db  # noqa: B018 (refuses when closed)
+            if self._passport is None:
+                return self.read_passport()
+            return dataclasses.replace(self._passport, spec=self._passport.spec or self.declared)
 
-    def _stored_passport(self) -> IndexPassport:
+    def read_passport(self) -> IndexPassport:
+        """What the index says of itself now, read from the file."""
         with self._reading() as db:
-            query = "SELECT json, generation, (SELECT count(*) FROM records) FROM passport"
-            plain, generation, count = db.execute(query).fetchone()
-        return dataclasses.replace(IndexPassport.from_json(json.loads(plain)), generation=generation, count=count)
+            self._passport = sqlite.passport(db)
+        return self.passport
 
     def __len__(self) -> int:
         with self._reading() as db:
@@ -224,7 +229,9 @@ class LocalIndex(VectorIndex):
 
     def amend(self, *, roots: dict[str, str] | None = None, uuid: str | None = None) -> None:
         """Writes the given passport fields, if they differ from what is there."""
-        old = self._stored_passport()
+        self.read_passport()
+        assert self._passport is not None
+        old = self._passport  # without the declared spec
         new = dataclasses.replace(old, roots=old.roots if roots is None else roots, uuid=uuid or old.uuid)
         if new != old:
             with self._writing() as db:
@@ -309,11 +316,22 @@ class LocalIndex(VectorIndex):
                 yield db
                 if grow:
                     db.execute("UPDATE passport SET generation = generation + 1")
+                passport = sqlite.passport(db)
                 db.execute("COMMIT")
+                self._passport = passport
             except BaseException:
                 if db.in_transaction:  # on some errors, such as a full disk, SQLite has rolled back by itself
                     db.execute("ROLLBACK")
                 raise
+
+    def remove(self) -> None:
+        """Deletes the file with what SQLite keeps beside it, and closes the index."""
+        if self._path is not None:
+            self._claim()
+        self.close()
+        if self._path is not None:
+            for ending in ("", "-wal", "-shm"):
+                self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
 
     def _claim(self) -> None:
         """Makes this object the file's one writer, until it is closed or its process ends."""

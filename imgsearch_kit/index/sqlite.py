@@ -113,6 +113,13 @@ def generation(db: sqlite3.Connection) -> int:
     return int(db.execute("SELECT generation FROM passport").fetchone()[0])
 
 
+def passport(db: sqlite3.Connection) -> IndexPassport:
+    """The passport, with what the tables count themselves."""
+    query = "SELECT json, generation, (SELECT count(*) FROM records) FROM passport"
+    plain, generation, count = db.execute(query).fetchone()
+    return dataclasses.replace(IndexPassport.from_json(json.loads(plain)), generation=generation, count=count)
+
+
 def passport_json(passport: IndexPassport) -> str:
     """The passport as it is stored: without what the tables count themselves."""
     plain: dict[str, Any] = passport.to_json()

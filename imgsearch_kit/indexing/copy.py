@@ -19,7 +19,6 @@ from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, IndexNot
 from imgsearch_kit.index import check_method, index_file, open_index, rebuild_index, shown, sqlite
 from imgsearch_kit.index.archive import write_archive
 from imgsearch_kit.index.base import VectorIndex
-from imgsearch_kit.index.elastic.segments import check_replaceable, drop
 from imgsearch_kit.indexing.baked import RankedContent
 from imgsearch_kit.provenance import with_extractor
 from imgsearch_kit.records import ImageRecord, Refused, Vectors
@@ -94,7 +93,7 @@ def copy(
         if replaced and rank is not None:
             raise BadQuery(f"{address} would lose the vectors that {rank} is learned from. Copy it to another address.")
         if replaced:
-            check_replaceable(origin)
+            origin.check_replaceable()
         passport = origin.passport
         # Read before the look that shows what others wrote; a later one may count writes that stay hidden here.
         generation = passport.generation
@@ -155,7 +154,7 @@ def _filled(
 
 
 def _check_unchanged(origin: VectorIndex, generation: int) -> None:
-    if origin.passport.generation != generation:
+    if origin.read_passport().generation != generation:
         raise IndexMismatch(f"The index at {origin.address} changed while it was copied; copy again.")
 
 
@@ -167,7 +166,7 @@ def dropped_on(kind: type[BaseException], made: VectorIndex) -> Iterator[None]:
     except kind:
         if made.address.startswith("http"):
             with suppress(KitError):  # what cannot be deleted now, the next copy to this address deletes
-                drop(made)
+                made.remove()
         raise
 
 

@@ -11,7 +11,6 @@ from imgsearch_kit.extractors.base import DEFAULT_PRESET, probe_vectors
 from imgsearch_kit.images import MAX_PIXELS, find_images
 from imgsearch_kit.index import new_passport, open_index, rebuild_index
 from imgsearch_kit.index.base import VectorIndex
-from imgsearch_kit.index.elastic.segments import check_replaceable
 from imgsearch_kit.indexing.copy import dropped_on
 from imgsearch_kit.indexing.folder import IndexingInterrupted, IndexReport, check_root, folder_label, index_folder
 
@@ -54,7 +53,7 @@ def rebuild_index_of(
     :raises IndexingInterrupted: on Ctrl-C, with an empty report: nothing of the new index is kept.
     """
     with open_index(address) as old:
-        check_replaceable(old)
+        old.check_replaceable()
         before = old.passport
         if before.baked:
             raise IndexMismatch(

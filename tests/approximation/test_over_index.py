@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from imgsearch_kit.approximation import over_index as measuring
 from imgsearch_kit.approximation.over_index import Measured, RecallReport, default_grid, measure_recall, sample_rows
 from imgsearch_kit.approximation.recall import Loss
 from imgsearch_kit.errors import BadQuery
@@ -88,14 +87,21 @@ def test_queries_are_drawn_by_seed_without_replacement():
     assert len(set(sample_rows(1000, 50, 1))) == 50
 
 
-def test_segments_are_reported_and_merged_only_when_asked(monkeypatch):
-    parts = [3]
-    monkeypatch.setattr(measuring, "segments", lambda index: parts[0])
-    monkeypatch.setattr(measuring, "merge_segments", lambda index: parts.__setitem__(0, 1))
-    several = measure_recall(ten(), k=2, grid=[ALL])
+class InParts(FirstOnly):
+    parts = 3
+
+    def segments(self):
+        return self.parts
+
+    def merge(self):
+        self.parts = 1
+
+
+def test_segments_are_reported_and_merged_only_when_asked():
+    several = measure_recall(ten(InParts), k=2, grid=[ALL])
     assert several.segments == 3
     assert "--merge" in "\n".join(several.lines())
-    one = measure_recall(ten(), k=2, grid=[ALL], merge=True)
+    one = measure_recall(ten(InParts), k=2, grid=[ALL], merge=True)
     assert one.segments == 1
     assert "in 1 segment." in "\n".join(one.lines())
     assert "--merge" not in "\n".join(one.lines())

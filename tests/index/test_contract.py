@@ -121,6 +121,83 @@ def test_close_twice_then_ask_is_a_sentence(place):
         index.add(named("b"), at(0))
 
 
+# -- the passport as read, and the index as a whole ---------------------------------------------------------------
+
+
+def test_the_passport_follows_the_object_s_own_writes(fan):
+    for change in (
+        lambda: fan.add(named("g", "h"), at(60, 70)),
+        lambda: fan.add(named("a", "i"), at(80, 90), replaces=["b"]),
+        lambda: fan.delete(["g", "never there"]),
+        lambda: fan.set_failures([Failure("x", "why")]),
+        lambda: fan.set_learned(b"learned"),
+        lambda: fan.amend(roots={"": "/pictures"}, uuid="another"),
+    ):
+        change()
+        assert fan.passport == fan.read_passport()
+        assert fan.passport.count == len(fan) == len(fan.records())
+
+
+def test_what_others_write_is_in_the_passport_once_it_is_read(place):
+    if place.backend.name in ("memory", "npz"):
+        pytest.skip("nobody else can write to it")
+    index = place.create()
+    index.add(named("a"), at(0))
+    index.flush()
+    other = place.opened.enter_context(open_index(place.address))
+    before = other.passport
+    assert before == index.passport
+    index.add(named("b"), at(10))
+    index.amend(roots={"": "/pictures"})
+    assert other.passport == before
+    now = other.read_passport()
+    assert (now.count, now.roots) == (2, {"": "/pictures"})
+    assert now.generation > before.generation
+    assert now == other.passport == index.passport
+    assert len(other.records()) == 2
+
+
+def test_the_declared_extractor_stands_in_the_passport(place):
+    index = place.create(dim=12)
+    index.declared = SPEC
+    assert index.passport.spec == index.read_passport().spec == SPEC
+    index.add(named("a"), random_units(1, 12))
+    assert index.passport.spec == SPEC
+    assert place.reopen(index).passport.spec is None
+
+
+def test_records_are_counted_by_label(fan):
+    assert list(fan.label_counts().items()) == [("even", 3), ("odd", 2)]
+    fan.add([ImageRecord("g", "éven"), ImageRecord("h", "Odd")], at(60, 70))
+    fan.delete(["b", "d"])
+    assert list(fan.label_counts().items()) == [("Odd", 1), ("even", 3), ("éven", 1)]
+
+
+def test_an_empty_index_has_no_labels(place):
+    assert place.create().label_counts() == {}
+
+
+def test_merging_keeps_every_record(fan):
+    fan.add(named("g"), at(60))
+    fan.merge()
+    assert fan.segments() in (None, 1)
+    assert [r.id for r in fan.records()] == list("abcdefg")
+    assert rows(fan.search(at(60), 1)) == [["g"]]
+
+
+def test_a_removed_index_is_gone(place):
+    index = place.create()
+    index.check_writable()
+    index.add(named("a"), at(0))
+    index.remove()
+    with pytest.raises(BadQuery, match="has been closed"):
+        index.search(at(0), 1)
+    with pytest.raises(IndexNotFound, match="There is no index at"):
+        open_index(place.address)
+    if place.backend.stays:
+        assert len(place.create()) == 0
+
+
 # -- writing -----------------------------------------------------------------------------------------------------
 
 

@@ -342,7 +342,7 @@ def test_shards_that_are_missing_are_asked_again(index, proxy):
     """While another node takes over, an answer is 200 and says how many shards failed."""
     index.add(named(5), units(5))
     partial = Reply(body=b'{"_shards": {"total": 2, "successful": 1, "failed": 1}}')
-    for path, call in {"_refresh": index.flush, "_stats": lambda: index.passport}.items():
+    for path, call in {"_refresh": index.flush, "_stats": index.read_passport}.items():
         proxy.answer = failing(2, partial, path)
         call()
         proxy.answer = failing(10**6, partial, path)

@@ -334,10 +334,10 @@ def test_a_reader_beside_a_writer_sees_whole_commits(path):
     with open_index(f"local:{path}") as index:
         while not seen or seen[-1] < 199:
             running = writer.poll() is None
-            before = index.passport
+            before = index.read_passport()
             records, vectors = index.records(), index.vectors()
             found = index.search(pictures(0, 1)[1], len(records) + BATCH)
-            after = index.passport
+            after = index.read_passport()
             seen += [before.generation, after.generation]
             assert found.ids[0, 0] == "00000.jpg"
             for count in (before.count, len(records), len(vectors), int((found.ids != "").sum())):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -42,7 +43,7 @@ class OriginalIndex(ElasticReader):
         super().__init__(server, name, passport, Method("exact"))
 
     def _stored_passport(self) -> IndexPassport:
-        return self._passport
+        return replace(self._passport, generation=0)
 
     def _follow(self) -> NoReturn:
         raise self._connected.not_found()
@@ -106,6 +107,17 @@ class OriginalIndex(ElasticReader):
     def amend(self, *, roots: dict[str, str] | None = None, uuid: str | None = None) -> None:
         """Refused, as every other change."""
         self._refuse()
+
+    def check_writable(self) -> None:
+        """Refused."""
+        self._refuse()
+
+    def remove(self) -> None:
+        """Refused: the kit deletes only what it made."""
+        raise IndexUnwritable(
+            f"The index at {self.address} was built by the original system, and the kit deletes only what it made "
+            "itself. Delete it with the tools of the server, once nothing else needs it."
+        )
 
     def _refuse(self) -> NoReturn:
         raise IndexUnwritable(

@@ -13,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 
-from imgsearch_kit.errors import BadQuery, IndexNotFound, IndexUnwritable, KitError, ServerUnavailable
+from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexNotFound, IndexUnwritable, KitError, ServerUnavailable
 from imgsearch_kit.index.base import NO_APPROX, VectorIndex, batched, check_search
 from imgsearch_kit.index.elastic import bodies, client
 from imgsearch_kit.index.elastic.bodies import Json, Wish
@@ -23,6 +23,7 @@ from imgsearch_kit.index.exact import Snapshot
 from imgsearch_kit.records import Approx, ImageRecord, IndexPassport, Neighbours, Vectors
 
 TOGETHER = 32  # searches in one request
+PAUSE = 0.1  # seconds between two looks at a running merge
 PAGE, PAGE_BYTES = 1_000, 8 * 2**20
 FEW = 100  # excluded ids that an LSH method may find and drop, rather than answer exactly
 NEGATIVE = "invalid score"  # what Elastiknn runs into where a cosine of -1 is rounded to a little less
@@ -60,32 +61,49 @@ class ElasticReader(VectorIndex):
         self._server: Server | None = server
         self._name = name
         self._passport = passport
+        self._counted = False  # whether the passport's count and generation are those after the last own write
         self._method = method
         self._changing = threading.RLock()  # held by a write, and by the refresh that shows it, never in the middle
-        self._unseen = True  # whether there may be documents that no refresh has made searchable
+        self._unseen = False  # whether there are documents of this object that no refresh has made searchable
+        self._caught_up = False  # whether it has looked for such documents of others
 
     @property
     def passport(self) -> IndexPassport:
-        """What the index says of itself, read from the server each time; its generation counts the server's writes."""
-        return self._read_passport()
+        """What the index said of itself when it was opened or last read; after own writes it is read anew, once."""
+        if self._counted and self._server is not None:
+            return dataclasses.replace(self._passport, spec=self._passport.spec or self.declared)
+        return self.read_passport()
 
     @following
-    def _read_passport(self) -> IndexPassport:
-        stored = self._stored_passport()
+    def read_passport(self) -> IndexPassport:
+        """What the index says of itself now; its generation counts the server's writes."""
+        with self._changing:
+            stored, operations = self._stored_passport(), self._operations()
+            self._caught_up = False  # the refresh comes after, so that all that the generation counts can be listed
+            self._catch_up()
+            self._keep(stored, operations)
+        return self.passport
+
+    def _operations(self) -> int:
+        """How many changes the server has made to documents, those included that no refresh has shown."""
         stats = self._from_all_shards("GET", "_stats/docs", level="shards", filter_path="_shards,indices.*.shards")
         (index,) = stats["indices"].values()
-        operations = sum(
-            copy["seq_no"]["max_seq_no"] + 1
-            for copies in index["shards"].values()
-            for copy in copies
-            if copy["routing"]["primary"]
-        )
-        generation, spec = stored.generation + operations, stored.spec or self.declared
-        return dataclasses.replace(stored, spec=spec, generation=generation, count=len(self))
+        copies = [copy for copies in index["shards"].values() for copy in copies]
+        return sum(copy["seq_no"]["max_seq_no"] + 1 for copy in copies if copy["routing"]["primary"])
+
+    def _keep(self, stored: IndexPassport, operations: int) -> None:
+        """Keeps a passport as the server has it, with its generation and the number of records now searchable."""
+        generation = stored.generation + operations
+        self._passport = dataclasses.replace(stored, generation=generation, count=self._number())
+        self._counted = True
 
     @following
     def __len__(self) -> int:
         self._catch_up()
+        return self._number()
+
+    def _number(self) -> int:
+        """How many records are searchable."""
         answer = self._request("POST", "_search", bodies.count_body(self._all), allow_partial_search_results="false")
         return answer["hits"]["total"]["value"]
 
@@ -222,14 +240,20 @@ class ElasticReader(VectorIndex):
     def _scan(self, ids: Sequence[str] | None, *, vectors: bool) -> Iterator[Json]:
         """The hits of all records, or of ``ids``, in no order; of all, as they were at one point in time."""
         self._check_list(ids)
-        self._catch_up()
         size = max(1, min(PAGE, PAGE_BYTES // (12 * self._passport.dim))) if vectors else PAGE
         if ids is None:
+            self._catch_up()
             yield from self._pages(size, vectors)
             return
+        if self._unseen:
+            self._catch_up()
         for part in batched(map(self._key, ids), size):
-            query = {"bool": {"filter": [{"ids": {"values": part}}, self._all]}}
-            yield from self._ask_one(self._page(size, query, vectors))
+            page = self._page(size, {"bool": {"filter": [{"ids": {"values": part}}, self._all]}}, vectors)
+            hits = self._ask_one(page)
+            if len(hits) < len(part) and not self._caught_up:  # others may have written what no refresh has shown
+                self._catch_up()
+                hits = self._ask_one(page)
+            yield from hits
 
     def _pages(self, size: int, vectors: bool) -> Iterator[Json]:
         point, after = self._request("POST", "_pit", keep_alive=bodies.KEEP_ALIVE)["id"], None
@@ -273,8 +297,11 @@ class ElasticReader(VectorIndex):
     # -- the connection -----------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Lets go of the connections; closing twice is harmless."""
+        """Closes the connections, and lets others see what was written; closing twice is harmless."""
         if self._server is not None:
+            if self._unseen:
+                with contextlib.suppress(KitError):  # durable it is, and the next listing makes it searchable
+                    self._server.request("POST", f"/{self._name}/_refresh", again=False)
             self._server.close()
             self._server = None
 
@@ -283,15 +310,15 @@ class ElasticReader(VectorIndex):
         """Makes everything written so far searchable, with one refresh."""
         with self._changing:
             self._from_all_shards("POST", "_refresh")
-            self._unseen = False
+            self._unseen, self._caught_up = False, True
 
     def _catch_up(self) -> None:
         """Lets listings see what was written, also before ``flush`` and by a run that was killed before its own."""
         with self._changing:
-            if self._unseen:
+            if self._unseen or not self._caught_up:
                 with contextlib.suppress(IndexUnwritable):  # who may only read sees what others made searchable
                     self.flush()
-                self._unseen = False
+                self._unseen, self._caught_up = False, True
 
     @property
     def _connected(self) -> Server:
@@ -313,6 +340,35 @@ class ElasticReader(VectorIndex):
         raise ServerUnavailable(
             f"{answer['_shards']['failed']} shards of the index at {self.address} do not answer. Try again later."
         )
+
+    # -- the index as a whole -----------------------------------------------------------------------------------
+
+    @following
+    def segments(self) -> int | None:
+        """The number of segments of all primary shards; candidates of an LSH method count per segment."""
+        parts = "indices.*.shards.*.routing,indices.*.shards.*.segments"
+        (found,) = self._request("GET", "_segments", filter_path=parts)["indices"].values()
+        copies = [copy for shard in found["shards"].values() for copy in shard]
+        return sum(len(copy.get("segments", {})) for copy in copies if copy["routing"]["primary"])
+
+    def merge(self) -> None:
+        """Makes each shard one segment, and waits for it."""
+        self.flush()
+        started = self._request("POST", "_forcemerge", max_num_segments="1", wait_for_completion="false")
+        task = f"/_tasks/{started['task']}"
+        while not (done := self._connected.request("GET", task))["completed"]:
+            time.sleep(PAUSE)
+        if reason := done.get("error"):
+            raise ServerUnavailable(f"The segments at {self.address} were not merged: {reason}. Try again later.")
+        self.flush()
+
+    def check_replaceable(self) -> None:
+        """Makes sure that another index can take the place of this one, because its address is an alias."""
+        if self._name == self._connected.name:
+            raise IndexMismatch(
+                f"{self.address} is an index itself, not an alias for one, so no other can take its place. "
+                f"Copy it to another address: imgsearch copy {self.address} NEW_ADDRESS --method SPEC"
+            )
 
     @abstractmethod
     def _stored_passport(self) -> IndexPassport:

@@ -34,7 +34,9 @@ def open_elastic(address: str) -> ElasticReader:
     """
     server = Server(address)
     with _closing_on_error(server):
-        return _opened(server)
+        index = _opened(server)
+        index._keep(index._passport, index._operations())
+        return index
 
 
 def create_elastic(address: str, passport: IndexPassport) -> ElasticIndex:
@@ -102,8 +104,9 @@ def _created(server: Server, passport: IndexPassport, method: Method, *, serving
     aliases = [server.name] if serving else []
     body = bodies.index_body(method, passport, aliases, replacing.write_alias(name))
     server.request("PUT", f"/{name}", body, again=False)
-    index = ElasticIndex(server, name, passport, method)
+    index = ElasticIndex(server, name, dataclasses.replace(passport, count=0), method)
     index._serves = serving
+    index._counted = index._caught_up = True  # nobody knows of it yet
     return index
 
 
@@ -210,7 +213,9 @@ class ElasticIndex(ElasticReader):
         if new != old:
             grown = dataclasses.replace(new, generation=new.generation + 1)
             path = f"/{replacing.write_alias(self._name)}/_mapping"
-            self._connected.request("PUT", path, {"_meta": bodies.passport_meta(grown)}, write_index_only="true")
+            with self._changing:
+                self._counted = False
+                self._connected.request("PUT", path, {"_meta": bodies.passport_meta(grown)}, write_index_only="true")
 
     def publish(self, count: int, *, unchanged: int | None = None) -> None:
         """Makes the address stand for this index, in one step, and deletes the one it stood for.
@@ -224,7 +229,10 @@ class ElasticIndex(ElasticReader):
         check_complete(self, count)
         self._check_sample()
         replacing.replace(
-            self._connected, self._name, unchanged, generation=lambda: _opened(self._connected).passport.generation
+            self._connected,
+            self._name,
+            unchanged,
+            generation=lambda: _opened(self._connected).read_passport().generation,
         )
         self._serves = True
 
@@ -238,6 +246,13 @@ class ElasticIndex(ElasticReader):
                     f"The new index for {self.address} answers the vector of {self._id(hit)!r} with "
                     f"cosine {best:.6f}, not 1, so the old one serves on. Build it again."
                 )
+
+    def remove(self) -> None:
+        """Deletes the index with all its aliases, if it is still there, and closes it."""
+        with contextlib.suppress(IndexNotFound):  # also when the answer to a first attempt was lost
+            self._connected.request("DELETE", f"/{self._name}")
+        self._unseen = False
+        self.close()
 
     def _present(self, ids: Sequence[str]) -> list[str]:
         """Those of ``ids`` that are there now, searchable or not."""
@@ -254,7 +269,7 @@ class ElasticIndex(ElasticReader):
 
     def _write(self, actions: Iterable[bulk.Action]) -> list[bulk.Outcome]:
         with self._changing:
-            self._unseen = True
+            self._unseen, self._counted = True, False
             return bulk.write(self._connected, replacing.write_alias(self._name), actions)
 
     def _stored_passport(self) -> IndexPassport:
@@ -271,4 +286,4 @@ class ElasticIndex(ElasticReader):
         if not isinstance(other, ElasticIndex) or mine != theirs:
             raise rebuilt_otherwise(self.address)
         self._name, self._passport, self._method = other._name, other._passport, other._method
-        self._unseen = True
+        self._counted = self._caught_up = False
