@@ -106,7 +106,7 @@ def own_row_inside(address: str, extractor: str, rank: str) -> dict[str, Any]:
     """Database augmentation as it is mostly measured: the query is one of the pictures its answers were summed with."""
     with open_index(address) as index:
         trial = make_trial(index, exclude_labels=(BACKGROUND,))
-    classes, ranking = trial.classes(trial.gallery), Ranking(rank, trial.gallery_vectors)
+    classes, ranking = trial.classes(trial.gallery), Ranking.fit(rank, trial.gallery_vectors)
     ids = [record.id for record in trial.gallery]
     scores = score_queries(lambda rows: ranking.scores(trial.query_vectors[rows]), classes, classes, trial.junk, KS)
     found = Evaluation(ids, ids, trial.labels, classes, classes, scores, KS, trial.about)

@@ -59,7 +59,7 @@ class Trial:
         """Scores a slice of queries against the gallery; junk helps no query (see ``ranking.Ranking``)."""
         if self.rank is None:
             return cosines(self.query_vectors, self.gallery_vectors)
-        ranking = Ranking(self.rank, self.gallery_vectors, spare=int(self.junk.sum(axis=1).max()))
+        ranking = Ranking.fit(self.rank, self.gallery_vectors, spare=int(self.junk.sum(axis=1).max()))
         return lambda rows: ranking.scores(self.query_vectors[rows], self.junk[rows])
 
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from imgsearch_kit.errors import BadQuery, IndexDamaged
-from imgsearch_kit.ranking import rca
-from imgsearch_kit.ranking.expansion import Augmentation
-from imgsearch_kit.ranking.pca import Pca
-from imgsearch_kit.ranking.spec import DbaStep, PcaStep, RcaStep, parse_rank
+from imgsearch_kit.ranking.expansion import DbaStep
+from imgsearch_kit.ranking.pca import Components, PcaStep
+from imgsearch_kit.ranking.rca import RcaStep
+from imgsearch_kit.ranking.spec import parse_rank
 from imgsearch_kit.records import BakedRank, Vectors
 
 
@@ -23,7 +23,7 @@ class Learned:
     """The projections that a baked ranking has learned, in order, and the passport of what they were learned from."""
 
     baked: BakedRank
-    projections: tuple[Pca, ...]
+    projections: tuple[Components, ...]
 
     def project(self, vectors: Vectors) -> Vectors:
         """An extractor's vectors ``(m, d)`` as the gallery's were projected: ``(m, dims)``, unit norm."""
@@ -35,7 +35,7 @@ class Learned:
         """An .npz archive: ``passport`` (JSON), ``mean_0`` ``(d,)``, ``components_0`` ``(d, dims)``, ``mean_1`` ..."""
         arrays = {"passport": np.array(json.dumps(dataclasses.asdict(self.baked)))}
         for i, projection in enumerate(self.projections):
-            arrays |= {f"mean_{i}": projection.mean, f"components_{i}": projection.components}
+            arrays |= {f"mean_{i}": projection.mean, f"components_{i}": projection.directions}
         file = io.BytesIO()
         np.savez(file, allow_pickle=False, **arrays)
         return file.getvalue()
@@ -55,7 +55,7 @@ class Learned:
             raise IndexDamaged(
                 f"What the index's ranking has learned cannot be read: {error}. Copy the index from its source again."
             ) from error
-        return cls(baked, tuple(_bare(mean, components) for mean, components in pairs))
+        return cls(baked, tuple(Components(*pair) for pair in pairs))
 
 
 def bake(baked: BakedRank, gallery: Vectors) -> tuple[Learned, Vectors]:
@@ -63,31 +63,25 @@ def bake(baked: BakedRank, gallery: Vectors) -> tuple[Learned, Vectors]:
 
     :raises BadQuery: when a step cannot be baked, or the gallery does not vary in enough directions.
     """
-    projections: list[Pca] = []
+    projections: list[Components] = []
     for step in bakeable(baked.spec):
-        if isinstance(step, DbaStep):
-            gallery = Augmentation.fit(gallery, step.n, step.alpha, spare=1).gallery  # as a Ranking by itself has it
-            continue
-        fitted = (
-            Pca.fit(gallery, step.dims, step.power)
-            if isinstance(step, PcaStep)
-            else rca.fit(gallery, step.dims, step.n)
-        )
-        projections.append(_bare(fitted.mean, fitted.components))
+        fitted = step.fit(gallery)
+        projections.append(fitted.components)
         gallery = fitted.gallery
     return Learned(baked, tuple(projections)), gallery
 
 
-def bakeable(spec: str) -> list[PcaStep | RcaStep | DbaStep]:
-    """The steps of a rank SPEC that change vectors.
+def bakeable(spec: str) -> list[PcaStep | RcaStep]:
+    """The steps of a rank SPEC, when each changes a vector by itself.
 
-    :raises BadQuery: when it is misspelt, or a step works on queries or scores.
+    :raises BadQuery: when it is misspelt, or a step works with other pictures, or on queries or scores.
     """
     steps = []
     for text, step in zip(spec.split(","), parse_rank(spec), strict=True):
-        if not isinstance(step, PcaStep | RcaStep | DbaStep):
+        if not isinstance(step, PcaStep | RcaStep):
+            works = "sums each picture with others" if isinstance(step, DbaStep) else "works when a query is asked"
             raise BadQuery(
-                f"{text.strip()} works when a query is asked, so it cannot be baked into an index: "
+                f"{text.strip()} {works}, so it cannot be baked into an index: "
                 "give it to search or evaluate with --rank."
             )
         steps.append(step)
@@ -95,10 +89,5 @@ def bakeable(spec: str) -> list[PcaStep | RcaStep | DbaStep]:
 
 
 def augments(spec: str) -> bool:
-    """Whether a rank SPEC sums each vector with others, so that a picture's own is inside its neighbours'."""
+    """Whether a rank SPEC sums each vector with others, which indexes of earlier versions may have baked in."""
     return any(isinstance(step, DbaStep) for step in parse_rank(spec))
-
-
-def _bare(mean: np.ndarray, components: np.ndarray) -> Pca:
-    """A projection without its gallery."""
-    return Pca(mean, components, np.zeros((0, components.shape[1]), np.float32))

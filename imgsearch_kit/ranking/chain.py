@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
 from scipy.sparse import csr_array
 
-from imgsearch_kit.ranking import rca
-from imgsearch_kit.ranking.expansion import Augmentation, Expansion
-from imgsearch_kit.ranking.pca import Pca
 from imgsearch_kit.ranking.queries import Asked
-from imgsearch_kit.ranking.reciprocal import Reciprocal
-from imgsearch_kit.ranking.spec import DbaStep, PcaStep, QeStep, RcaStep, parse_rank
+from imgsearch_kit.ranking.spec import parse_rank
+from imgsearch_kit.ranking.step import Fitted
 from imgsearch_kit.records import Vectors
 from imgsearch_kit.vectors import Scores
 
-Fitted = Pca | Augmentation | Expansion | Reciprocal
 
-
+@dataclass(frozen=True)
 class Ranking:
     """A rank SPEC over one gallery: everything is learned from the gallery's vectors, nothing from queries or labels.
 
@@ -25,28 +25,21 @@ class Ranking:
     itself; the sets of rows after ``dba`` are those of the plain sums.
     """
 
-    def __init__(self, spec: str, gallery: Vectors, *, spare: int = 1):
+    gallery: Vectors
+    steps: tuple[Fitted, ...]
+
+    @classmethod
+    def fit(cls, spec: str, gallery: Vectors, *, spare: int = 1) -> Ranking:
         """Learns each step on the gallery ``(n, d)`` as the step before left it.
 
         :raises BadQuery: when the spec is wrong, or the gallery is too small or too alike for ``pca`` or ``rca``.
         """
-        self.spec = spec
-        self._start = gallery
-        self._steps: list[Fitted] = []
+        steps: list[Fitted] = []
+        given = gallery
         for step in parse_rank(spec):
-            fitted: Fitted
-            if isinstance(step, PcaStep):
-                fitted = Pca.fit(gallery, step.dims, step.power)
-            elif isinstance(step, RcaStep):
-                fitted = rca.fit(gallery, step.dims, step.n)
-            elif isinstance(step, DbaStep):
-                fitted = Augmentation.fit(gallery, step.n, step.alpha, spare)
-            elif isinstance(step, QeStep):
-                fitted = Expansion(step.n, step.alpha, gallery)
-            else:
-                fitted = Reciprocal.fit(gallery, step.k1, step.k2, step.weight)
-            gallery = fitted.gallery
-            self._steps.append(fitted)
+            steps.append(step.fit(given, spare=spare))
+            given = steps[-1].gallery
+        return cls(gallery, tuple(steps))
 
     def scores(self, queries: Vectors, own: csr_array | None = None) -> Scores:
         """The scores of queries ``(b, d)`` against the gallery, ``(b, n)`` float32, higher is nearer.
@@ -54,10 +47,33 @@ class Ranking:
         Cosines of the ranked vectors, or 1 minus the distance after ``krecip``; minus infinity at the rows that
         ``own``, sparse boolean ``(b, n)``, marks as the query's own.
         """
-        shape = (len(queries), len(self._start))
-        asked = Asked(queries, self._start, csr_array(shape, dtype=bool) if own is None else own)
-        for step in self._steps:
-            if isinstance(step, Reciprocal):
-                return step.scores(asked)
+        shape = (len(queries), len(self.gallery))
+        asked = Asked(queries, self.gallery, csr_array(shape, dtype=bool) if own is None else own)
+        for step in self.steps:
             asked = step.apply(asked)
         return asked.scores()
+
+    def save(self, path: Path) -> None:
+        """Writes what was learned as .npz, without pickle and without the gallery it was learned from."""
+        arrays = {f"{place}.{name}": a for place, step in enumerate(self.steps) for name, a in step.arrays().items()}
+        with path.open("wb") as file:  # a name given as text would get .npz added
+            np.savez(file, allow_pickle=False, **arrays)
+
+    @classmethod
+    def load(cls, path: Path, spec: str, gallery: Vectors) -> Ranking:
+        """What ``save`` wrote of the ranking with this spec over this gallery.
+
+        :raises ValueError: when what the file holds was learned from another number of vectors.
+        :raises KeyError: when it holds something else.
+        """
+        steps: list[Fitted] = []
+        given = gallery
+        with np.load(path, allow_pickle=False) as file:
+            for place, step in enumerate(parse_rank(spec)):
+                prefix = f"{place}."
+                mine = {name.removeprefix(prefix): file[name] for name in file.files if name.startswith(prefix)}
+                steps.append(step.restore(given, mine))
+                given = steps[-1].gallery
+        if any(len(step.gallery) != len(gallery) for step in steps):
+            raise ValueError(f"{path} was learned from another gallery than these {len(gallery)} vectors")
+        return cls(gallery, tuple(steps))

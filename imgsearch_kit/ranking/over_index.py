@@ -28,7 +28,7 @@ class RankedGallery:
         records = index.records()
         self._ids = np.array([record.id for record in records], dtype=object)
         self._labels = np.array([record.label for record in records], dtype=object)
-        self._ranking = Ranking(rank, index.vectors(), spare=SPARE)
+        self._ranking = Ranking.fit(rank, index.vectors(), spare=SPARE)
 
     def search(self, vector: Vectors, k: int, labels: Sequence[str] | None, own: Sequence[str]) -> Neighbours:
         """The ``k`` best records for one query ``(1, dim)``, those of ``own`` left out: ``(1, k)`` by (-score, id).

@@ -8,6 +8,7 @@ import numpy as np
 
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.ranking.queries import Asked
+from imgsearch_kit.ranking.step import Arrays
 from imgsearch_kit.records import Vectors
 from imgsearch_kit.vectors import CHUNK, Floats, unit
 
@@ -15,55 +16,114 @@ LEAST_VARIANCE = 1e-9  # of the first component's: below it lies rounding, which
 
 
 @dataclass(frozen=True)
-class Pca:
-    """What was learned: ``mean`` ``(d,)``, scaled ``components`` ``(d, dims)``, and the gallery in them.
+class Components:
+    """Directions that were learned: their ``mean`` ``(d,)``, and scaled in the columns of ``directions`` ``(d, dims)``.
+
+    Each is turned so that its largest entry is positive.
+    """
+
+    mean: Floats
+    directions: Floats
+
+    @classmethod
+    def of(cls, mean: Floats, directions: Floats) -> Components:
+        """The directions, turned."""
+        largest = directions[np.abs(directions).argmax(axis=0), np.arange(directions.shape[1])]
+        return cls(mean, directions * np.sign(largest))
+
+    def project(self, vectors: Vectors) -> Vectors:
+        """The vectors ``(m, d)`` in these directions, unit norm: ``(m, dims)``."""
+        out = np.empty((len(vectors), self.directions.shape[1]), np.float32)
+        for i in range(0, len(vectors), CHUNK):
+            out[i : i + CHUNK] = unit((vectors[i : i + CHUNK] - self.mean) @ self.directions)
+        return out
+
+
+@dataclass(frozen=True)
+class Projected:
+    """A gallery in the components that were learned from it."""
+
+    components: Components
+    gallery: Vectors
+
+    @classmethod
+    def of(cls, gallery: Vectors, components: Components) -> Projected:
+        """The gallery ``(n, d)`` in the components."""
+        return cls(components, components.project(gallery))
+
+    @classmethod
+    def restored(cls, arrays: Arrays) -> Projected:
+        """What ``arrays`` gave."""
+        return cls(Components(arrays["mean"], arrays["directions"]), arrays["gallery"])
+
+    def apply(self, asked: Asked) -> Asked:
+        """Queries and gallery in the learned components."""
+        corrected = asked.corrected
+        if corrected is not None:
+            corrected = replace(corrected, vectors=self.components.project(corrected.vectors))
+        return Asked(self.components.project(asked.queries), self.gallery, asked.own, corrected)
+
+    def arrays(self) -> Arrays:
+        """The components, and the gallery in them."""
+        return {"mean": self.components.mean, "directions": self.components.directions, "gallery": self.gallery}
+
+
+@dataclass(frozen=True, slots=True)
+class PcaStep:
+    """``pca:DIMS:POWER``: components divided by their standard deviation to the power; 0, plain PCA, if left out.
 
     Power 1 is whitening: Jégou and Chum, "Negative evidences and co-occurences in image retrieval: the benefit of PCA
     and whitening" (2012). Power 0 only turns the axes; between them the strong directions keep some of their weight.
     """
 
-    mean: Floats
-    components: Floats
-    gallery: Vectors
+    dims: int
+    power: float = 0.0
 
-    @classmethod
-    def fit(cls, gallery: Vectors, dims: int, power: float) -> Pca:
-        """Learns from the gallery ``(n, d)`` and projects it.
+    def fit(self, gallery: Vectors, *, spare: int = 1) -> Projected:
+        """Learns from a gallery ``(n, d)`` and projects it.
 
-        :raises BadQuery: when the gallery does not vary in as many directions as ``dims``.
+        :raises BadQuery: when it does not vary in as many directions as ``dims``.
         """
         n, d = gallery.shape
         mean = gallery.mean(axis=0, dtype=np.float64)
-        covariance = np.zeros((d, d))
-        for start in range(0, n, CHUNK):
-            centred = gallery[start : start + CHUNK] - mean
-            covariance += centred.T @ centred / n
-        variances, vectors = np.linalg.eigh(covariance)
+        variances, vectors = np.linalg.eigh(_among_rows(gallery, mean) if n < d else _covariance(gallery, mean))
         variances, vectors = variances[::-1], vectors[:, ::-1]
         there = int(np.count_nonzero(variances > LEAST_VARIANCE * variances[0])) if variances[0] > 0 else 0
-        if dims > there:
-            raise BadQuery(f"PCA to {dims} dimensions: these {n} vectors of {d} vary in {there} only. Ask for fewer.")
-        return cls.of(gallery, mean, vectors[:, :dims] / variances[:dims] ** (power / 2))
+        if self.dims > there:
+            raise BadQuery(
+                f"PCA to {self.dims} dimensions: these {n} vectors of {d} vary in {there} only. Ask for fewer."
+            )
+        variances, vectors = variances[: self.dims], vectors[:, : self.dims]
+        if n < d:
+            vectors = _directions(gallery, mean, vectors) / np.sqrt(n * variances)
+        return Projected.of(gallery, Components.of(mean, vectors / variances ** (self.power / 2)))
 
-    @classmethod
-    def of(cls, gallery: Vectors, mean: Floats, components: Floats) -> Pca:
-        """Components that were learned, each turned so that its largest entry is positive, and the gallery in them."""
-        largest = components[np.abs(components).argmax(axis=0), np.arange(components.shape[1])]
-        components = components * np.sign(largest)
-        return cls(mean, components, _project(gallery, mean, components))
-
-    def project(self, vectors: Vectors) -> Vectors:
-        """The vectors ``(m, d)`` in the learned components, unit norm: ``(m, dims)``."""
-        return _project(vectors, self.mean, self.components)
-
-    def apply(self, asked: Asked) -> Asked:
-        """Queries and gallery in the learned components."""
-        corrected = asked.corrected and replace(asked.corrected, vectors=self.project(asked.corrected.vectors))
-        return Asked(self.project(asked.queries), self.gallery, asked.own, corrected)
+    def restore(self, gallery: Vectors, arrays: Arrays) -> Projected:
+        """As ``Step.restore``."""
+        return Projected.restored(arrays)
 
 
-def _project(vectors: Vectors, mean: Floats, components: Floats) -> Vectors:
-    out = np.empty((len(vectors), components.shape[1]), np.float32)
-    for i in range(0, len(vectors), CHUNK):
-        out[i : i + CHUNK] = unit((vectors[i : i + CHUNK] - mean) @ components)
-    return out
+def _covariance(gallery: Vectors, mean: Floats) -> Floats:
+    """Of the dimensions, ``(d, d)``."""
+    n, d = gallery.shape
+    covariance = np.zeros((d, d))
+    for start in range(0, n, CHUNK):
+        centred = gallery[start : start + CHUNK] - mean
+        covariance += centred.T @ centred / n
+    return covariance
+
+
+def _among_rows(gallery: Vectors, mean: Floats) -> Floats:
+    """The Gram matrix of the centred rows over their number, ``(n, n)``: it has the covariance's eigenvalues."""
+    n, d = gallery.shape
+    gram = np.zeros((n, n))
+    for start in range(0, d, CHUNK):
+        centred = gallery[:, start : start + CHUNK] - mean[start : start + CHUNK]
+        gram += centred @ centred.T / n
+    return gram
+
+
+def _directions(gallery: Vectors, mean: Floats, weights: Floats) -> Floats:
+    """The centred rows summed with each column of ``weights`` ``(n, dims)``: ``(d, dims)``."""
+    starts = range(0, gallery.shape[1], CHUNK)
+    return np.concatenate([(gallery[:, i : i + CHUNK] - mean[i : i + CHUNK]).T @ weights for i in starts])

@@ -26,16 +26,20 @@ class Asked:
     """``queries`` ``(b, d)`` against ``gallery`` ``(n, d)``, as one step of a ranking hands them to the next.
 
     ``own``, sparse boolean ``(b, n)``, marks the gallery rows that are the query itself or its copies. ``corrected``
-    holds the rows that would be others if its own were not in the gallery.
+    holds the rows that would be others if its own were not in the gallery. ``given`` are the scores that a step gives
+    in place of cosines.
     """
 
     queries: Vectors
     gallery: Vectors
     own: csr_array
     corrected: Corrected | None = None
+    given: Scores | None = None
 
     def scores(self) -> Scores:
-        """The cosines ``(b, n)``, summed in float64; minus infinity at a query's own rows."""
+        """The cosines ``(b, n)``, summed in float64, or the scores given; minus infinity at a query's own rows."""
+        if self.given is not None:
+            return self.given
         scores = cosines(self.queries, self.gallery)(slice(None))
         if self.corrected is not None:
             fixed = self.corrected

@@ -3,68 +3,95 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import csc_array, csr_array, vstack
 
 from imgsearch_kit.ranking.queries import Asked, blocks_of_itself
+from imgsearch_kit.ranking.step import Arrays
 from imgsearch_kit.records import Vectors
 from imgsearch_kit.vectors import Bools, Floats, Ints, Scores, first
+
+STORED = ("data", "indices", "indptr")  # of a sparse array
+
+
+@dataclass(frozen=True, slots=True)
+class KrecipStep:
+    """``krecip:K1:K2:LAMBDA``; K1 does not count the picture itself, K2 does.
+
+    Zhong, Zheng, Cao and Li, "Re-ranking Person Re-identification with k-reciprocal Encoding" (2017), sections 3.2 to
+    3.4, with the cosine distance 1 - cosine as the original distance. Each query is joined with the gallery alone: it
+    sees no other query, and the gallery's own sets are those of the gallery without it. A query that has rows of its
+    own in the gallery is these rows.
+    """
+
+    k1: int
+    k2: int
+    weight: float
+
+    def fit(self, gallery: Vectors, *, spare: int = 1) -> Reciprocal:
+        """Encodes a gallery; its cosines are computed a block at a time, twice."""
+        n, half = len(gallery), round(self.k1 / 2)
+        found = [first(asked.scores(), self.k1) for asked in blocks_of_itself(gallery)]
+        nearest, cosines = (np.concatenate(part) for part in zip(*found, strict=True))
+        reach, reach_half = (cosines[:, k - 1] if k < n else np.full(n, -np.inf, np.float32) for k in (self.k1, half))
+        mutual = cosines[:, :half] >= reach_half[nearest[:, :half]]
+        sets = _set(nearest[:, :half], mutual & np.isfinite(cosines[:, :half]), n)
+        identity = csr_array((np.ones(n, bool), (np.arange(n), np.arange(n))))
+        made = Reciprocal(self, gallery, reach, csr_array(sets + identity), identity, csc_array(identity))
+        encoded = csr_array(vstack([made.encode(asked.scores(), asked.own) for asked in blocks_of_itself(gallery)]))
+        return replace(made, encoded=encoded, expanded=csc_array(made.average(encoded, encoded, nearest, cosines)))
+
+    def restore(self, gallery: Vectors, arrays: Arrays) -> Reciprocal:
+        """As ``Step.restore``."""
+        shape = (len(gallery), len(gallery))
+        parts = {name: tuple(arrays[f"{name}.{part}"] for part in STORED) for name in ("halves", "encoded", "expanded")}
+        halves, encoded = (csr_array(parts[name], shape=shape) for name in ("halves", "encoded"))
+        return Reciprocal(self, gallery, arrays["reach"], halves, encoded, csc_array(parts["expanded"], shape=shape))
 
 
 @dataclass(frozen=True)
 class Reciprocal:
     """A gallery's neighbour sets, ready for queries.
 
-    Zhong, Zheng, Cao and Li, "Re-ranking Person Re-identification with k-reciprocal Encoding" (2017), sections 3.2 to
-    3.4, with the cosine distance 1 - cosine as the original distance. Each query is joined with the gallery alone: it
-    sees no other query, and the gallery's own sets are those of the gallery without it. A query that has rows of its
-    own in the gallery is these rows.
-
     ``reach`` ``(n,)`` is the cosine of each row's K1-th nearest other: what is nearer has it among its neighbours.
     ``halves``, sparse ``(n, n)``, are the reciprocal sets at K1 / 2, ``encoded`` and ``expanded`` each row's weights on
     its neighbours, before and after the average over K2 rows.
     """
 
-    k1: int
-    k2: int
-    weight: float
+    step: KrecipStep
     gallery: Vectors
     reach: Scores
     halves: csr_array
     encoded: csr_array
     expanded: csc_array
 
-    @classmethod
-    def fit(cls, gallery: Vectors, k1: int, k2: int, weight: float) -> Reciprocal:
-        """Encodes a gallery; its cosines are computed a block at a time, twice."""
-        n, half = len(gallery), round(k1 / 2)
-        found = [first(asked.scores(), k1) for asked in blocks_of_itself(gallery)]
-        nearest, cosines = (np.concatenate(part) for part in zip(*found, strict=True))
-        reach, reach_half = (cosines[:, k - 1] if k < n else np.full(n, -np.inf, np.float32) for k in (k1, half))
-        mutual = cosines[:, :half] >= reach_half[nearest[:, :half]]
-        halves = _set(nearest[:, :half], mutual & np.isfinite(cosines[:, :half]), n)
-        identity = csr_array((np.ones(n, bool), (np.arange(n), np.arange(n))))
-        self = cls(k1, k2, weight, gallery, reach, csr_array(halves + identity), identity, csc_array(identity))
-        encoded = csr_array(vstack([self._encode(asked.scores(), asked.own) for asked in blocks_of_itself(gallery)]))
-        expanded = csc_array(self._average(encoded, encoded, nearest, cosines))
-        return cls(k1, k2, weight, gallery, reach, self.halves, encoded, expanded)
+    def apply(self, asked: Asked) -> Asked:
+        """The same queries with their scores: one minus the final distance."""
+        return replace(asked, given=self._scores(asked))
 
-    def scores(self, asked: Asked) -> Scores:
+    def arrays(self) -> Arrays:
+        """The reach, and the parts of the sparse arrays."""
+        sparse = {"halves": self.halves, "encoded": self.encoded, "expanded": self.expanded}
+        parts = {f"{name}.{part}": getattr(array, part) for name, array in sparse.items() for part in STORED}
+        return {"reach": self.reach} | parts
+
+    def _scores(self, asked: Asked) -> Scores:
         """One minus the final distance, ``(b, n)`` float32; minus infinity at a query's own rows."""
         cosines = asked.scores()
-        encoded = self._encode(cosines, asked.own)
-        queries = self._average(encoded, self.encoded, *first(cosines, self.k1))
+        encoded = self.encode(cosines, asked.own)
+        queries = self.average(encoded, self.encoded, *first(cosines, self.step.k1))
         bounds = [slice(*ends) for ends in itertools.pairwise(queries.indptr)]
         jaccard = np.stack([self._jaccard(queries.indices[row], queries.data[row]) for row in bounds])
-        scores = 1 - (1 - self.weight) * jaccard - self.weight * np.where(np.isfinite(cosines), 1 - cosines, 0)
+        distances = np.where(np.isfinite(cosines), 1 - cosines, 0)
+        scores = 1 - (1 - self.step.weight) * jaccard - self.step.weight * distances
         scores[asked.own.nonzero()] = -np.inf
         return scores.astype(np.float32)
 
-    def _encode(self, cosines: Scores, own: csr_array) -> csr_array:
+    def encode(self, cosines: Scores, own: csr_array) -> csr_array:
         """Each query's weights on its expanded reciprocal set, ``(b, n)``; with the query itself they sum to 1."""
-        nearest, scores = first(cosines, self.k1)
+        nearest, scores = first(cosines, self.step.k1)
         mutual = _set(nearest, (scores >= self.reach[nearest]) & np.isfinite(scores), cosines.shape[1])
         members = csr_array(mutual + own)
         counts = members.astype(np.int32)
@@ -81,9 +108,9 @@ class Reciprocal:
         totals = np.bincount(rows, weights, len(cosines)) + alone
         return csr_array((weights / totals[rows], (rows, columns)), shape=cosines.shape)
 
-    def _average(self, encoded: csr_array, gallery: csr_array, nearest: Ints, cosines: Scores) -> csr_array:
+    def average(self, encoded: csr_array, gallery: csr_array, nearest: Ints, cosines: Scores) -> csr_array:
         """The mean of each row's weights and those of its K2 - 1 nearest gallery rows."""
-        near = _set(nearest[:, : self.k2 - 1], np.isfinite(cosines[:, : self.k2 - 1]), gallery.shape[1])
+        near = _set(nearest[:, : self.step.k2 - 1], np.isfinite(cosines[:, : self.step.k2 - 1]), gallery.shape[1])
         counts = 1 + np.asarray(near.sum(axis=1))
         return csr_array((encoded + near.astype(np.float64) @ gallery).multiply(1 / counts[:, None]))
 

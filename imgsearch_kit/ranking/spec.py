@@ -4,55 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.ranking.expansion import DbaStep, QeStep
+from imgsearch_kit.ranking.pca import PcaStep
+from imgsearch_kit.ranking.rca import RcaStep
+from imgsearch_kit.ranking.reciprocal import KrecipStep
+from imgsearch_kit.ranking.step import Step
 
 FORMS = "pca:DIMS[:POWER], rca:DIMS:N, dba:N:ALPHA, qe:N:ALPHA, krecip:K1:K2:LAMBDA"
 
-
-@dataclass(frozen=True, slots=True)
-class PcaStep:
-    """``pca:DIMS:POWER``: components divided by their standard deviation to the power; 0, plain PCA, if left out."""
-
-    dims: int
-    power: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class RcaStep:
-    """``rca:DIMS:N``; N does not count the picture itself."""
-
-    dims: int
-    n: int
-
-
-@dataclass(frozen=True, slots=True)
-class DbaStep:
-    """``dba:N:ALPHA``; N counts the picture itself."""
-
-    n: int
-    alpha: float
-
-
-@dataclass(frozen=True, slots=True)
-class QeStep:
-    """``qe:N:ALPHA``; N counts the query itself."""
-
-    n: int
-    alpha: float
-
-
-@dataclass(frozen=True, slots=True)
-class KrecipStep:
-    """``krecip:K1:K2:LAMBDA``; K1 does not count the picture itself, K2 does."""
-
-    k1: int
-    k2: int
-    weight: float
-
-
-Step = PcaStep | RcaStep | DbaStep | QeStep | KrecipStep
 
 # The step, and of each number its type, least and largest value.
 KINDS: dict[str, tuple[Callable[..., Step], list[tuple[type[int] | type[float], float, float]]]] = {

@@ -1,12 +1,18 @@
 """Every ranking step against a slow plain version, in which a query's own row is deleted, not masked."""
 
+import sys
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.ranking import Ranking, parse_rank
-from imgsearch_kit.ranking.spec import DbaStep, KrecipStep, PcaStep, QeStep, RcaStep
+from imgsearch_kit.ranking.baked import bakeable
+from imgsearch_kit.ranking.expansion import DbaStep, QeStep
+from imgsearch_kit.ranking.pca import PcaStep
+from imgsearch_kit.ranking.rca import RcaStep
+from imgsearch_kit.ranking.reciprocal import KrecipStep
 
 N = 90
 
@@ -62,9 +68,10 @@ def test_a_misspelt_spec_is_refused(spec, message):
 # PCA
 
 
+@pytest.mark.parametrize("dim", [12, 200])  # fewer dimensions than vectors, and more
 @pytest.mark.parametrize("power", [0, 0.5, 1])
-def test_pca_equals_a_singular_value_decomposition(power):
-    gallery, queries = clustered(), clustered(20, seed=1)
+def test_pca_equals_a_singular_value_decomposition(power, dim):
+    gallery, queries = clustered(dim=dim), clustered(20, dim=dim, seed=1)
     mean = gallery.mean(axis=0)
     _, singular, directions = np.linalg.svd(gallery - mean, full_matrices=False)
     deviation = singular[:5] / np.sqrt(N)
@@ -72,12 +79,24 @@ def test_pca_equals_a_singular_value_decomposition(power):
         unit((queries - mean) @ directions[:5].T / deviation**power)
         @ unit((gallery - mean) @ directions[:5].T / deviation**power).T
     )
-    np.testing.assert_allclose(Ranking(f"pca:5:{power}", gallery).scores(queries), plain, atol=1e-5)
+    np.testing.assert_allclose(Ranking.fit(f"pca:5:{power}", gallery).scores(queries), plain, atol=1e-5)
+
+
+@pytest.mark.parametrize(("spec", "eigh"), [("pca:20:0.5", "numpy.linalg.eigh"), ("rca:20:5", "scipy.linalg.eigh")])
+def test_few_vectors_of_many_dimensions_are_decomposed_among_themselves(spec, eigh, monkeypatch):
+    """By 4,096 dimensions it takes half a minute, whatever the number of pictures."""
+    sides = []
+    module, name = eigh.rsplit(".", 1)
+    whole = getattr(sys.modules[module], name)
+    monkeypatch.setattr(eigh, lambda *matrices: sides.append(len(matrices[0])) or whole(*matrices))
+    Ranking.fit(spec, clustered(50, dim=500))
+    assert sides
+    assert set(sides) == {50}
 
 
 def test_pca_never_learns_from_the_queries():
     gallery, queries = clustered(), clustered(20, seed=1)
-    ranking = Ranking("pca:5:0.5", gallery)
+    ranking = Ranking.fit("pca:5:0.5", gallery)
     alone = ranking.scores(queries[:1])
     np.testing.assert_allclose(ranking.scores(queries)[:1], alone, atol=1e-6)
 
@@ -85,9 +104,9 @@ def test_pca_never_learns_from_the_queries():
 def test_pca_to_more_directions_than_there_are_is_refused():
     flat = unit(np.column_stack([clustered(dim=3), np.zeros((N, 5))]))
     with pytest.raises(BadQuery, match="PCA to 4 dimensions: these 90 vectors of 8 vary in 3 only"):
-        Ranking("pca:4", flat)
+        Ranking.fit("pca:4", flat)
     with pytest.raises(BadQuery, match="vary in 0 only"):
-        Ranking("pca:1", np.repeat(clustered(1), 4, axis=0))
+        Ranking.fit("pca:1", np.repeat(clustered(1), 4, axis=0))
 
 
 # RCA
@@ -111,13 +130,14 @@ def nearest_others(vectors, n):
     return np.argsort(-cosines, axis=1, kind="stable")[:, :n]
 
 
-def test_rca_equals_whitening_by_the_differences_of_neighbours_twice():
-    gallery, queries = clustered(), clustered(20, seed=1)
+@pytest.mark.parametrize("empty", [0, 188])  # dimensions more; with them there are fewer vectors than dimensions
+def test_rca_equals_whitening_by_the_differences_of_neighbours_twice(empty):
+    gallery, queries = (np.pad(vectors, ((0, 0), (0, empty))) for vectors in (clustered(), clustered(20, seed=1)))
     once = slow_rca(gallery, nearest_others(gallery, 6), 5)
     augmented = slow_augmented(once(gallery), 6, 1)
     twice = slow_rca(gallery, nearest_others(augmented, 6), 5)
     plain = twice(queries) @ twice(gallery).T
-    np.testing.assert_allclose(Ranking("rca:5:6", gallery).scores(queries), plain, atol=1e-5)
+    np.testing.assert_allclose(Ranking.fit("rca:5:6", gallery).scores(queries), plain, atol=1e-5)
 
 
 def test_rca_finds_what_neighbours_share_where_pca_takes_what_is_loud():
@@ -128,7 +148,7 @@ def test_rca_finds_what_neighbours_share_where_pca_takes_what_is_loud():
     gallery = unit(np.column_stack([told, loud]))
 
     def precision(spec):
-        hits = np.argsort(-Ranking(spec, gallery).scores(gallery, itself(len(gallery))), axis=1)[:, :4]
+        hits = np.argsort(-Ranking.fit(spec, gallery).scores(gallery, itself(len(gallery))), axis=1)[:, :4]
         return np.mean(classes[hits] == classes[:, None])
 
     raw = np.mean(classes[nearest_others(gallery, 4)] == classes[:, None])
@@ -138,12 +158,12 @@ def test_rca_finds_what_neighbours_share_where_pca_takes_what_is_loud():
 
 def test_rca_of_too_few_vectors_or_directions_is_refused():
     with pytest.raises(BadQuery, match="RCA over 90 neighbours needs more than these 90 vectors"):
-        Ranking("rca:3:90", clustered())
+        Ranking.fit("rca:3:90", clustered())
     flat = unit(np.column_stack([clustered(dim=3), np.zeros((N, 5))]))
     with pytest.raises(BadQuery, match="RCA to 4 dimensions: these 90 vectors of 8 vary in 3 only"):
-        Ranking("rca:4:5", flat)
+        Ranking.fit("rca:4:5", flat)
     with pytest.raises(BadQuery, match="vary in 0 only"):
-        Ranking("rca:1:2", np.repeat(clustered(1), 4, axis=0))
+        Ranking.fit("rca:1:2", np.repeat(clustered(1), 4, axis=0))
 
 
 # Expansion and augmentation
@@ -164,14 +184,14 @@ def test_expansion_and_augmentation_of_new_queries(alpha):
     gallery, queries = clustered(), clustered(20, seed=1)
     augmented = slow_augmented(gallery, 4, alpha)
     expanded = np.stack([slow_sum(query, augmented, 6, alpha) for query in queries])
-    ranking = Ranking(f"dba:4:{alpha},qe:6:{alpha}", gallery)
+    ranking = Ranking.fit(f"dba:4:{alpha},qe:6:{alpha}", gallery)
     np.testing.assert_allclose(ranking.scores(queries), expanded @ augmented.T, atol=1e-5)
 
 
 def test_steps_apply_in_the_order_they_are_written():
     gallery, queries = clustered(), clustered(20, seed=1)
     expanded = np.stack([slow_sum(query, gallery, 6, 1) for query in queries])
-    scores = Ranking("qe:6:1,dba:4:1", gallery).scores(queries)
+    scores = Ranking.fit("qe:6:1,dba:4:1", gallery).scores(queries)
     np.testing.assert_allclose(scores, expanded @ slow_augmented(gallery, 4, 1).T, atol=1e-5)
 
 
@@ -183,7 +203,7 @@ def test_leave_one_out_equals_a_gallery_without_the_query_and_its_copies(copies)
         for copy in range(1, copies + 1):
             gallery[i + copy] = gallery[i]
             own[[i, i + copy], [i + copy, i]] = True
-    scores = Ranking("dba:4:1,qe:6:1", gallery, spare=1 + copies).scores(gallery, csr_array(own))
+    scores = Ranking.fit("dba:4:1,qe:6:1", gallery, spare=1 + copies).scores(gallery, csr_array(own))
     for i in range(N):
         rest = slow_augmented(gallery[~own[i]], 4, 1)
         np.testing.assert_allclose(scores[i][~own[i]], rest @ slow_sum(gallery[i], rest, 6, 1), atol=1e-5)
@@ -192,9 +212,9 @@ def test_leave_one_out_equals_a_gallery_without_the_query_and_its_copies(copies)
 
 def test_pca_after_augmentation_projects_the_replaced_sums_too():
     gallery = clustered()
-    first = Ranking("dba:4:1", gallery)
-    ranking = Ranking("dba:4:1,pca:6:0.5", gallery)
-    pca = ranking._steps[1]
+    first = Ranking.fit("dba:4:1", gallery)
+    ranking = Ranking.fit("dba:4:1,pca:6:0.5", gallery)
+    pca = ranking.steps[1].components
     scores = ranking.scores(gallery, itself())
     for i in (0, 17, 89):
         rest = slow_augmented(np.delete(gallery, i, axis=0), 4, 1)
@@ -205,9 +225,16 @@ def test_pca_after_augmentation_projects_the_replaced_sums_too():
 
 def test_n_larger_than_the_gallery_takes_all_of_it():
     gallery = clustered(4)
-    scores = Ranking("dba:50:1,qe:50:1", gallery).scores(gallery, itself(4))
+    scores = Ranking.fit("dba:50:1,qe:50:1", gallery).scores(gallery, itself(4))
     rest = slow_augmented(gallery[1:], 50, 1)
     np.testing.assert_allclose(scores[0, 1:], rest @ slow_sum(gallery[0], rest, 50, 1), atol=1e-5)
+
+
+@pytest.mark.parametrize("spec", ["dba:4:1", "pca:5:0.5, dba:4:1"])
+def test_sums_cannot_be_baked_into_an_index(spec):
+    words = "^dba:4:1 sums each picture with others, so it cannot be baked into an index: give it to search or evaluate"
+    with pytest.raises(BadQuery, match=words):
+        bakeable(spec)
 
 
 # k-reciprocal encoding, as the paper writes it, with sets
@@ -262,7 +289,7 @@ def slow_reciprocal(gallery, k1, k2, weight, query=None):
 @pytest.mark.parametrize(("k1", "k2", "weight"), [(8, 4, 0.3), (5, 1, 0), (20, 6, 0.7)])
 def test_k_reciprocal_equals_the_paper_s_sets(k1, k2, weight):
     gallery = clustered()
-    scores = Ranking(f"krecip:{k1}:{k2}:{weight}", gallery).scores(gallery, itself())
+    scores = Ranking.fit(f"krecip:{k1}:{k2}:{weight}", gallery).scores(gallery, itself())
     expected = 1 - slow_reciprocal(gallery, k1, k2, weight)
     away = ~np.eye(N, dtype=bool)
     np.testing.assert_allclose(scores[away], expected[away], atol=1e-5)
@@ -271,7 +298,7 @@ def test_k_reciprocal_equals_the_paper_s_sets(k1, k2, weight):
 
 def test_k_reciprocal_of_a_new_query_joins_it_with_the_gallery_alone():
     gallery, queries = clustered(), clustered(10, seed=1)
-    ranking = Ranking("krecip:8:4:0.3", gallery)
+    ranking = Ranking.fit("krecip:8:4:0.3", gallery)
     scores = ranking.scores(queries)
     for query, row in zip(queries, scores, strict=True):
         np.testing.assert_allclose(row, 1 - slow_reciprocal(gallery, 8, 4, 0.3, query), atol=1e-5)
@@ -280,7 +307,7 @@ def test_k_reciprocal_of_a_new_query_joins_it_with_the_gallery_alone():
 
 def test_k_reciprocal_with_fewer_pictures_than_k1():
     gallery = clustered(5)
-    scores = Ranking("krecip:20:6:0.3", gallery).scores(gallery, itself(5))
+    scores = Ranking.fit("krecip:20:6:0.3", gallery).scores(gallery, itself(5))
     assert np.isfinite(scores[~np.eye(5, dtype=bool)]).all()
 
 
@@ -290,8 +317,8 @@ def test_k_reciprocal_with_fewer_pictures_than_k1():
 @pytest.mark.parametrize("spec", ["pca:6:0.5,dba:4:1,qe:6:1", "dba:3:1,krecip:8:4:0.3"])
 def test_scores_do_not_depend_on_how_queries_are_grouped(spec, monkeypatch):
     gallery = clustered()
-    whole = Ranking(spec, gallery).scores(gallery, itself())
+    whole = Ranking.fit(spec, gallery).scores(gallery, itself())
     monkeypatch.setattr("imgsearch_kit.vectors.CELLS", 7 * N)
-    ranking = Ranking(spec, gallery)
+    ranking = Ranking.fit(spec, gallery)
     parts = [ranking.scores(gallery[i : i + 4], itself()[i : i + 4]) for i in range(0, N, 4)]
     np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-6)
