@@ -187,3 +187,15 @@ def test_servers_quotes_the_sizes_on_disk():
         (server,) = (name for name in found if name.endswith(wanted))
         sizes = found["local"] if server == "local" else found[server][method]
         assert (short, long) == (f"{sizes['512']:,}", f"{sizes['4096']:,}")
+
+
+def test_the_map_of_contributing_is_true():
+    """Every file and folder named exists, and so many are named as the row counts (a module to add counts too)."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    rows = re.findall(r"^\| (an? [^|]+) \| (\d) \| (.+) \|$", text, re.M)
+    assert len(rows) >= 5
+    for what, count, which in rows:
+        paths = re.findall(r"`((?:imgsearch_kit|tests|docs)/[^`]*)`", which)
+        assert len(paths) == int(count), f"{what}: {paths}"
+        for path in paths:
+            assert (ROOT / path).exists(), f"{what}: {path}"
