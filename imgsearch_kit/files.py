@@ -12,7 +12,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +23,7 @@ from imgsearch_kit.records import IndexPassport
 Made = TypeVar("Made")
 
 FORMAT = 1  # of all artefacts; a kit that computes something else under the same parameters raises it
+KEPT = 4  # artefacts of one name and index, with other parameters each
 
 log = logging.getLogger("imgsearch_kit")
 
@@ -64,9 +65,10 @@ def artefact(
 ) -> Made:
     """The artefact of an index in its present generation: loaded if it is there and sound, else made and saved.
 
-    ``name`` is a word with a suffix ("projection.npz"), ``parameters`` plain values that decide the outcome. Files of
-    earlier generations are deleted when a new one is saved. A cache that cannot be written costs time, not the result.
-    An index without uuid cannot be told from another, so nothing of it is kept.
+    ``name`` is a word with a suffix ("projection.npz"), ``parameters`` plain values that decide the outcome. When a new
+    file is saved, those of earlier generations are deleted, and of this one all but the four used last. A cache that
+    cannot be written costs time, not the result. An index without uuid cannot be told from another, so nothing of it is
+    kept.
     """
     if not passport.uuid:
         return make()
@@ -77,7 +79,9 @@ def artefact(
     path = folder / f"{stem}-{passport.generation}-{key}{suffix}"
     if path.exists():
         try:
-            return load(path)
+            made = load(path)
+            _touch(path)
+            return made
         except Exception as error:  # whatever is wrong with the file, it can be made again
             log.info("%s is damaged (%s) and is made again.", path, error)
     made = make()
@@ -85,9 +89,24 @@ def artefact(
         folder.mkdir(parents=True, exist_ok=True)
         with write_whole(path) as whole:
             save(made, whole)
-        for old in folder.glob(f"{stem}-*{suffix}"):
-            if not old.name.startswith(f"{stem}-{passport.generation}-"):
-                old.unlink(missing_ok=True)
+        files = sorted(folder.glob(f"{stem}-*{suffix}"), key=_used, reverse=True)
+        of_now = [file for file in files if file.name.startswith(f"{stem}-{passport.generation}-")]
+        for old in set(files) - {path, *of_now[:KEPT]}:
+            old.unlink(missing_ok=True)
     except OSError as error:
         log.warning("%s could not be kept: %s. It will be made again next time.", path, error)
     return made
+
+
+def _touch(path: Path) -> None:
+    """Notes that a file was used now, where the cache can be written."""
+    with suppress(OSError):
+        os.utime(path)
+
+
+def _used(path: Path) -> float:
+    """When a file was last used, in seconds since 1970; 0 when it has gone meanwhile."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

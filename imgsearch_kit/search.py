@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from imgsearch_kit.errors import BadQuery, UnreadableImage
 from imgsearch_kit.index.base import VectorIndex
@@ -53,9 +53,7 @@ class Searcher:
         query = self._of_id(id) if id is not None else self._of_picture(picture, ms)  # type: ignore[arg-type]
         started = time.perf_counter()
         if rank:
-            found = reranked(self._gallery.index, query, self.ranked(rank), k, labels)
-            exact = "A ranking compares with all pictures, so the answers are exact."
-            found = found.with_note(exact) if approx else found
+            found = reranked(self._gallery.index, query, self.ranked(rank), k, labels, approx)
         else:
             found = neighbours(self._gallery.index, query, k, labels, approx)
         ms["search"] = (time.perf_counter() - started) * 1e3
@@ -141,10 +139,6 @@ class Found:
         kept = [(r, score) for r, score in self.hits if min_score is None or score >= min_score]
         return tuple(Hit(rank, r.id, r.label, score, r.sha256) for rank, (r, score) in enumerate(kept[:k], 1))
 
-    def with_note(self, note: str) -> Self:
-        """The same with another sentence on how it was found."""
-        return replace(self, note=" ".join(filter(None, [self.note, note])))
-
 
 def check_request(k: int, labels: Sequence[str] | None, min_score: float | None) -> None:
     """Refuses what no search can answer.
@@ -177,11 +171,16 @@ def neighbours(
 
 
 def reranked(
-    index: VectorIndex, query: Query, ranking: RankedGallery, k: int, labels: Sequence[str] | None = None
+    index: VectorIndex,
+    query: Query,
+    ranking: RankedGallery,
+    k: int,
+    labels: Sequence[str] | None = None,
+    approx: Approx | None = None,
 ) -> Found:
     """The same under a ranking, which compares the query with all records."""
     own = neighbours(index, query, k).own
-    found = ranking.search(query.vector, k, labels, [record.id for record in own])
+    found = ranking.search(query.vector, k, labels, [record.id for record in own], approx=approx)
     ids = found.ids[0].tolist()
     records = {record.id: record for record in index.records(ids)}
     hits = [(records[id_], score) for id_, score in zip(ids, found.scores[0].tolist(), strict=True)]

@@ -130,4 +130,4 @@ def test_a_ranking_beside_approx_is_exact_and_says_so(photos):
     with Gallery.from_folder(photos, "memory:", QuarterColours(), progress=False) as gallery:
         found = gallery.search(id="red/0.png", k=3, approx=True, rank="qe:3:0")
         assert found.method == "exact, then qe:3:0"
-        assert "so the answers are exact" in found.note
+        assert "so the answer is exact, not approximate" in found.note

@@ -8,36 +8,51 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from imgsearch_kit.index.base import VectorIndex
-from imgsearch_kit.ranking import Ranking
-from imgsearch_kit.records import Neighbours, Vectors
+from imgsearch_kit.ranking.kept import kept_ranking
+from imgsearch_kit.records import Approx, Neighbours, Vectors
 from imgsearch_kit.vectors import first
 
-SPARE = 8  # a query's own rows that database augmentation replaces exactly
+NOT_APPROXIMATE = "The ranking {rank} compares the query with every picture, so the answer is exact, not approximate."
 
 
 class RankedGallery:
     """All records of an index in one generation, under a rank SPEC; threads may share it."""
 
     def __init__(self, index: VectorIndex, rank: str):
-        """Learns the ranking.
+        """Learns the ranking, or finds it in the cache.
 
         :raises BadQuery: when the SPEC is misspelt, or the vectors do not allow it.
         """
-        self.generation = index.passport.generation
+        passport = index.passport
+        self.generation = passport.generation
         self.rank = rank
         records = index.records()
         self._ids = np.array([record.id for record in records], dtype=object)
         self._labels = np.array([record.label for record in records], dtype=object)
-        self._ranking = Ranking.fit(rank, index.vectors(), spare=SPARE)
+        self._ranking = kept_ranking(passport, rank, index.vectors())
 
-    def search(self, vector: Vectors, k: int, labels: Sequence[str] | None, own: Sequence[str]) -> Neighbours:
+    def search(
+        self,
+        vector: Vectors,
+        k: int,
+        labels: Sequence[str] | None,
+        own: Sequence[str],
+        *,
+        approx: Approx | None = None,
+    ) -> Neighbours:
         """The ``k`` best records for one query ``(1, dim)``, those of ``own`` left out: ``(1, k)`` by (-score, id).
 
-        Scores are cosines of the ranked vectors, or 1 minus the distance after ``krecip``.
+        Scores are cosines of the ranked vectors, or 1 minus the distance after ``krecip``. A ranking is exact: where
+        ``approx`` was asked for, the answer says in its note that it was not used.
         """
         mine = np.isin(self._ids, list(own))
         scores = self._ranking.scores(vector, csr_array(mine[None]))[0]
         allowed = ~mine if labels is None else ~mine & np.isin(self._labels, list(labels))
         columns, best = first(np.where(allowed, scores, -np.inf)[None], k)
         there = np.isfinite(best)  # rows are in id order, so ties go by id
-        return Neighbours(self._ids[columns[there]][None].astype(str), best[there][None], f"exact, then {self.rank}")
+        return Neighbours(
+            self._ids[columns[there]][None].astype(str),
+            best[there][None],
+            f"exact, then {self.rank}",
+            NOT_APPROXIMATE.format(rank=self.rank) if approx else "",
+        )

@@ -1,6 +1,7 @@
 """Health and calibration of an index, and the cache that keeps what was computed from it."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,17 @@ def test_stale_artefacts_of_the_same_name_are_deleted_and_others_left():
     artefact(passport(generation=4), "x.json", {}, lambda: 2, keep, read)
     names = sorted(path.name.rsplit("-", 1)[0] for path in artefact_folder(passport()).iterdir())
     assert names == ["other-3", "x-4"]
+
+
+def test_of_one_generation_the_four_used_last_are_kept():
+    for number in range(4):
+        artefact(passport(), "x.json", {"k": number}, lambda number=number: number, keep, read)
+    for age, path in enumerate(sorted(artefact_folder(passport()).iterdir(), key=read)):
+        os.utime(path, (age, age))  # the clock of some file systems is too coarse
+    assert artefact(passport(), "x.json", {"k": 0}, lambda: pytest.fail("made again"), keep, read) == 0  # used again
+    for number in (4, 5):
+        artefact(passport(), "x.json", {"k": number}, lambda number=number: number, keep, read)
+    assert sorted(map(read, artefact_folder(passport()).iterdir())) == [0, 3, 4, 5]
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"\x00\xff"])

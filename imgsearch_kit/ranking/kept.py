@@ -1,0 +1,33 @@
+"""A ranking that is learned once: what it has learned is kept in the cache, and found there by later processes."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from imgsearch_kit.files import artefact
+from imgsearch_kit.ranking.chain import Ranking
+from imgsearch_kit.records import IndexPassport, Vectors
+
+SPARE = 8  # a query's own rows that database augmentation replaces exactly, where no more are needed
+
+
+def kept_ranking(passport: IndexPassport, spec: str, gallery: Vectors, *, spare: int = SPARE) -> Ranking:
+    """A rank SPEC over ``(n, d)`` vectors of an index, of all its records or of some: from the cache, else learned.
+
+    The vectors themselves decide, so the same records of the same generation find the same ranking. Queries have up to
+    ``spare`` rows of their own, or up to eight where it is less.
+
+    :raises BadQuery: when the SPEC is misspelt, or the vectors do not allow it.
+    """
+    spare = max(spare, SPARE)
+    digest = hashlib.blake2b(np.ascontiguousarray(gallery).reshape(-1).data, digest_size=16)
+    return artefact(
+        passport,
+        "ranking.npz",
+        {"spec": spec, "spare": spare, "vectors": digest.hexdigest()},
+        lambda: Ranking.fit(spec, gallery, spare=spare),
+        Ranking.save,
+        lambda path: Ranking.load(path, spec, gallery),
+    )
