@@ -84,7 +84,7 @@ def calibration(index: VectorIndex, *, k: int = 10, seed: int = 0, progress: boo
     :raises BadQuery: when fewer than four pictures have a label.
     """
     return artefact(
-        index.passport,
+        index.read_passport(),
         "calibration.json",
         {"k": k, "seed": seed},
         lambda: _calibration(index, k, seed, progress),

@@ -77,7 +77,7 @@ def projection(index: VectorIndex, *, seed: int = 42, progress: bool | None = No
     :raises MissingExtra: when umap-learn is not installed and there are more than a few pictures.
     """
     return artefact(
-        index.passport,
+        index.read_passport(),
         "projection.npz",
         {"seed": seed},
         lambda: project(index.vectors(), seed=seed, progress=progress),
@@ -105,7 +105,7 @@ def write_map(
     """
     from imgsearch_kit.map.page import map_page
 
-    records, passport = index.records(), index.passport
+    passport, records = index.read_passport(), index.records()
     if not records:
         raise BadQuery("The index is empty, so there is nothing to map. Index some pictures: imgsearch index FOLDER")
     placed = projection(index, seed=seed, progress=progress)

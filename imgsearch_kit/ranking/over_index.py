@@ -23,7 +23,7 @@ class RankedGallery:
 
         :raises BadQuery: when the SPEC is misspelt, or the vectors do not allow it.
         """
-        passport = index.passport
+        passport = index.read_passport()
         self.generation = passport.generation
         self.rank = rank
         records = index.records()
