@@ -20,9 +20,7 @@ from imgsearch_kit.cli.base import (
     Weights,
     app,
     note,
-    print_failures,
-    print_json,
-    print_report,
+    print_result,
 )
 from imgsearch_kit.errors import BadQuery
 
@@ -77,7 +75,7 @@ def index(
         )
         note(f"\nInterrupted. {kept}.")
         report, code = stop.report, EXIT_INTERRUPTED
-    print_json(report.to_json()) if as_json else print_report(report)
+    print_result(report.to_json(), as_json, report)
     raise typer.Exit(code)
 
 
@@ -96,17 +94,10 @@ def copy(
     as_json: Json = False,
 ) -> None:
     """One index into another, of any kind, without touching a picture."""
-    from imgsearch_kit.index import shown
     from imgsearch_kit.indexing.copy import copy as run
 
     report = run(source, target, method=method, rank=rank, extractor=extractor, weights=weights, say=note)
-    if as_json:
-        print_json(report.to_json())
-    else:
-        print(f"{report.copied} records to {shown(target)}, counts and sample verified")
-        if report.silent:
-            note("The copy does not say which extractor made its vectors. --extractor NAME makes it a full index.")
-        print_failures([{"path": f.id, "reason": f.reason} for f in report.failed])
+    print_result(report.to_json(), as_json, report)
     raise typer.Exit(EXIT_FAILURES if report.failed else 0)
 
 
@@ -123,13 +114,9 @@ def label(
 
     named = read_labels(labels)
     with open_as(address, extractor) as opened:
-        report = relabel(opened, named).to_json()
-    if as_json:
-        print_json(report)
-    else:
-        print(f"{report['relabelled']} relabelled, {report['unchanged']} had the label already")
-        print_failures(report["failed"])
-    raise typer.Exit(EXIT_FAILURES if report["failed"] else 0)
+        report = relabel(opened, named)
+    print_result(report.to_json(), as_json, report)
+    raise typer.Exit(EXIT_FAILURES if report.failed else 0)
 
 
 @app.command()
@@ -137,18 +124,16 @@ def info(address: Index = DEFAULT_INDEX, extractor: MadeBy = None, as_json: Json
     """Who made an index, from what, and what it holds."""
     from imgsearch_kit.index import shown
     from imgsearch_kit.provenance import open_as
+    from imgsearch_kit.reports import Table, failures, plain
 
     with open_as(address, extractor) as opened:
         records = opened.records()
         labels = sorted({record.label for record in records if record.label is not None})
-        failed = [{"path": f.path, "reason": f.reason} for f in opened.failures()]
+        failed = opened.failures()
         passport = opened.passport
-    if as_json:
-        print_json({"address": shown(address), **passport.to_json(probes=False), "labels": labels, "failed": failed})
-        return
+    document = {"address": shown(address), **passport.to_json(probes=False), "labels": labels, "failed": plain(failed)}
     rows = [("index", shown(address)), ("classes", str(len(labels))), *passport.rows()]
-    print("\n".join(f"{name:<10} {value}" for name, value in rows))
-    print_failures(failed)
+    print_result(document, as_json, Table(rows), *failures(failed))
 
 
 @app.command()

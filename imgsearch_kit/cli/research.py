@@ -18,10 +18,8 @@ from imgsearch_kit.cli.base import (
     Rank,
     Root,
     app,
-    print_json,
-    print_report_of,
+    print_result,
     read_json,
-    write_json,
 )
 
 
@@ -71,12 +69,7 @@ def evaluate(
             write_trec(make_trial(gallery, **options), Path(f"{trec}.run"), Path(f"{trec}.qrels"))
     comparison = evaluation.against(earlier) if earlier is not None else None
     document = evaluation.to_json(per_query=per_query) | ({"against": comparison} if comparison else {})
-    if output:
-        write_json(output, document)
-    if as_json:
-        print_json(document)
-        return
-    print("\n".join(evaluation.lines() + (["", *comparison.lines()] if comparison else [])))
+    print_result(document, as_json, evaluation, *([comparison] if comparison else []), output=output)
 
 
 @app.command()
@@ -104,7 +97,7 @@ def recall(
             MethodPoint(row.method, row.loss.recall[0], row.p50, *row.loss.recall[1:], kind) for row, kind in timed
         ]
         recall_latency(points, k=k)[0].savefig(plot)
-    print_report_of(report, as_json, output)
+    print_result(report.to_json(), as_json, report, output=output)
 
 
 @app.command()
@@ -125,7 +118,7 @@ def tune(
         tuning = propose(opened, wanted, k=k)
         if server := on or (address if address.startswith("http") else None):
             tuning = verify(tuning, opened, server)
-    print_report_of(tuning, as_json, output)
+    print_result(tuning.to_json(), as_json, tuning, output=output)
 
 
 @app.command()
@@ -146,9 +139,7 @@ def health(
         labelled = sum(record.label is not None for record in opened.records())
         meaning = calibration(opened, k=k) if labelled >= 4 else None
     document = found.to_json() | {"calibration": meaning.to_json() if meaning else None}
-    if output:
-        write_json(output, document)
-    print_json(document) if as_json else print("\n".join([*found.lines(), *(meaning.lines() if meaning else ())]))
+    print_result(document, as_json, found, *([meaning] if meaning else []), output=output)
 
 
 @app.command(name="map")
@@ -166,5 +157,5 @@ def draw_map(
 
     with open_as(address, extractor) as opened:
         report = write_map(opened, output, root=root, seed=seed)
-    print_report_of(report, as_json)
+    print_result(report.to_json(), as_json, report)
     raise typer.Exit(EXIT_FAILURES if report.failed else 0)

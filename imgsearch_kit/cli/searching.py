@@ -21,9 +21,8 @@ from imgsearch_kit.cli.base import (
     Weights,
     app,
     note,
-    print_hits,
-    print_json,
-    print_report,
+    note_time,
+    print_result,
 )
 
 
@@ -38,10 +37,9 @@ def demo(
 
     searcher, report = demo_searcher(folder, note)
     with searcher.index as opened:
-        print_report(report)
+        print(report)
         query = next(record.id for record in opened.records() if "original" in record.id)
-        print(f"\nThe neighbours of {query}:")
-        print_hits(searcher.search(id=query, k=5))
+        print(f"\n{searcher.search(id=query, k=5)}")
         print(f"\nAgain: imgsearch search --id {query} --index local:{folder / 'imgsearch.db'}")
         if not once:
             serve_page(searcher, port=port)
@@ -81,14 +79,14 @@ def search(
         )
         wish = Approx(candidates, probes) if approx or candidates or probes is not None else None
         results = searcher.search(image, id=id, k=k, labels=label or None, min_score=min_score, approx=wish)
-    if as_json:
-        print_json(results.to_json())
-    elif as_csv:
+    if as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(["rank", "id", "label", "score"])
         writer.writerows([hit.rank, hit.id, hit.label or "", f"{hit.score:.6f}"] for hit in results.hits)
     else:
-        print_hits(results)
+        print_result(results.to_json(), as_json, results)
+    if not as_json and not as_csv:
+        note_time(results)
 
 
 @app.command()
