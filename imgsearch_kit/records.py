@@ -6,20 +6,16 @@ Pixels are ``(n, side, side, 3)`` uint8 RGB. Vectors are ``(n, dim)`` float32, C
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from imgsearch_kit import reports
 from imgsearch_kit.errors import BadQuery
-
-if TYPE_CHECKING:
-    import pandas as pd
+from imgsearch_kit.reports import Report, Table
 
 Pixels = npt.NDArray[np.uint8]
 Vectors = npt.NDArray[np.float32]
@@ -54,6 +50,10 @@ class Failure:
     size: int = 0
     mtime: float = 0.0
 
+    def to_json(self) -> dict[str, str]:
+        """Path and reason, as they stand in every document."""
+        return {"path": self.path, "reason": self.reason}
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:
@@ -61,6 +61,15 @@ class Refused:
 
     id: str
     reason: str
+
+    @property
+    def path(self) -> str:
+        """The id, which is a path, under the name it has where failures are listed."""
+        return self.id
+
+    def to_json(self) -> dict[str, str]:
+        """Path and reason, as they stand in every document."""
+        return {"path": self.id, "reason": self.reason}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +116,7 @@ class BakedRank:
 
 
 @dataclass(frozen=True)
-class IndexPassport:
+class IndexPassport(Report):
     """What an index says of itself: who made its vectors, from which folders, and how far it has grown.
 
     ``roots`` maps each prefix ("" for none) to the folder its ids lie below. ``probes`` is ``(2, dim)``: the vectors of
@@ -174,8 +183,13 @@ class IndexPassport:
             ("uuid", self.uuid),
         ]
 
-    def _repr_html_(self) -> str:
-        return reports.table((), self.rows(places=False), "Index passport")  # notebooks are shared
+    def tables(self) -> Sequence[Table]:
+        """What it says, without the places of folders: notebooks are shared."""
+        return [Table(self.rows(places=False), title="Index passport")]
+
+    def frame(self) -> Iterable[Mapping[str, Any]]:
+        """The row of ``to_dataframe``: the fields, without the probe vectors."""
+        return [self.to_json(probes=False)]
 
     def to_json(self, *, probes: bool = True) -> dict[str, Any]:
         """The passport as plain JSON values; ``probes=False`` leaves the probe vectors out, for people."""
@@ -249,7 +263,7 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
-class Results:
+class Results(Report):
     """The hits of one search in rank order, and apart from them the query picture's own records.
 
     ``own`` are ids of the same picture (same id, same sha256, or cosine above 0.9999). ``ms`` holds the time taken in
@@ -265,20 +279,21 @@ class Results:
     ms: Mapping[str, float] = field(default_factory=dict)
     picture: Callable[[str], Path] | None = field(default=None, repr=False, compare=False)
 
-    def _repr_html_(self) -> str:
+    def title(self) -> str:
+        """How many neighbours of what, and what found them."""
         name = self.query.get("id") or self.query.get("file") or "a picture"
-        drawn = [(self._uri(h.id), [f"{h.rank}. {h.label or 'no class'}", f"{h.score:.4f}", h.id]) for h in self.hits]
-        own = [(self._uri(id_), ["the query itself", id_]) for id_ in self.own]
-        note = f" ({self.note})" if self.note else ""
-        head = f"<p>{len(self.hits)} neighbours of <b>{escape(str(name))}</b>, {escape(self.method + note)}</p>"
-        return head + reports.strip(own + drawn)
+        count = f"{len(self.hits)} neighbour{'s' if len(self.hits) > 1 else ''}" if self.hits else "no hits"
+        return f"{count} of {name}, {self.method}" + (f" ({self.note})" if self.note else "")
 
-    def _uri(self, id_: str) -> str:
-        return reports.data_uri(self.picture, id_) if self.picture else ""
+    def tables(self) -> Sequence[Table]:
+        """The query's own records, and the hits: rank, score, label and id."""
+        own = Table([(id_,) for id_ in self.own], title="the query itself is indexed", picture=self.picture)
+        hits = [(hit.rank, hit.score, hit.label or "-", hit.id) for hit in self.hits]
+        return [*([own] if self.own else []), Table(hits, picture=self.picture)]
 
-    def to_dataframe(self) -> pd.DataFrame:
-        """A pandas table with a row a hit: rank, id, label, score and sha256."""
-        return reports.dataframe(dataclasses.asdict(hit) for hit in self.hits)
+    def frame(self) -> Iterable[Mapping[str, Any]]:
+        """The rows of ``to_dataframe``, one a hit: rank, id, label, score and sha256."""
+        return (dataclasses.asdict(hit) for hit in self.hits)
 
     def to_json(self) -> dict[str, Any]:
         """The document of ``imgsearch search --json``."""

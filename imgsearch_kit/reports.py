@@ -1,9 +1,15 @@
-"""How records, indexes and reports show themselves in Jupyter: HTML that needs no script and no style sheet."""
+"""How a result shows itself: tables and notes in; text, HTML for Jupyter, pandas tables and JSON values out.
+
+The HTML runs nothing, needs no style sheet, and takes the colours of the notebook.
+"""
 
 from __future__ import annotations
 
 import base64
+import dataclasses
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,50 +19,163 @@ from imgsearch_kit.errors import KitError, MissingExtra
 if TYPE_CHECKING:
     import pandas as pd
 
-CELL = "text-align:left;padding:2px 12px 2px 0;vertical-align:top"
-NUMBER = "text-align:right;padding:2px 12px 2px 0;font-variant-numeric:tabular-nums"
+    from imgsearch_kit.records import Failure, Refused
+
+CELL = "padding:2px 12px 2px 0;vertical-align:top;text-align:"
+PICTURE = "height:110px;max-width:100%;object-fit:contain"
+FAILURES = 100  # shown; the document and the pandas table have all
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[Any]], caption: str = "") -> str:
-    """A table; cells that are numbers stand to the right, every cell is escaped."""
-    top = "".join(f'<th style="{CELL}">{escape(name)}</th>' for name in head)
-    body = "".join("<tr>" + "".join(_cell(value) for value in row) + "</tr>" for row in rows)
-    title = f'<caption style="{CELL};caption-side:top">{escape(caption)}</caption>' if caption else ""
-    return f"<table>{title}{f'<thead><tr>{top}</tr></thead>' if head else ''}<tbody>{body}</tbody></table>"
+class Number(str):
+    """The text of a number: it stands to the right in its column."""
+
+    __slots__ = ()
 
 
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return f'<td style="{NUMBER}">{value:.4f}</td>'
-    style = NUMBER if isinstance(value, int) else CELL
-    return f'<td style="{style}">{escape(str(value))}</td>'
+def number(value: float | None, low: float | None = None, high: float | None = None, form: str = ".4f") -> Number:
+    """A number as ``0.9076``, with bounds as ``0.9076 [0.9021, 0.9128]``; what is None or NaN is left out."""
+    if value is None or math.isnan(value):
+        return Number()
+    bounded = low is not None and high is not None and not math.isnan(low)
+    return Number(f"{value:{form}}" + (f" [{low:{form}}, {high:{form}}]" if bounded else ""))
 
 
-def report(counts: Iterable[tuple[str, Any]], title: str, failed: Sequence[tuple[str, str]]) -> str:
-    """What was done, and below it what failed and why, if anything did."""
-    done = table((), counts, title)
-    return done + (table(("file", "why it was left out"), failed, f"{len(failed)} failed") if failed else "")
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells under the names of the columns, if they have names, and under a title.
+
+    Numbers stand to the right; floats have four decimals, integers thousands, None is an empty cell. With ``picture``,
+    which gives the WEBP file of an id, HTML shows each row as the picture of its last cell, an id, with the row below.
+    """
+
+    rows: Sequence[Sequence[Any]]
+    columns: Sequence[str] = ()
+    title: str = ""
+    picture: Callable[[str], Path] | None = None
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+    def lines(self) -> list[str]:
+        """The table as aligned lines of text, indented below the title if there is one."""
+        cells = [list(map(_text, row)) for row in self.rows]
+        sides = _sides(cells)
+        lines = [list(self.columns), *cells] if cells and self.columns else cells
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        indent = "  " if self.title else ""
+        return ([self.title] if self.title else []) + [
+            (indent + "  ".join(map(_aligned, line, widths, sides))).rstrip() for line in lines
+        ]
+
+    def _repr_html_(self) -> str:
+        cells = [list(map(_text, row)) for row in self.rows]
+        title = f"<p>{escape(self.title)}</p>" if self.title else ""
+        if not cells:
+            return title
+        if self.picture:
+            return title + _strip(cells, self.picture)
+        sides = _sides(cells)
+        head = f"<thead>{_row('th', self.columns, sides)}</thead>" if self.columns else ""
+        return f"{title}<table>{head}<tbody>{''.join(_row('td', row, sides) for row in cells)}</tbody></table>"
 
 
-def strip(pictures: Iterable[tuple[str, Sequence[str]]], height: int = 110) -> str:
-    """A row of pictures that wraps, each a data URI ("" when there is none) with lines of text below it."""
-    cells = []
-    for uri, lines in pictures:
-        style = f"height:{height}px;max-width:100%;object-fit:contain"
-        name = escape(lines[0], quote=True) if lines else ""
-        drawn = f'<img src="{uri}" alt="{name}" style="{style}">' if uri else f'<div style="{style}">no picture</div>'
-        text = "<br>".join(escape(line) for line in lines)
-        cells.append(f'<div style="width:150px;overflow-wrap:anywhere">{drawn}<div>{text}</div></div>')
-    return f'<div style="display:flex;flex-wrap:wrap;gap:8px;font-size:small">{"".join(cells)}</div>'
+class Report:
+    """What every result can do, once it says its ``title``, ``tables`` and ``notes``, and the rows of its ``frame``."""
 
+    __slots__ = ()
 
-def data_uri(picture: Callable[[str], Path], id: str) -> str:  # noqa: A002 (the field's name)
-    """The WEBP file that ``picture`` gives for an id as a data URI, "" when it cannot be made."""
-    try:
-        content = picture(id).read_bytes()
-    except (KitError, OSError):
+    def title(self) -> str:
+        """What the result is about, in a line."""
         return ""
-    return "data:image/webp;base64," + base64.b64encode(content).decode()
+
+    def tables(self) -> Sequence[Table]:
+        """Its figures."""
+        return ()
+
+    def notes(self) -> Sequence[str]:
+        """What a reader of the figures must know, a sentence each."""
+        return ()
+
+    def frame(self) -> Iterable[Mapping[str, Any]]:
+        """The rows of ``to_dataframe``; a result that is nothing but its fields is one row."""
+        return [self.to_json()]
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+    def lines(self) -> list[str]:
+        """The result as lines of text: title, tables and notes, with an empty line between them."""
+        blocks = [[self.title()] if self.title() else [], *(table.lines() for table in self.tables()), [*self.notes()]]
+        return [line for block in blocks if block for line in ("", *block)][1:]
+
+    def _repr_html_(self) -> str:
+        title = f"<p>{escape(self.title())}</p>" if self.title() else ""
+        notes = (f"<p>{escape(note)}</p>" for note in self.notes())
+        return "".join([title, *(table._repr_html_() for table in self.tables()), *notes])
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """The rows of ``frame`` as a pandas table; what is nested in a row becomes columns such as ``recall low``.
+
+        :raises MissingExtra: when pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ModuleNotFoundError as error:
+            raise MissingExtra("pandas", "notebooks") from error
+        return pd.DataFrame([flat(row) for row in self.frame()])
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as plain JSON values."""
+        return fields_of(self)
+
+
+class RunReport(Report):
+    """The report of a run that may have left things out: ``failed``, each with its path and the reason."""
+
+    failed: Sequence[Failure | Refused]
+
+    def tables(self) -> Sequence[Table]:
+        """What failed, if anything did."""
+        return failures(self.failed)
+
+    def frame(self) -> Iterable[Mapping[str, Any]]:
+        """The rows of ``to_dataframe``, one a failure: its path, the reason, and what else is known of it."""
+        known = (dataclasses.asdict(failure) for failure in self.failed)
+        return ({"path": row.pop("id", None) or row["path"]} | row for row in known)
+
+
+def failures(failed: Sequence[Failure | Refused]) -> list[Table]:
+    """The table of what failed, with paths and reasons; none where nothing did."""
+    rows = [(failure.path, failure.reason) for failure in failed[:FAILURES]]
+    rows += [(rest, "") for rest in more(len(failed), FAILURES)]
+    return [Table(rows, title=f"{len(failed):,} failed")] if failed else []
+
+
+def more(count: int, shown: int) -> list[str]:
+    """What stands below the first ``shown`` of ``count`` things, if those are not all."""
+    return [f"... and {count - shown:,} more (--json lists all)"] if count > shown else []
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON knows it: a record as its fields, an array as lists, a path as text, a NaN as None."""
+    if hasattr(value, "to_json"):
+        return value.to_json()
+    if dataclasses.is_dataclass(value):
+        return fields_of(value)
+    if isinstance(value, Mapping):
+        return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    if isinstance(value, float):
+        return None if math.isnan(value) else value
+    if isinstance(value, Path):
+        return str(value)
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def fields_of(record: Any) -> dict[str, Any]:
+    """The fields of a dataclass's instance as plain JSON values."""
+    return {field.name: plain(getattr(record, field.name)) for field in dataclasses.fields(record)}
 
 
 def flat(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,13 +187,46 @@ def flat(row: Mapping[str, Any]) -> dict[str, Any]:
     return spread
 
 
-def dataframe(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
-    """Rows as a pandas table.
-
-    :raises MissingExtra: when pandas is not installed.
-    """
+def data_uri(picture: Callable[[str], Path], id: str) -> str:  # noqa: A002 (the field's name)
+    """The WEBP file that ``picture`` gives for an id as a data URI, "" when it cannot be made."""
     try:
-        import pandas as pd
-    except ModuleNotFoundError as error:
-        raise MissingExtra("pandas", "notebooks") from error
-    return pd.DataFrame(list(rows))
+        content = picture(id).read_bytes()
+    except (KitError, OSError):
+        return ""
+    return "data:image/webp;base64," + base64.b64encode(content).decode()
+
+
+def _text(value: Any) -> str:
+    if value is None or isinstance(value, float):
+        return number(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Number(f"{value:,}")
+    return value if isinstance(value, str) else str(value)
+
+
+def _sides(cells: Sequence[Sequence[str]]) -> list[str]:
+    """Where each column's cells stand: to the right when all that are filled are numbers."""
+    filled = ([cell for cell in column if cell] for column in zip(*cells, strict=True))
+    return ["right" if column and all(isinstance(c, Number) for c in column) else "left" for column in filled]
+
+
+def _aligned(cell: str, width: int, side: str) -> str:
+    return cell.rjust(width) if side == "right" else cell.ljust(width)
+
+
+def _row(tag: str, cells: Sequence[str], sides: Sequence[str]) -> str:
+    pairs = zip(cells, sides, strict=True)
+    drawn = (f'<{tag} style="{CELL}{side}">{escape(cell)}</{tag}>' for cell, side in pairs)
+    return f"<tr>{''.join(drawn)}</tr>"
+
+
+def _strip(cells: Sequence[Sequence[str]], picture: Callable[[str], Path]) -> str:
+    """A row of pictures that wraps, each over its cells, the id in a line of its own."""
+    drawn = []
+    for *words, id_ in cells:
+        uri = data_uri(picture, id_)
+        image = f'<img src="{uri}" alt="{escape(id_)}" style="{PICTURE}">'
+        image = image if uri else f'<div style="{PICTURE}">no picture</div>'
+        text = f"{escape(' · '.join(filter(None, words)))}<br>{escape(id_)}"
+        drawn.append(f'<div style="width:150px;overflow-wrap:anywhere">{image}<div>{text}</div></div>')
+    return f'<div style="display:flex;flex-wrap:wrap;gap:8px;font-size:small">{"".join(drawn)}</div>'

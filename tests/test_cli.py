@@ -164,7 +164,7 @@ def test_search_by_picture_finds_its_class(workplace, conv_weights):
 
 def test_search_prints_a_table_or_csv(workplace):
     table = run("search", "--id", "cold/0.jpg", "-k", 2, cwd=workplace)
-    assert "the query itself is indexed: cold/0.jpg" in table.stdout
+    assert "the query itself is indexed\n  cold/0.jpg\n" in table.stdout
     assert "search" in table.stderr
     rows = list(csv.DictReader(io.StringIO(run("search", "--id", "cold/0.jpg", "--csv", cwd=workplace).stdout)))
     assert [row["rank"] for row in rows] == [str(i + 1) for i in range(7)]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from html import escape
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from imgsearch_kit import reports
 from imgsearch_kit.approximation.over_index import Measured, RecallReport
 from imgsearch_kit.approximation.recall import Loss
 from imgsearch_kit.approximation.tuning import Proposal, Tuning
@@ -22,8 +23,10 @@ from imgsearch_kit.inspection.health import examine
 from imgsearch_kit.inspection.over_index import calibration, health
 from imgsearch_kit.map.over_index import write_map
 from imgsearch_kit.records import Approx, Failure, Refused
+from imgsearch_kit.reports import Table, number
 from tests.small_extractor import QuarterColours, paint
 
+KIT = Path(__file__).resolve().parents[1] / "imgsearch_kit"
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
@@ -42,11 +45,11 @@ def test_hits_are_a_row_of_thumbnails_with_label_and_score(searcher):
     html = results._repr_html_()
     assert len(re.findall(r'src="data:image/webp;base64,[A-Za-z0-9+/=]{40,}"', html)) == 3  # two hits and the query
     assert f"{results.hits[0].score:.4f}" in html
-    assert html.index("the query itself") < html.index("1. ")
+    assert html.index("the query itself") < html.index(f"1 · {results.hits[0].score:.4f}")
 
 
 def test_names_cannot_run_anything(searcher):
-    shown = searcher.search(id=f"{HOSTILE}/a.png")._repr_html_() + reports.table(["x"], [(HOSTILE,)], HOSTILE)
+    shown = searcher.search(id=f"{HOSTILE}/a.png")._repr_html_() + Table([(HOSTILE,)], [HOSTILE], HOSTILE)._repr_html_()
     assert "<img src=x" not in shown
     assert "&lt;img src=x" in shown
 
@@ -61,7 +64,7 @@ def test_an_index_shows_its_passport(searcher):
 def test_a_report_shows_what_was_done_and_what_failed():
     report = IndexReport(added=3, failed=[Failure("bad.jpg", "It is empty", 0, 1.0)], seconds=1.25)
     html = report._repr_html_()
-    for words in ("added", ">3<", "bad.jpg", "It is empty", "1 failed"):
+    for words in ("3 added in 1.2 s", "bad.jpg", "It is empty", "1 failed"):
         assert words in html
     assert "failed" not in IndexReport(added=3)._repr_html_()
     assert report.to_dataframe().to_dict("records") == [
@@ -73,13 +76,70 @@ def test_other_reports_show_what_failed_too(searcher, tmp_path):
     refused = [Refused("a.jpg", "too <large>")]
     (tmp_path / "pictures" / HOSTILE / "a.png").unlink()
     drawn = write_map(searcher.index, tmp_path / "map.html", progress=False)
-    for report, figure in ((LabelReport(3, 1, refused), "relabelled"), (CopyReport(7, refused), ">7<"), (drawn, "PCA")):
+    for report, figure in (
+        (LabelReport(3, 1, refused), "relabelled"),
+        (CopyReport(7, refused), "7 records"),
+        (drawn, "PCA"),
+    ):
         shown, table = report._repr_html_(), report.to_dataframe()
         assert figure in shown
         assert "1 failed" in shown
         assert table["reason"].tolist() == [failure.reason for failure in report.failed]
         assert escape(table["reason"][0]) in shown
     assert "failed" not in CopyReport(7)._repr_html_()
+
+
+def test_columns_of_numbers_stand_to_the_right_in_text_and_html():
+    rows = [("a", 1234, number(0.9, 0.85, 0.95)), ("long name", 7, number(0.12345)), ("unknown", None, number(None))]
+    table = Table(rows, ("", "queries", "P@4, 95 %"), "Classes")
+    assert table.lines() == [
+        "Classes",
+        "             queries                P@4, 95 %",
+        "  a            1,234  0.9000 [0.8500, 0.9500]",
+        "  long name        7                   0.1235",
+        "  unknown",
+    ]
+    html = table._repr_html_()
+    assert re.search(r'text-align:left">long name</td>.*text-align:right">7</td>.*text-align:right">0.1235</td>', html)
+    assert re.search(r'text-align:right">queries</th>', html)
+    assert not re.search(r"<script|<style|color|class=", html)  # any theme, any host
+
+
+def test_a_column_with_words_in_it_stands_to_the_left():
+    assert Table([("-", 1), (2, 3)]).lines() == ["-  1", "2  3"]
+    assert Table([], ("a", "b"), "Nothing").lines() == ["Nothing"]
+    assert Table([], ("a", "b"))._repr_html_() == ""
+
+
+def test_many_failures_are_cut_in_text_and_whole_in_the_document():
+    report = LabelReport(1, 0, [Refused(f"{i:03}.jpg", "no record has this id") for i in range(150)])
+    lines = report.lines()
+    assert lines[:3] == ["1 relabelled, 0 had the label already", "", "150 failed"]
+    assert lines[-1] == "  ... and 50 more (--json lists all)"
+    assert len(report.to_json()["failed"]) == len(report.to_dataframe()) == 150
+
+
+def test_failures_look_alike_everywhere():
+    refused, failed = Refused("a.jpg", "too large"), Failure("a.jpg", "too large", 3, 1.0)
+    for report in (IndexReport(failed=[failed]), LabelReport(failed=[refused]), CopyReport(failed=[refused])):
+        assert report.to_json()["failed"] == [{"path": "a.jpg", "reason": "too large"}]
+        assert report.lines()[-2:] == ["1 failed", "  a.jpg  too large"]
+        assert report.to_dataframe()[["path", "reason"]].values.tolist() == [["a.jpg", "too large"]]
+
+
+def test_every_result_class_has_all_forms():
+    """Nothing renders itself by hand: only what is special in words or in the document is written in a class."""
+    by_hand = {"lines", "__str__", "_repr_html_", "to_dataframe"}
+    modules = [path for path in KIT.rglob("*.py") if path.name != "reports.py"]
+    found = {
+        (node.name, member.name)
+        for path in modules
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+        for member in node.body
+        if isinstance(member, ast.FunctionDef) and member.name in by_hand
+    }
+    assert found == {("Address", "__str__"), ("VectorIndex", "_repr_html_")}
 
 
 def test_hits_become_a_table(searcher):

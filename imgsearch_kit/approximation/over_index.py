@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from imgsearch_kit import reports
 from imgsearch_kit.approximation.recall import Loss, losses, without
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.index.exact import Snapshot
 from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.records import Approx, Neighbours, Vectors
-
-if TYPE_CHECKING:
-    import pandas as pd
+from imgsearch_kit.reports import Report, Table, number, plain
 
 HASHED = (20, 50, 100, 200, 500, 1000, 2000, 5000)  # numbers of candidates to try
 NATIVE = (20, 50, 100, 200, 500)
@@ -56,14 +52,13 @@ class Measured:
             "probes": self.setting.probes if self.setting else None,
         }
         for name in ("recall", "precision", "lost"):
-            triple = getattr(self.loss, name)
-            row[name] = {key: _known(x) for key, x in zip(("value", "low", "high"), triple, strict=True)}
+            row[name] = dict(zip(("value", "low", "high"), getattr(self.loss, name), strict=True))
         row |= {"short": self.loss.short, "missing": self.loss.missing}
-        return row | {"p50": _known(self.p50), "p95": _known(self.p95), "predicted": self.predicted}
+        return plain(row | {"p50": self.p50, "p95": self.p95, "predicted": self.predicted})
 
 
 @dataclass(frozen=True)
-class RecallReport:
+class RecallReport(Report):
     """The settings of one index, exact first; ``segments`` is None where an index has no such parts."""
 
     rows: tuple[Measured, ...]
@@ -74,54 +69,26 @@ class RecallReport:
     segments: int | None
     passport: dict[str, Any]
 
-    def to_json(self) -> dict[str, Any]:
-        """The document of ``imgsearch recall --json``; times are in milliseconds."""
-        return {
-            "k": self.k,
-            "queries": self.queries,
-            "labelled": self.labelled,
-            "gallery": self.gallery,
-            "segments": self.segments,
-            "rows": [row.to_json() for row in self.rows],
-            "passport": self.passport,
-        }
-
-    def _repr_html_(self) -> str:
-        head, *rows = self._table()
-        about = f"{self.queries} queries against {self.gallery} pictures"
-        return reports.table(head, rows, about)
-
-    def to_dataframe(self) -> pd.DataFrame:
-        """A pandas table with a row a setting: the keys of ``Measured.to_json``, bounds as ``recall low`` and so on."""
-        return reports.dataframe(map(reports.flat, (row.to_json() for row in self.rows)))
-
-    def _table(self) -> list[list[str]]:
+    def tables(self) -> Sequence[Table]:
+        """Recall with its bounds, what P@k loses, and milliseconds, a row a setting."""
         head = ["method", f"recall@{self.k}", f"P@{self.k} lost", "p50 ms", "p95 ms", "short"]
         if any(row.predicted is not None for row in self.rows):
             head.append("predicted")
-        return [head, *(list(_cells(row)[: len(head)]) for row in self.rows)]
+        return [Table([_cells(row)[: len(head)] for row in self.rows], head)]
 
-    def lines(self) -> list[str]:
-        """The report for people: a table, and what to know about it."""
-        lines = table(self._table())
+    def notes(self) -> Sequence[str]:
+        """What was asked, and what to know of an index of several segments."""
         about = f"{self.queries} queries ({self.labelled} with a label to find) against {self.gallery} pictures"
-        if self.segments is not None:
-            about += f" in {self.segments} segment{'s' if self.segments != 1 else ''}"
-        lines += ["", about + "."]
-        if self.segments is not None and self.segments > 1:
-            lines.append(
-                "Candidates count per segment, so these figures change when segments merge. --merge forces one."
-            )
-        return lines
+        if self.segments is None:
+            return [f"{about}."]
+        if self.segments == 1:
+            return [f"{about} in 1 segment."]
+        more = "Candidates count per segment, so these figures change when segments merge. --merge forces one."
+        return [f"{about} in {self.segments} segments.", more]
 
-
-def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of cells as aligned lines: the first column to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]).rstrip()
-        for row in rows
-    ]
+    def frame(self) -> Iterable[Mapping[str, Any]]:
+        """The rows of ``to_dataframe``, one a setting: what ``Measured.to_json`` gives."""
+        return (row.to_json() for row in self.rows)
 
 
 def measure_recall(
@@ -244,19 +211,14 @@ def _joined(parts: Sequence[Neighbours]) -> Neighbours:
     return Neighbours(ids, scores, parts[0].method, parts[0].note)
 
 
-def _cells(row: Measured) -> list[str]:
+def _cells(row: Measured) -> tuple[Any, ...]:
     """A row of the table; what is unknown is left empty."""
-    recall, low, high = row.loss.recall
-    bounds = "" if math.isnan(low) else f" [{low:.3f}, {high:.3f}]"
-    return [
+    return (
         row.method,
-        f"{recall:.3f}{bounds}",
-        "" if math.isnan(row.loss.lost[0]) else f"{row.loss.lost[0]:+.3f}",
-        *("" if math.isnan(ms) else f"{ms:.1f}" for ms in (row.p50, row.p95)),
-        str(row.loss.short),
-        "" if row.predicted is None else f"{row.predicted:.3f}",
-    ]
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value
+        number(*row.loss.recall, ".3f"),
+        number(row.loss.lost[0], form="+.3f"),
+        number(row.p50, form=".1f"),
+        number(row.p95, form=".1f"),
+        row.loss.short,
+        number(row.predicted, form=".3f"),
+    )

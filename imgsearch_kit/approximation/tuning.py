@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from imgsearch_kit import reports
 from imgsearch_kit.approximation.lsh import Simulation
 from imgsearch_kit.approximation.over_index import (
     Measured,
@@ -21,7 +20,6 @@ from imgsearch_kit.approximation.over_index import (
     exactly_here,
     measure_recall,
     sample_rows,
-    table,
 )
 from imgsearch_kit.approximation.recall import without
 from imgsearch_kit.errors import BadQuery
@@ -30,10 +28,8 @@ from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.indexing.copy import batches
 from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.records import Approx, Vectors
+from imgsearch_kit.reports import Report, Table, fields_of, number, plain
 from imgsearch_kit.vectors import Floats
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SAMPLE = 20_000  # vectors hashed at once
 CANDIDATES = (20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 5000, 7000, 10_000)
@@ -67,14 +63,13 @@ class Proposal:
 
     def to_json(self) -> dict[str, Any]:
         """The proposal as plain JSON values."""
-        plain: dict[str, Any] = {"method": self.method, **dataclasses.asdict(self.setting)}
-        plain |= {"predicted": self.predicted, "work": self.work}
-        rows = {"measured": self.measured, "exact": self.exact}
-        return plain | {name: row and row.to_json() for name, row in rows.items()}
+        return {"method": self.method, **fields_of(self.setting)} | {
+            name: plain(getattr(self, name)) for name in ("predicted", "work", "measured", "exact")
+        }
 
 
 @dataclass(frozen=True)
-class Tuning:
+class Tuning(Report):
     """For a wanted recall the cheapest setting of each method that reaches it, cheapest first.
 
     A method that reaches it nowhere stands behind those that do, with its best. ``sampled`` is how many of ``gallery``
@@ -103,47 +98,33 @@ class Tuning:
 
     def to_json(self) -> dict[str, Any]:
         """The document of ``imgsearch tune --json``."""
-        plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        plain["proposals"] = [proposal.to_json() for proposal in self.proposals]
-        best = self.best.to_json() if self.best else None
-        return plain | {"best": best, "exact_is_as_fast": self.exact_is_as_fast}
+        return fields_of(self) | {"best": plain(self.best), "exact_is_as_fast": self.exact_is_as_fast}
 
-    def _repr_html_(self) -> str:
-        head, *rows = self._table()
-        about = f"For a recall@{self.k} of {self.wanted}: {self.simulated} settings simulated"
-        return reports.table(head, rows, about)
-
-    def to_dataframe(self) -> pd.DataFrame:
-        """A pandas table with a row a proposal: the keys of its JSON, nested ones as ``measured p50``."""
-        return reports.dataframe(map(reports.flat, (proposal.to_json() for proposal in self.proposals)))
-
-    def _table(self) -> list[list[str]]:
+    def tables(self) -> Sequence[Table]:
+        """The proposals, with what was measured if they were verified."""
         head = ["method", "candidates", "probes", f"recall@{self.k} predicted"]
         if any(proposal.measured for proposal in self.proposals):
             head += ["measured", "p50 ms", "exact p50 ms"]
-        return [head, *(list(_cells(proposal)[: len(head)]) for proposal in self.proposals)]
+        return [Table([_cells(proposal)[: len(head)] for proposal in self.proposals], head)]
 
-    def lines(self) -> list[str]:
-        """The proposals as a table for people, and what to type."""
+    def notes(self) -> Sequence[str]:
+        """What was simulated, and what to type."""
         of = "" if self.sampled == self.gallery else f"{self.sampled} of "
-        lines = [
-            *table(self._table()),
-            "",
-            f"{self.simulated} settings simulated: {self.queries} queries against {of}{self.gallery} pictures.",
-        ]
+        notes = [f"{self.simulated} settings simulated: {self.queries} queries against {of}{self.gallery} pictures."]
         if self.best is None:
-            return [
-                *lines,
-                f"None reaches a recall of {self.wanted}. Search exactly, or allow more loss: --recall",
-            ]
+            return [*notes, f"None reaches a recall of {self.wanted}. Search exactly, or allow more loss: --recall"]
         wish = f"--approx --candidates {self.best.setting.candidates}"
         if self.best.setting.probes:
             wish += f" --probes {self.best.setting.probes}"
-        lines.append(f"Proposed: an index with --method {self.best.method}, searched with {wish}")
+        notes.append(f"Proposed: an index with --method {self.best.method}, searched with {wish}")
         if self.exact_is_as_fast and self.best.measured and self.best.exact:
             medians = f"{self.best.exact.p50:.1f} ms against {self.best.measured.p50:.1f} ms"
-            lines.append(f"But exact is as fast here ({medians} in the median) and loses nothing.")
-        return lines
+            notes.append(f"But exact is as fast here ({medians} in the median) and loses nothing.")
+        return notes
+
+    def frame(self) -> Iterable[Mapping[str, Any]]:
+        """The rows of ``to_dataframe``, one a proposal: what ``Proposal.to_json`` gives."""
+        return (proposal.to_json() for proposal in self.proposals)
 
 
 def parameter_grid(dim: int) -> dict[str, list[dict[str, int]]]:
@@ -308,15 +289,15 @@ def temporary_copy(
             made.remove()
 
 
-def _cells(proposal: Proposal) -> list[str]:
+def _cells(proposal: Proposal) -> tuple[Any, ...]:
     """A row of the table; what is unknown is left empty."""
     measured, exact = proposal.measured, proposal.exact
-    return [
+    return (
         proposal.method,
-        str(proposal.setting.candidates),
-        str(proposal.setting.probes or ""),
-        f"{proposal.predicted:.3f}",
-        f"{measured.loss.recall[0]:.3f}" if measured else "",
-        f"{measured.p50:.1f}" if measured else "",
-        f"{exact.p50:.1f}" if exact else "",
-    ]
+        proposal.setting.candidates,
+        proposal.setting.probes or None,
+        number(proposal.predicted, form=".3f"),
+        number(measured.loss.recall[0] if measured else None, form=".3f"),
+        number(measured.p50 if measured else None, form=".1f"),
+        number(exact.p50 if exact else None, form=".1f"),
+    )

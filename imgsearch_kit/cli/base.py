@@ -62,11 +62,11 @@ def print_json(document: Any) -> None:
     print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def print_report_of(found: Any, as_json: bool, output: Path | None = None) -> None:
-    """Anything that tells itself as lines and as a document, the way the options ask for."""
+def print_result(document: Any, as_json: bool, *shown: Any, output: Path | None = None) -> None:
+    """The document, or what is shown of it as text, an empty line between; the document also to a file."""
     if output:
-        write_json(output, found.to_json())
-    print_json(found.to_json()) if as_json else print("\n".join(found.lines()))
+        write_json(output, document)
+    print_json(document) if as_json else print("\n\n".join(map(str, shown)))
 
 
 def note(sentence: str) -> None:
@@ -104,32 +104,6 @@ def whole_output(path: Path) -> Iterator[Path]:
         raise BadQuery(f"{path} cannot be written: {error.strerror or error}. Name another file with -o.") from error
 
 
-def print_report(report: Any) -> None:
-    """What an indexing run did, in one line, and below it what failed."""
-    counts = report.counts()
-    vanished = counts.pop("vanished", 0)
-    print(", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing to do", end="")
-    print(f" in {report.seconds:.1f} s")
-    if vanished:
-        print(f"{vanished} indexed pictures are gone from the folder; --prune removes them")
-    print_failures(report.to_json()["failed"])
-
-
-def print_failures(failed: list[dict[str, str]]) -> None:
-    """The files that could not be used, with reasons; nothing when there are none."""
-    if failed:
-        print(f"\n{len(failed)} failed:")
-        print("\n".join(f"  {failure['path']}: {failure['reason']}" for failure in failed))
-
-
-def print_hits(results: Any) -> None:
-    """Hits as a table, the query's own records and notes around it."""
-    if results.own:
-        print(f"the query itself is indexed: {', '.join(results.own)}")
-    if not results.hits:
-        print("no hits")
-    width = max((len(hit.label or "-") for hit in results.hits), default=0)
-    for hit in results.hits:
-        print(f"{hit.rank:>4}  {hit.score:.4f}  {hit.label or '-':<{width}}  {hit.id}")
-    timing = f"extraction {results.ms['extract']:.0f} ms, search {results.ms['search']:.1f} ms, {results.method}"
-    note(timing + (f"; {results.note}" if results.note else ""))
+def note_time(results: Any) -> None:
+    """How long a search took, beside its results."""
+    note(f"extraction {results.ms['extract']:.0f} ms, search {results.ms['search']:.1f} ms")

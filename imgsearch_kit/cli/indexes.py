@@ -22,9 +22,7 @@ from imgsearch_kit.cli.base import (
     Weights,
     app,
     note,
-    print_failures,
-    print_json,
-    print_report,
+    print_result,
 )
 
 
@@ -74,13 +72,10 @@ def index(
         )
         note(f"\nInterrupted. {kept}.")
         report, code = stop.report, EXIT_INTERRUPTED
-    if as_json:
-        print_json(report.to_json())
-    else:
-        print_report(report)
-        if code != EXIT_INTERRUPTED:
-            where = "" if address == DEFAULT_INDEX else f" --index {shlex.quote(shown(address))}"
-            print(f"Next: imgsearch serve{where}")
+    print_result(report.to_json(), as_json, report)
+    if not as_json and code != EXIT_INTERRUPTED:
+        where = "" if address == DEFAULT_INDEX else f" --index {shlex.quote(shown(address))}"
+        print(f"\nNext: imgsearch serve{where}")
     raise typer.Exit(code)
 
 
@@ -100,19 +95,12 @@ def copy(
 ) -> None:
     """One index into another, of any kind, without touching a picture."""
     from imgsearch_kit.gallery import Gallery
-    from imgsearch_kit.index import shown
 
     with Gallery.open(source, extractor, weights=weights) as gallery:
         made = gallery.copy_to(target, method=method, rank=rank, say=note)
         made.close()
-        report = made.report
-    if as_json:
-        print_json(report.to_json())
-    else:
-        print(f"{report.copied} records to {shown(target)}, counts and sample verified")
-        if report.silent:
-            note("The copy does not say which extractor made its vectors. --extractor NAME makes it a full index.")
-        print_failures([{"path": f.id, "reason": f.reason} for f in report.failed])
+    report = made.report
+    print_result(report.to_json(), as_json, report)
     raise typer.Exit(EXIT_FAILURES if report.failed else 0)
 
 
@@ -127,13 +115,9 @@ def label(
     from imgsearch_kit.gallery import Gallery
 
     with Gallery.open(address, extractor) as gallery:
-        report = gallery.label(labels).to_json()
-    if as_json:
-        print_json(report)
-    else:
-        print(f"{report['relabelled']} relabelled, {report['unchanged']} had the label already")
-        print_failures(report["failed"])
-    raise typer.Exit(EXIT_FAILURES if report["failed"] else 0)
+        report = gallery.label(labels)
+    print_result(report.to_json(), as_json, report)
+    raise typer.Exit(EXIT_FAILURES if report.failed else 0)
 
 
 @app.command()
@@ -141,19 +125,15 @@ def info(address: Index = DEFAULT_INDEX, extractor: MadeBy = None, as_json: Json
     """Who made an index, from what, and what it holds."""
     from imgsearch_kit.gallery import Gallery
     from imgsearch_kit.index import shown
+    from imgsearch_kit.reports import Table, failures, plain
 
     with Gallery.open(address, extractor) as gallery:
-        labels = gallery.labels()
-        failed = [{"path": f.path, "reason": f.reason} for f in gallery.index.failures()]
-        passport = gallery.passport
-    if as_json:
-        document = {"address": shown(address), **passport.to_json(probes=False), "labels": list(labels)}
-        print_json(document | {"label_counts": labels, "failed": failed})
-        return
+        labels, failed, passport = gallery.labels(), gallery.index.failures(), gallery.passport
+    document = {"address": shown(address), **passport.to_json(probes=False), "labels": list(labels)}
+    document |= {"label_counts": labels, "failed": plain(failed)}
     rows = [("index", shown(address)), *passport.rows(), ("classes", str(len(labels)))]
-    rows += [("", f"{count:>6,}  {name}") for name, count in labels.items()]
-    print("\n".join(f"{name:<10} {value}" for name, value in rows))
-    print_failures(failed)
+    classes = [Table(list(labels.items()), title="Pictures of each class")] if labels else []
+    print_result(document, as_json, Table(rows), *classes, *failures(failed))
 
 
 @app.command()

@@ -18,10 +18,8 @@ from imgsearch_kit.cli.base import (
     Rank,
     Root,
     app,
-    print_json,
-    print_report_of,
+    print_result,
     read_json,
-    write_json,
 )
 
 
@@ -66,12 +64,7 @@ def evaluate(
         evaluation = gallery.evaluate(ks=ks, trec=trec, **options)
     comparison = evaluation.against(earlier) if earlier is not None else None
     document = evaluation.to_json(per_query=per_query) | ({"against": comparison} if comparison else {})
-    if output:
-        write_json(output, document)
-    if as_json:
-        print_json(document)
-        return
-    print("\n".join(evaluation.lines() + (["", *comparison.lines()] if comparison else [])))
+    print_result(document, as_json, evaluation, *([comparison] if comparison else []), output=output)
 
 
 @app.command()
@@ -98,7 +91,7 @@ def recall(
             MethodPoint(row.method, row.loss.recall[0], row.p50, *row.loss.recall[1:], kind) for row, kind in timed
         ]
         recall_latency(points, k=k)[0].savefig(plot)
-    print_report_of(report, as_json, output)
+    print_result(report.to_json(), as_json, report, output=output)
 
 
 @app.command()
@@ -116,7 +109,7 @@ def tune(
 
     with Gallery.open(address, extractor) as gallery:
         tuning = gallery.tune(wanted, k=k, on=on)
-    print_report_of(tuning, as_json, output)
+    print_result(tuning.to_json(), as_json, tuning, output=output)
 
 
 @app.command()
@@ -135,9 +128,7 @@ def health(
         labelled = sum(gallery.labels().values())
         meaning = gallery.calibration(k=k) if labelled >= 4 else None
     document = found.to_json() | {"calibration": meaning.to_json() if meaning else None}
-    if output:
-        write_json(output, document)
-    print_json(document) if as_json else print("\n".join([*found.lines(), *(meaning.lines() if meaning else ())]))
+    print_result(document, as_json, found, *([meaning] if meaning else []), output=output)
 
 
 @app.command(name="map")
@@ -154,5 +145,5 @@ def draw_map(
 
     with Gallery.open(address, extractor, root=root) as gallery:
         report = gallery.map(output, seed=seed)
-    print_report_of(report, as_json)
+    print_result(report.to_json(), as_json, report)
     raise typer.Exit(EXIT_FAILURES if report.failed else 0)

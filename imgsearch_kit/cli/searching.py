@@ -21,9 +21,8 @@ from imgsearch_kit.cli.base import (
     Weights,
     app,
     note,
-    print_hits,
-    print_json,
-    print_report,
+    note_time,
+    print_result,
 )
 
 
@@ -37,10 +36,9 @@ def demo(
     from imgsearch_kit.demo import sample_gallery
 
     with sample_gallery(folder, note) as gallery:
-        print_report(gallery.report)
+        print(gallery.report)
         query = next(record.id for record in gallery.records() if "original" in record.id)
-        print(f"\nThe neighbours of {query}:")
-        print_hits(gallery.search(id=query, k=5))
+        print(f"\n{gallery.search(id=query, k=5)}")
         print(f"\nAgain: imgsearch search --id {query} --index {gallery.index.address}")
         if not once:
             serve_page(gallery, port=port)
@@ -77,14 +75,14 @@ def search(
     with Gallery.open(address, extractor, max_pixels=round(max_megapixels * 1e6), **options) as gallery:
         wish = Approx(candidates, probes) if approx or candidates or probes is not None else None
         results = gallery.search(image, id=id, k=k, labels=label or None, min_score=min_score, approx=wish)
-    if as_json:
-        print_json(results.to_json())
-    elif as_csv:
+    if as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(["rank", "id", "label", "score"])
         writer.writerows([hit.rank, hit.id, hit.label or "", f"{hit.score:.6f}"] for hit in results.hits)
     else:
-        print_hits(results)
+        print_result(results.to_json(), as_json, results)
+    if not as_json and not as_csv:
+        note_time(results)
 
 
 @app.command()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Annotated
 
 import typer
 
-from imgsearch_kit.cli.base import DEFAULT_INDEX, EXIT_FAILURES, Index, Json, MadeBy, app, note, print_json
+from imgsearch_kit.cli.base import DEFAULT_INDEX, EXIT_FAILURES, Index, Json, MadeBy, app, note, print_result
 
 weights_app = typer.Typer(help="Network weights: what is here, and how to get the rest.", no_args_is_help=False)
 app.add_typer(weights_app, name="weights", invoke_without_command=True)
@@ -19,16 +18,10 @@ def weights(context: typer.Context, as_json: Json = False) -> None:
     if context.invoked_subcommand:
         return
     from imgsearch_kit.extractors.weights import available
+    from imgsearch_kit.reports import Table, plain
 
     files = available()
-    if as_json:
-        print_json([dataclasses.asdict(file) | {"path": str(file.path) if file.path else None} for file in files])
-        return
-    for file in files:
-        if file.path:
-            print(f"{file.name:<11} {file.size / 1e6:>5.0f} MB  {file.digest}  {file.path} ({file.source})")
-        if file.note:
-            print(f"{file.name:<11} {'':>8}  {file.note}")
+    print_result(plain(files), as_json, Table([file.row() for file in files]))
 
 
 @weights_app.command("fetch")
@@ -49,10 +42,9 @@ def doctor(address: Index = DEFAULT_INDEX, extractor: MadeBy = None, as_json: Js
     Python, packages, weights, index, memory and browser, in this order.
     """
     from imgsearch_kit.cli.doctor import check
+    from imgsearch_kit.reports import Table, plain
 
     checks = check(address, extractor)
-    if as_json:
-        print_json([{"name": c.name, "ok": c.ok, "detail": c.detail} for c in checks])
-    else:
-        print("\n".join(f"{'ok' if c.ok else 'no':<3} {c.name:<10} {c.detail}" for c in checks))
+    rows = [("ok" if found.ok else "no", found.name, found.detail) for found in checks]
+    print_result(plain(checks), as_json, Table(rows))
     raise typer.Exit(0 if all(c.ok for c in checks) else EXIT_FAILURES)

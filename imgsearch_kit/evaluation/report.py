@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from imgsearch_kit import reports
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.evaluation import intervals as bootstrap
 from imgsearch_kit.evaluation.metrics import QueryScores, chance
+from imgsearch_kit.reports import Number, Report, Table, number
 from imgsearch_kit.vectors import Floats, Ints
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 DIGITS = 6  # of per-query values in a file, and so of a comparison with it
 METHOD = "percentile bootstrap; micro: queries within class, macro: classes"
 
 
 @dataclass(frozen=True, repr=False)
-class Evaluation:
+class Evaluation(Report):
     """The scores of ``m`` queries, each with something to find, against ``n`` gallery pictures.
 
     ``queries`` and ``gallery`` are ids in order, ``labels`` the sorted names of all classes; ``query_classes`` ``(m,)``
@@ -44,7 +40,7 @@ class Evaluation:
     seed: int = 0
 
     def __repr__(self) -> str:
-        return f"<Evaluation: {self.summary()}>"
+        return f"<Evaluation: {self.title()}>"
 
     @property
     def measures(self) -> list[str]:
@@ -127,32 +123,16 @@ class Evaluation:
     def _table(self, table: Floats) -> dict[str, dict[str, float | None]]:
         return {name: estimate(row) for name, row in zip(self.measures, table, strict=True)}
 
-    def _repr_html_(self) -> str:
-        tables = (self.intervals.micro, self.intervals.macro)
-        means = [
-            (name, *(bounded(table[column]) for table in tables), float(self.chance[:, column].mean()))
-            for column, name in enumerate(self.measures)
-        ]
-        table = reports.table(("", "micro, 95 %", "macro, 95 %", "chance"), means, self.summary())
-        return table + "".join(f"<p>{escape(note)}</p>" for note in self.notes())
+    def frame(self) -> Iterable[Mapping[str, Any]]:
+        """The rows of ``to_dataframe``, one a class: its queries, and of each measure value, bounds and chance."""
+        for row, c in enumerate(self.scored_classes):
+            found: dict[str, Any] = {"class": self.labels[c], "queries": int((self.strata == row).sum())}
+            for column, name in enumerate(self.measures):
+                figures = (*self.intervals.per_class[row, column].tolist(), float(self.class_chance[row, column]))
+                found[name] = dict(zip(("", "low", "high", "chance"), figures, strict=True))
+            yield found
 
-    def to_dataframe(self) -> pd.DataFrame:
-        """A pandas table with a row a class: class, queries, and of each measure value, low, high and chance."""
-        return reports.dataframe(
-            {"class": self.labels[c], "queries": int((self.strata == row).sum())}
-            | {
-                f"{name}{suffix}": number
-                for column, name in enumerate(self.measures)
-                for suffix, number in zip(
-                    ("", " low", " high", " chance"),
-                    (*self.intervals.per_class[row, column].tolist(), float(self.class_chance[row, column])),
-                    strict=True,
-                )
-            }
-            for row, c in enumerate(self.scored_classes)
-        )
-
-    def summary(self) -> str:
+    def title(self) -> str:
         """Who was asked about whom, and what was left out, in one line."""
         left_out = [f"{self.about[key]:,} {words}" for key, words in LEFT_OUT.items() if self.about.get(key)]
         return (
@@ -166,34 +146,37 @@ class Evaluation:
         ties = [f"Queries with a tie, broken by id, between a right and a wrong picture: {tied:,}"] if tied else []
         return ties + [note for note in [self.about.get("note")] if note]
 
-    def lines(self, *, measure: str | None = None, shown: int = 5) -> list[str]:
-        """The evaluation as lines of text: the means with bounds and chance, then the worst and best classes.
+    def tables(self, *, measure: str | None = None, shown: int = 5) -> Sequence[Table]:
+        """The means with bounds and chance, then the worst and best classes.
 
         Classes are ordered by ``measure`` (P@k of the middle k unless given), ``shown`` from either end.
         """
-        out = [
-            self.summary(),
-            "",
-            f"{'':14}  {'micro':23}  {'macro':23}  {'chance':>8}",
-        ]
         chances = self.chance.mean(axis=0)
-        for i, name in enumerate(self.measures):
-            micro, macro = (bounded(table[i]) for table in (self.intervals.micro, self.intervals.macro))
-            out.append(f"{name:14}  {micro:23}  {macro:23}  {chances[i]:8.4f}")
-        for note in self.notes():
-            out += ["", note]
+        means = [
+            (name, number(*self.intervals.micro[column]), number(*self.intervals.macro[column]), chances[column])
+            for column, name in enumerate(self.measures)
+        ]
         measure = measure or f"P@{self.ks[len(self.ks) // 2]}"
-        column = self.measures.index(measure)
-        order = np.argsort(self.intervals.per_class[:, column, 0], kind="stable").tolist()
-        worst, best = order[:shown], order[shown:][-shown:]
-        for title, rows in (("Worst", worst), ("Best", best)):
-            out += ["", f"{title} classes by {measure}"] if rows else []
-            for row in rows:
-                size, expected = int((self.strata == row).sum()), self.class_chance[row, column]
-                figures = bounded(self.intervals.per_class[row, column])
-                label = self.labels[self.scored_classes[row]]
-                out.append(f"  {label:28}  {figures:23}  chance {expected:.4f}  {size:6,} queries")
-        return out
+        classes = self._classes(self.measures.index(measure))
+        ends = {"Worst": classes[:shown], "Best": classes[shown:][-shown:]}
+        head = ("class", f"{measure}, 95 %", "chance", "queries")
+        return [
+            Table(means, ("", "micro, 95 %", "macro, 95 %", "chance")),
+            *(Table(rows, head, f"{end} classes by {measure}") for end, rows in ends.items() if rows),
+        ]
+
+    def _classes(self, column: int) -> list[tuple[str, Number, float, int]]:
+        """Name, value with bounds, chance and number of queries of each class in a measure, worst first."""
+        values, sizes = self.intervals.per_class[:, column], np.bincount(self.strata).tolist()
+        return [
+            (
+                self.labels[self.scored_classes[row]],
+                number(*values[row]),
+                self.class_chance[row, column],
+                sizes[row],
+            )
+            for row in np.argsort(values[:, 0], kind="stable").tolist()
+        ]
 
     def against(self, earlier: Mapping[str, Any]) -> Compared:
         """What has changed since an earlier evaluation, paired by query: differences with 95 % bounds and p-values.
@@ -238,14 +221,14 @@ class Evaluation:
         return Compared({"queries": counts} | tables)
 
 
-class Compared(dict[str, Any]):
+class Compared(Report, dict[str, Any]):
     """What ``Evaluation.against`` found, as it stands in a document.
 
     "queries" counts them: in "common", only "here", only "there". "micro" and "macro" hold the "difference", "low",
     "high" (None where unknown) and "p" of each measure.
     """
 
-    def summary(self) -> str:
+    def title(self) -> str:
         """Over which queries, in one line."""
         queries = self["queries"]
         alone = f" ({queries['here']:,} only here, {queries['there']:,} only there)"
@@ -253,25 +236,18 @@ class Compared(dict[str, Any]):
             alone if queries["here"] + queries["there"] else ""
         )
 
-    def lines(self) -> list[str]:
-        """The differences as lines of text."""
-        out = [self.summary(), f"{'':14}  {'micro':26}  {'p':>7}  {'macro':26}  {'p':>7}"]
-        for name, micro, macro in self._rows():
-            cells = (f"{_signed(row):26}  {row['p']:7.4f}" for row in (micro, macro))
-            out.append(f"{name:14}  {'  '.join(cells)}")
-        return out
+    def tables(self) -> Sequence[Table]:
+        """The differences with bounds and p-values, a row a measure."""
+        rows = [(row["measure"], *_signed(row["micro"]), *_signed(row["macro"])) for row in self.frame()]
+        return [Table(rows, ("", "micro, 95 %", "p", "macro, 95 %", "p"))]
 
-    def _rows(self) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
-        return [(name, micro, self["macro"][name]) for name, micro in self["micro"].items()]
+    def frame(self) -> Iterable[Mapping[str, Any]]:
+        """The rows of ``to_dataframe``, one a measure: of micro and macro the difference, low, high and p."""
+        return ({"measure": name, "micro": row, "macro": self["macro"][name]} for name, row in self["micro"].items())
 
-    def _repr_html_(self) -> str:
-        rows = [(name, _signed(micro), micro["p"], _signed(macro), macro["p"]) for name, micro, macro in self._rows()]
-        return reports.table(("", "micro, 95 %", "p", "macro, 95 %", "p"), rows, self.summary())
-
-    def to_dataframe(self) -> pd.DataFrame:
-        """A pandas table with a row a measure: of micro and macro the difference, low, high and p."""
-        rows = ({"measure": name, "micro": micro, "macro": macro} for name, micro, macro in self._rows())
-        return reports.dataframe(map(reports.flat, rows))
+    def to_json(self) -> dict[str, Any]:
+        """What stands in the document."""
+        return dict(self)
 
 
 LEFT_OUT = {
@@ -287,12 +263,6 @@ def estimate(row: Floats, keys: Sequence[str] = ("value", "low", "high")) -> dic
     return {key: None if np.isnan(number) else float(number) for key, number in zip(keys, row, strict=True)}
 
 
-def bounded(row: Floats) -> str:
-    """A mean and its bounds as text: ``0.9076  [0.9021, 0.9128]``."""
-    value, low, high = row
-    return f"{value:7.4f}" + ("" if np.isnan(low) else f" [{low:.4f}, {high:.4f}]")
-
-
-def _signed(row: Mapping[str, Any]) -> str:
-    """A difference and its bounds as text: ``+0.0189 [+0.0133, +0.0245]``."""
-    return f"{row['difference']:+8.4f}" + ("" if row["low"] is None else f" [{row['low']:+.4f}, {row['high']:+.4f}]")
+def _signed(row: Mapping[str, Any]) -> tuple[Number, float]:
+    """A difference with its bounds, ``+0.0189 [+0.0133, +0.0245]``, and its p-value."""
+    return number(row["difference"], row["low"], row["high"], "+.4f"), row["p"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import hashlib
 import importlib.util
 import logging
@@ -15,7 +14,6 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -73,16 +71,11 @@ class WeightsFile:
     size: int = 0
     note: str = ""
 
-    def to_json(self) -> dict[str, Any]:
-        """The entry as plain JSON values; ``path`` is null when the weights are not here."""
-        return dataclasses.asdict(self) | {"path": str(self.path) if self.path else None}
-
-    def lines(self) -> list[str]:
-        """The entry in words, for people."""
-        if self.path is None:
-            return [f"{self.name}: not here; {self.note}"]
-        facts = f"{self.size / 1e6:.0f} MB, {self.source}"
-        return [f"{self.name}: {self.path} ({facts})", f"  {self.note or f'sha256 of the tensors {self.digest}'}"]
+    def row(self) -> tuple[str, str, str, str]:
+        """Name, size, digest, and in words where it is and what is wrong, or how to get it."""
+        size = f"{self.size / 1e6:.0f} MB" if self.path else "not here"
+        place = [f"{self.path} ({self.source})"] if self.path else []
+        return self.name, size, self.digest, ": ".join([*place, *filter(None, [self.note])])
 
 
 def weights_folder() -> Path:

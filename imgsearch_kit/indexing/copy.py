@@ -5,15 +5,14 @@ from __future__ import annotations
 import csv
 import dataclasses
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from imgsearch_kit import reports
 from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, IndexNotFound, KitError
 from imgsearch_kit.files import write_whole
 from imgsearch_kit.index import check_method, index_file, open_index, rebuild_index, shown, sqlite
@@ -23,9 +22,7 @@ from imgsearch_kit.indexing.baked import RankedContent
 from imgsearch_kit.indexing.open import with_extractor
 from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.records import ImageRecord, Refused, Vectors
-
-if TYPE_CHECKING:
-    import pandas as pd
+from imgsearch_kit.reports import RunReport, plain
 
 BATCH = 512
 SAMPLE = 256
@@ -33,25 +30,26 @@ TOLERANCE = 1e-6
 
 
 @dataclass
-class CopyReport:
-    """How many records arrived, those the target refused, and whether the copy does not say who made its vectors."""
+class CopyReport(RunReport):
+    """How many records arrived at ``target``, those it refused, and whether it does not say who made its vectors."""
 
     copied: int = 0
     failed: list[Refused] = field(default_factory=list)
     silent: bool = False
+    target: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The document of ``imgsearch copy --json``."""
-        return {"copied": self.copied, "failed": [{"path": f.id, "reason": f.reason} for f in self.failed]}
+        return {"copied": self.copied, "failed": plain(self.failed)}
 
-    def _repr_html_(self) -> str:
-        return reports.report(
-            [("copied", self.copied)], "Copied, counts and sample verified", [(f.id, f.reason) for f in self.failed]
-        )
+    def title(self) -> str:
+        """How many records went where."""
+        return f"{self.copied:,} records{f' to {self.target}' if self.target else ''}, counts and sample verified"
 
-    def to_dataframe(self) -> pd.DataFrame:
-        """A pandas table with a row a failed record: id and reason."""
-        return reports.dataframe(dataclasses.asdict(refused) for refused in self.failed)
+    def notes(self) -> Sequence[str]:
+        """That nobody knows who made the vectors, if so."""
+        silent = "The copy does not say which extractor made its vectors. --extractor NAME makes it a full index."
+        return [silent] if self.silent else []
 
 
 def copy(
@@ -115,7 +113,7 @@ def copy(
                 # drop it.
                 with dropped_on(IndexMismatch, made):
                     made.publish(report.copied, unchanged=generation if replaced else None)
-        report.silent = passport.spec is None
+        report.silent, report.target = passport.spec is None, address
     return report
 
 

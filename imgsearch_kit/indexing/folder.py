@@ -9,11 +9,10 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Self
+from typing import Self
 
 import numpy as np
 
-from imgsearch_kit import reports
 from imgsearch_kit.errors import BadQuery, IndexMismatch, UnreadableImage
 from imgsearch_kit.extractors import Extractor
 from imgsearch_kit.images import MAX_PIXELS, Found, FoundImage, Loaded, find_images, load_many
@@ -22,16 +21,14 @@ from imgsearch_kit.indexing.baked import projected
 from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.provenance import check_takes_pictures
 from imgsearch_kit.records import Failure, ImageRecord, Pixels, Vectors
-
-if TYPE_CHECKING:
-    import pandas as pd
+from imgsearch_kit.reports import RunReport
 
 BATCH = 32  # pictures of one commit
 SLICE = 8  # pictures of one call of the extractor, so that the bar moves
 
 
 @dataclass
-class IndexReport:
+class IndexReport(RunReport):
     """What one run of ``index_folder`` did, in numbers of pictures, and the files it could not read."""
 
     added: int = 0
@@ -54,19 +51,15 @@ class IndexReport:
         names = ("added", "updated", "moved", "unchanged", "relabelled", "removed", "vanished")
         return {name: getattr(self, name) for name in names if getattr(self, name)}
 
-    def _repr_html_(self) -> str:
-        failed = [(failure.path, failure.reason) for failure in self.failed]
-        return reports.report(self.counts().items(), f"Indexed in {self.seconds:.1f} s", failed)
+    def title(self) -> str:
+        """What was done, and in what time."""
+        done = (f"{count:,} {name}" for name, count in self.counts().items() if name != "vanished")
+        return f"{', '.join(done) or 'nothing to do'} in {self.seconds:.1f} s"
 
-    def to_dataframe(self) -> pd.DataFrame:
-        """A pandas table with a row a failed file: path, reason, size in bytes, and mtime."""
-        return reports.dataframe(dataclasses.asdict(failure) for failure in self.failed)
-
-    def to_json(self) -> dict[str, Any]:
-        """The document of ``imgsearch index --json``."""
-        plain = dataclasses.asdict(self)
-        plain["failed"] = [{"path": f.path, "reason": f.reason} for f in self.failed]
-        return plain
+    def notes(self) -> Sequence[str]:
+        """What to do about pictures that are gone, if there are any."""
+        gone = f"{self.vanished:,} indexed pictures are gone from the folder; --prune removes them"
+        return [gone] if self.vanished else []
 
 
 class IndexingInterrupted(KeyboardInterrupt):

@@ -7,42 +7,26 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
 
-from imgsearch_kit import reports
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.records import Refused
-
-if TYPE_CHECKING:
-    import pandas as pd
+from imgsearch_kit.reports import RunReport
 
 BATCH = 1000
 
 
 @dataclass
-class LabelReport:
+class LabelReport(RunReport):
     """How many records got another label, how many had it already, and the paths no record has."""
 
     relabelled: int = 0
     unchanged: int = 0
     failed: list[Refused] = field(default_factory=list)
 
-    def to_json(self) -> dict[str, Any]:
-        """The document of ``imgsearch label --json``."""
-        failed = [{"path": f.id, "reason": f.reason} for f in self.failed]
-        return {"relabelled": self.relabelled, "unchanged": self.unchanged, "failed": failed}
-
-    def _repr_html_(self) -> str:
-        return reports.report(
-            [("relabelled", self.relabelled), ("unchanged", self.unchanged)],
-            "Labelled",
-            [(f.id, f.reason) for f in self.failed],
-        )
-
-    def to_dataframe(self) -> pd.DataFrame:
-        """A pandas table with a row a failed record: id and reason."""
-        return reports.dataframe(dataclasses.asdict(refused) for refused in self.failed)
+    def title(self) -> str:
+        """How many labels changed."""
+        return f"{self.relabelled:,} relabelled, {self.unchanged:,} had the label already"
 
 
 def labels_of(given: Path | str | Mapping[str, str | None]) -> Mapping[str, str | None]:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import isotonic_regression
 
-from imgsearch_kit import reports
 from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.reports import Report, Table, number
 from imgsearch_kit.vectors import Bools, Floats
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 GRID = 128
 RESAMPLES = 400
@@ -25,7 +22,7 @@ UNLIKE = 0.01
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Calibration(Report):
     """What cosines mean on one index, learned from its own pictures.
 
     ``grid`` ``(G,)`` holds ascending cosines; ``probability``, ``low`` and ``high`` ``(G,)`` the probability there that
@@ -60,43 +57,36 @@ class Calibration:
         """Whether a query whose best hit has cosine ``best`` is less alike than indexed pictures are to each other."""
         return bool(best < self.bound)
 
-    def to_json(self) -> dict[str, Any]:
-        """The calibration as plain JSON values, for ``from_json``."""
-        return _plain(self)
-
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Calibration:
         """The calibration that ``to_json`` wrote; further keys are ignored."""
         return cls(**_arrays(cls, plain))
 
-    def _repr_html_(self) -> str:
-        caption = f"Learned from the first {self.k} hits of {self.queries} pictures. {self._nothing()}"
-        return reports.table(("same class", "from a cosine of"), self._steps(), caption)
-
-    def to_dataframe(self) -> pd.DataFrame:
-        """A pandas table with a row a grid point: cosine, probability, low and high."""
-        columns = (self.grid, self.probability, self.low, self.high)
-        rows = zip(*(column.tolist() for column in columns), strict=True)
-        return reports.dataframe(dict(zip(("cosine", "probability", "low", "high"), row, strict=True)) for row in rows)
-
-    def lines(self) -> list[str]:
-        """The calibration as lines for a terminal."""
-        return [
-            f"A hit shares the query's class with probability ... from a cosine of ... "
-            f"(learned from the first {self.k} hits of {self.queries} pictures)",
-            *(f"  {share:>4}   {cosine}" for share, cosine in self._steps()),
-            self._nothing(),
-        ]
-
-    def _steps(self) -> list[tuple[str, str]]:
-        rows = [(share, self.cosine_for(share)) for share in (0.5, 0.8, 0.9, 0.95, 0.99)]
-        return [(f"{share:.0%}", "never seen" if cosine is None else f"{cosine:.3f}") for share, cosine in rows]
-
-    def _nothing(self) -> str:
+    def title(self) -> str:
+        """What it was learned from."""
         return (
+            "A hit shares the query's class with probability ... from a cosine of ... "
+            f"(learned from the first {self.k} hits of {self.queries} pictures)"
+        )
+
+    def tables(self) -> Sequence[Table]:
+        """The cosines from which on a hit shares the class with some probabilities."""
+        rows = [(share, self.cosine_for(share)) for share in (0.5, 0.8, 0.9, 0.95, 0.99)]
+        steps = [(number(p, form=".0%"), number(cosine, form=".3f") or "never seen") for p, cosine in rows]
+        return [Table(steps, ("same class", "from a cosine of"))]
+
+    def notes(self) -> Sequence[str]:
+        """When nothing alike is indexed."""
+        return [
             f"Nothing alike is indexed when the best hit is below {self.bound:.3f} "
             f"({self.unlike:.0%} of the indexed pictures are that far from all others)."
-        )
+        ]
+
+    def frame(self) -> Iterable[Mapping[str, Any]]:
+        """The rows of ``to_dataframe``, one a grid point: cosine, probability, low and high."""
+        columns = (self.grid, self.probability, self.low, self.high)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        return (dict(zip(("cosine", "probability", "low", "high"), row, strict=True)) for row in rows)
 
 
 def calibrate(
@@ -169,7 +159,7 @@ def _isotonic(x: Floats, y: Floats, weights: Floats, grid: Floats) -> Floats:
 
 
 @dataclass(frozen=True)
-class Reliability:
+class Reliability(Report):
     """Predicted against observed, in ``B`` bins of predicted probability that hold hits, all arrays ``(B,)``.
 
     ``predicted`` is the mean prediction in a bin, ``observed`` the share of its hits that share the class, ``low`` and
@@ -183,10 +173,6 @@ class Reliability:
     high: Floats
     counts: npt.NDArray[np.int64]
     error: float
-
-    def to_json(self) -> dict[str, Any]:
-        """The numbers as plain JSON values, for ``from_json``."""
-        return _plain(self)
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Reliability:
@@ -224,12 +210,6 @@ def reliability(
     low, high = np.nanquantile(shares, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     error = float(np.abs(predicted - observed) @ counts / counts.sum())
     return Reliability(predicted, observed, low, high, counts, error)
-
-
-def _plain(record: Calibration | Reliability) -> dict[str, Any]:
-    """A record's fields with arrays as lists."""
-    fields = dataclasses.asdict(record)
-    return {name: v.tolist() if isinstance(v, np.ndarray) else v for name, v in fields.items()}
 
 
 def _arrays(kind: type[Calibration | Reliability], plain: Mapping[str, Any]) -> dict[str, Any]:

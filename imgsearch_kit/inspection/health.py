@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,20 +12,17 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 from scipy.stats import skew
 
-from imgsearch_kit import reports
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.evaluation.metrics import measures, near_duplicates
 from imgsearch_kit.inspection.neighbours import Nearest, leave_one_out
 from imgsearch_kit.records import Vectors
+from imgsearch_kit.reports import Report, Table, more, plain
 from imgsearch_kit.vectors import Bools, Ints
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 NEAR = 0.98
 AGREEMENT = 0.8
 SPARE = 50  # places ranked beyond k, so that leaving pictures out seldom needs a second ranking
-SHOWN = 10  # of each list, in text
+SHOWN = 10  # of each list
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,7 @@ class Effect:
 
 
 @dataclass(frozen=True)
-class Health:
+class Health(Report):
     """What was found in ``n`` pictures, all lists of ids.
 
     ``duplicates`` are groups of equal files, ``near_duplicates`` groups linked by cosines of at least ``near`` that are
@@ -84,33 +80,14 @@ class Health:
             "skewness": self.skewness,
             "hubs": [{"id": name, "occurrence": count} for name, count in self.hubs],
             "orphans": self.orphans,
-            "suspects": [
-                {"id": s.id, "label": s.label, "proposed": s.proposed, "share": s.share} for s in self.suspects
-            ],
+            "suspects": plain(self.suspects),
             "effects": [
                 {"name": e.name, "what": e.what, "queries": e.queries, f"P@{self.k}": e.precision} for e in self.effects
             ],
         }
 
-    def _repr_html_(self) -> str:
-        found = {
-            "duplicates": map(" = ".join, self.duplicates),
-            "near-duplicates": map(" ~ ".join, self.near_duplicates),
-            "hubs": (f"{name}: among the nearest of {count}" for name, count in self.hubs),
-            "orphans": self.orphans,
-            "suspected labels": (f"{s.id}: {s.label}, neighbours {s.share:.0%} {s.proposed}" for s in self.suspects),
-        }
-        rows = [(name, len(items), "; ".join(items[:3])) for name, items in ((n, list(i)) for n, i in found.items())]
-        effects = [(e.name, "-" if e.precision is None else e.precision, e.queries, e.what) for e in self.effects]
-        note = f"<p>{escape(self.note)}</p>" if self.note else ""
-        return (
-            reports.table(("", "found", "the first"), rows, f"{len(self.ids)} pictures")
-            + reports.table(("", f"P@{self.k}", "queries", ""), effects)
-            + note
-        )
-
-    def to_dataframe(self) -> pd.DataFrame:
-        """A pandas table with a row a picture: id, occurrence, hub, orphan, and what its neighbours say of its label.
+    def frame(self) -> Iterable[Mapping[str, Any]]:
+        """The rows of ``to_dataframe``, one a picture: id, occurrence, hub, orphan, what neighbours say of its label.
 
         ``duplicates`` and ``near_duplicates`` number the picture's group from 0, -1 where it is in none; ``proposed``
         and ``share`` are None where the label is not suspected.
@@ -121,7 +98,7 @@ class Health:
             for groups in (self.duplicates, self.near_duplicates)
         )
         suspects = {suspect.id: suspect for suspect in self.suspects}
-        return reports.dataframe(
+        return (
             {
                 "id": name,
                 "occurrence": int(count),
@@ -135,38 +112,38 @@ class Health:
             for name, count in zip(self.ids, self.occurrence, strict=True)
         )
 
-    def lines(self) -> list[str]:
-        """The findings as lines for a terminal, the first of each list."""
-        extra = sum(len(group) - 1 for group in self.duplicates)
-        near = sum(len(group) - 1 for group in self.near_duplicates)
-        found = [
-            (f"{extra} duplicates in {len(self.duplicates)} groups of equal files", map(" = ".join, self.duplicates)),
-            (
-                f"{near} near-duplicates in {len(self.near_duplicates)} groups (cosine at least {self.near:g})",
-                map(" ~ ".join, self.near_duplicates),
+    def title(self) -> str:
+        """How many pictures were examined."""
+        return f"{len(self.ids):,} pictures"
+
+    def tables(self) -> Sequence[Table]:
+        """The findings, the first of each list, and what each does to P@k."""
+        extra, near = (sum(len(group) - 1 for group in groups) for groups in (self.duplicates, self.near_duplicates))
+        far = f"far more often among the {self.k} nearest than others (skewness {self.skewness:.2f})"
+        within = f"groups (cosine at least {self.near:g})"
+        found: dict[str, Iterable[str]] = {
+            f"{extra} duplicates in {len(self.duplicates)} groups of equal files": map(" = ".join, self.duplicates),
+            f"{near} near-duplicates in {len(self.near_duplicates)} {within}": map(" ~ ".join, self.near_duplicates),
+            f"{len(self.hubs)} hubs, {far}": (f"{id_}: among the nearest of {n} pictures" for id_, n in self.hubs),
+            f"{len(self.orphans)} orphans, in no picture's {self.k} nearest": self.orphans,
+            f"{len(self.suspects)} suspected labels": (
+                f"{s.id}: {s.label}, but {s.share:.0%} of its neighbours are {s.proposed}" for s in self.suspects
             ),
-            (
-                f"{len(self.hubs)} hubs, far more often among the {self.k} nearest than others "
-                f"(skewness {self.skewness:.2f})",
-                (f"{name}: among the nearest of {count} pictures" for name, count in self.hubs),
-            ),
-            (f"{len(self.orphans)} orphans, in no picture's {self.k} nearest", self.orphans),
-            (
-                f"{len(self.suspects)} suspected labels",
-                (f"{s.id}: {s.label}, but {s.share:.0%} of its neighbours are {s.proposed}" for s in self.suspects),
-            ),
+        }
+        effects = [(e.name, e.precision, e.queries, e.what) for e in self.effects]
+        return [
+            *(_listed(title, list(items)) for title, items in found.items()),
+            Table(effects, ("", f"P@{self.k}", "queries", "")),
         ]
-        lines = [f"{len(self.ids)} pictures", *filter(None, [self.note])]
-        for title, items in found:
-            items = list(items)
-            lines += [title, *(f"  {item}" for item in items[:SHOWN])]
-            lines += [f"  ... and {len(items) - SHOWN} more (--json lists all)"] if len(items) > SHOWN else []
-        width = max((len(effect.name) for effect in self.effects), default=0)
-        lines += [f"P@{self.k}"] if self.effects else []
-        for e in self.effects:
-            value = "  -   " if e.precision is None else f"{e.precision:.4f}"
-            lines.append(f"  {e.name:<{width}}  {value}  over {e.queries} queries: {e.what}")
-        return lines
+
+    def notes(self) -> Sequence[str]:
+        """The note, if there is one."""
+        return [self.note] if self.note else []
+
+
+def _listed(title: str, items: Sequence[str]) -> Table:
+    """The first of a list below its title."""
+    return Table([(item,) for item in (*items[:SHOWN], *more(len(items), SHOWN))], title=title)
 
 
 def examine(

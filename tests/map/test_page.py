@@ -215,7 +215,7 @@ def test_a_picture_that_is_gone_is_on_the_map_without_its_thumbnail(opened, writ
 
 
 def test_how_far_to_trust_the_map_stands_on_it(opened, written):
-    assert opened.inner_text("header p") == "; ".join(written.projection.lines())
+    assert opened.inner_text("header p") == "; ".join(written.projection.notes())
     assert "trustworthiness at 8" in opened.inner_text("header p")
 
 
