@@ -48,8 +48,6 @@ def evaluate(
 ) -> None:
     """How good neighbours are, per class, with intervals."""
     from imgsearch_kit.evaluation.over_index import evaluate as run
-    from imgsearch_kit.evaluation.over_index import write_trec
-    from imgsearch_kit.evaluation.protocol import make_trial
     from imgsearch_kit.provenance import open_as
 
     try:
@@ -66,9 +64,7 @@ def evaluate(
         grouped = group_duplicates if near is None else near
         options: dict[str, Any] = {"queries": asking, "split": split, "group_duplicates": grouped, "rank": rank}
         options["exclude_labels"] = exclude_label or ()
-        evaluation = run(gallery, ks=ks, **options)
-        if trec:
-            write_trec(make_trial(gallery, **options), Path(f"{trec}.run"), Path(f"{trec}.qrels"))
+        evaluation = run(gallery, ks=ks, trec=trec, **options)
     comparison = evaluation.against(earlier) if earlier is not None else None
     document = evaluation.to_json(per_query=per_query) | ({"against": comparison} if comparison else {})
     if output:
