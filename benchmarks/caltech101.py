@@ -20,8 +20,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from imgsearch_kit.evaluation.metrics import score_queries
-from imgsearch_kit.evaluation.over_index import KS, evaluate
-from imgsearch_kit.evaluation.protocol import make_trial
+from imgsearch_kit.evaluation.over_index import KS, evaluate, read_experiment
 from imgsearch_kit.evaluation.report import Evaluation
 from imgsearch_kit.extractors import load_extractors, probe_pixels
 from imgsearch_kit.images import Loaded, find_images, load_many
@@ -105,11 +104,13 @@ def figures(found: Evaluation) -> dict[str, Any]:
 def own_row_inside(address: str, extractor: str, rank: str) -> dict[str, Any]:
     """Database augmentation as it is mostly measured: the query is one of the pictures its answers were summed with."""
     with open_index(address) as index:
-        trial = make_trial(index, exclude_labels=(BACKGROUND,))
-    classes, ranking = trial.classes(trial.gallery), Ranking.fit(rank, trial.gallery_vectors)
-    ids = [record.id for record in trial.gallery]
-    scores = score_queries(lambda rows: ranking.scores(trial.query_vectors[rows]), classes, classes, trial.junk, KS)
-    found = Evaluation(ids, ids, trial.labels, classes, classes, scores, KS, trial.about)
+        experiment, _ = read_experiment(index, exclude_labels=(BACKGROUND,))
+    classes, ranking = experiment.classes(experiment.gallery), Ranking.fit(rank, experiment.gallery_vectors)
+    ids = [record.id for record in experiment.gallery]
+    scores = score_queries(
+        lambda rows: ranking.scores(experiment.query_vectors[rows]), classes, classes, experiment.junk, KS
+    )
+    found = Evaluation(ids, ids, experiment.labels, classes, classes, scores, KS, experiment.about)
     return {"extractor": extractor, "rank": rank, "own row": "inside the sums"} | figures(found)
 
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.errors import BadQuery, IndexMismatch
 from imgsearch_kit.evaluation.metrics import score_queries
-from imgsearch_kit.evaluation.protocol import Trial, make_trial
+from imgsearch_kit.evaluation.protocol import Experiment, Side, check_options, make_experiment
 from imgsearch_kit.evaluation.report import Evaluation
 from imgsearch_kit.evaluation.trec import qrels_lines, run_lines
 from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.indexing.baked import learned_by
 from imgsearch_kit.progress import progress_bar
+from imgsearch_kit.ranking.kept import kept_ranking
+from imgsearch_kit.records import IndexPassport
+from imgsearch_kit.vectors import Scorer
 
 KS = (1, 4, 10)
+DEPTH = 1_000  # places of each ranking in a TREC run
 
 
 def evaluate(
@@ -27,19 +33,21 @@ def evaluate(
     split: Path | None = None,
     group_duplicates: bool | float = False,
     rank: str | None = None,
+    trec: Path | None = None,
     seed: int = 0,
     progress: bool | None = None,
 ) -> Evaluation:
     """How well the pictures' neighbours share their label: per query, per class and overall, with intervals.
 
     P@k, nDCG@k and recall@k are given for each of ``ks``, ``seed`` draws the intervals; the other arguments are those
-    of ``make_trial``. Queries with nothing to find, alone in their class, are left out and counted.
+    of ``read_experiment``. Queries with nothing to find, alone in their class, are left out and counted. ``trec`` names
+    two files to write, STEM.run with the rankings of 1,000 places and STEM.qrels with the relevant pictures.
 
-    :raises BadQuery: when there is nothing to evaluate, or an argument is wrong.
+    :raises BadQuery: when there is nothing to evaluate, an argument is wrong, or a file cannot be written.
     :raises IndexMismatch: when ``queries`` was not made by the extractor of ``index``.
     """
     ks = _checked_ks(ks)
-    trial = make_trial(
+    experiment, passport = read_experiment(
         index,
         exclude_labels=exclude_labels,
         queries=queries,
@@ -47,40 +55,99 @@ def evaluate(
         group_duplicates=group_duplicates,
         rank=rank,
     )
-    query_classes, gallery_classes = trial.classes(trial.queries), trial.classes(trial.gallery)
-    with progress_bar("evaluating", "query", len(trial.queries), shown=progress) as bar:
-        scores = score_queries(trial.scorer(), query_classes, gallery_classes, trial.junk, ks, done=bar.update)
+    score = _scorer(experiment, passport)
+    classes = experiment.classes(experiment.queries), experiment.classes(experiment.gallery)
+    with progress_bar("evaluating", "query", len(experiment.queries), shown=progress) as bar:
+        scores = score_queries(score, *classes, experiment.junk, ks, done=bar.update)
     kept = np.flatnonzero(scores.relevant)
     if not len(kept):
         raise BadQuery(
-            f"None of {len(trial.queries)} labelled pictures has another one of its label to find, so there is nothing "
-            "to evaluate. Index more pictures per label, or correct the labels with `imgsearch label`."
+            f"None of {len(experiment.queries)} labelled pictures has another one of its label to find, so there is "
+            "nothing to evaluate. Index more pictures per label, or correct the labels with `imgsearch label`."
         )
+    if trec is not None:
+        write_trec(experiment, score, trec)
     return Evaluation(
-        queries=[trial.queries[row].id for row in kept.tolist()],
-        gallery=[record.id for record in trial.gallery],
-        labels=trial.labels,
-        query_classes=query_classes[kept],
-        gallery_classes=gallery_classes,
+        queries=[experiment.queries[row].id for row in kept.tolist()],
+        gallery=[record.id for record in experiment.gallery],
+        labels=experiment.labels,
+        query_classes=classes[0][kept],
+        gallery_classes=classes[1],
         scores=scores.take(kept),
         ks=ks,
-        about={"skipped_lone": len(trial.queries) - len(kept)} | trial.about,
+        about={"skipped_lone": len(experiment.queries) - len(kept)} | dict(experiment.about),
         seed=seed,
     )
 
 
-def write_trec(trial: Trial, run: Path, qrels: Path, *, depth: int | None = 1_000) -> None:
-    """Writes a trial in TREC form: its rankings, of ``depth`` places (all if None), and its relevant pictures.
+def read_experiment(
+    index: VectorIndex,
+    *,
+    exclude_labels: Sequence[str] = (),
+    queries: VectorIndex | None = None,
+    split: Path | None = None,
+    group_duplicates: bool | float = False,
+    rank: str | None = None,
+) -> tuple[Experiment, IndexPassport]:
+    """Who asks whom among the records of an index, and its passport when they were read.
+
+    ``queries`` is another index whose pictures ask those of ``index`` (through the ranking that is baked into it, if
+    one is); the other arguments are those of ``make_experiment``.
+
+    :raises BadQuery: when no labelled picture is left on either side, an argument is wrong, or an index changes.
+    :raises IndexMismatch: when ``queries`` was not made by the extractor of ``index``.
+    """
+    check_options(queries, split, group_duplicates, rank)
+    gallery, passport = _read(index)
+    about = {"passport": passport.published()}
+    asking = None
+    if queries is not None:
+        _check_same_extractor(index, queries)
+        asking, of_queries = _read(queries)
+        if passport.baked != of_queries.baked and (learned := learned_by(index)):
+            asking = Side(asking.records, learned.project(asking.vectors))
+        about["queries_passport"] = of_queries.published()
+    experiment = make_experiment(
+        gallery, asking, exclude_labels=exclude_labels, split=split, group_duplicates=group_duplicates, rank=rank
+    )
+    return dataclasses.replace(experiment, about=dict(experiment.about) | about), passport
+
+
+def _read(index: VectorIndex) -> tuple[Side, IndexPassport]:
+    """All records and vectors of an index, and its passport from before.
+
+    :raises BadQuery: when it changes meanwhile.
+    """
+    passport = index.passport
+    side = Side(index.records(), index.vectors())
+    if index.passport.generation != passport.generation:
+        raise BadQuery(f"{index.address} changed while it was read. Evaluate it when indexing has finished.")
+    return side, passport
+
+
+def _scorer(experiment: Experiment, passport: IndexPassport) -> Scorer:
+    """The scores of an experiment; what its ranking learns is kept in the cache."""
+    if experiment.rank is None:
+        return experiment.scorer()
+    gallery, spare = experiment.gallery_vectors, experiment.most_junk
+    return experiment.scorer(kept_ranking(passport, experiment.rank, gallery, spare=spare))
+
+
+def write_trec(experiment: Experiment, score: Scorer, stem: Path, *, depth: int | None = DEPTH) -> None:
+    """Writes an experiment in TREC form: STEM.run with its rankings, STEM.qrels with the relevant pictures.
+
+    Of each ranking the first ``depth`` places are written, all if None.
 
     :raises BadQuery: when a file cannot be written.
     """
-    queries, gallery = ([record.id for record in side] for side in (trial.queries, trial.gallery))
+    run, qrels = Path(f"{stem}.run"), Path(f"{stem}.qrels")
+    queries, gallery = ([record.id for record in side] for side in (experiment.queries, experiment.gallery))
     try:
         with run.open("w", encoding="utf-8") as file:
-            file.writelines(run_lines(trial.scorer(), queries, gallery, trial.junk, depth=depth))
+            file.writelines(run_lines(score, queries, gallery, experiment.junk, depth=depth))
         with qrels.open("w", encoding="utf-8") as file:
-            classes = trial.classes(trial.queries), trial.classes(trial.gallery)
-            file.writelines(qrels_lines(queries, gallery, *classes, trial.junk))
+            classes = experiment.classes(experiment.queries), experiment.classes(experiment.gallery)
+            file.writelines(qrels_lines(queries, gallery, *classes, experiment.junk))
     except OSError as error:
         raise BadQuery(f"The TREC files {run} and {qrels} cannot be written: {error}. Name another place.") from error
 
@@ -90,3 +157,22 @@ def _checked_ks(ks: Sequence[int]) -> tuple[int, ...]:
     if wrong or not ks:
         raise BadQuery(f"k must be whole numbers of at least 1; got {', '.join(map(repr, wrong)) or 'none'}.")
     return tuple(sorted({int(k) for k in ks}))
+
+
+def _check_same_extractor(gallery_index: VectorIndex, queries_index: VectorIndex) -> None:
+    gallery, queries = gallery_index.passport, queries_index.passport
+    differences = [f"dim: {queries.extracted} != {gallery.extracted}"] if queries.extracted != gallery.extracted else []
+    if gallery.spec and queries.spec:
+        differences = queries.spec.differences(gallery.spec)
+        if gallery_index.declared or queries_index.declared:  # a name is all that is known of one of them
+            differences = [each for each in differences if each.startswith(("name:", "dim:"))]
+    elif gallery.spec or queries.spec:
+        which = "queries" if gallery.spec else "gallery"
+        differences.append(f"the extractor of the {which} is not known")
+    if queries.baked and queries.baked != gallery.baked:
+        differences.append(f"ranking: {queries.baked.spec} of another index is baked into the queries")
+    if differences:
+        raise IndexMismatch(
+            f"The queries' vectors and the gallery's cannot be compared ({'; '.join(differences)}). "
+            "Index both folders with the same extractor and weights."
+        )

@@ -1,9 +1,9 @@
-"""Who asks whom in an evaluation: which pictures are queries, which the gallery, and what is left out."""
+"""Who asks whom in an evaluation, from records and vectors: queries, gallery, and what is left out."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -13,28 +13,37 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from imgsearch_kit.errors import BadQuery, IndexMismatch
+from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.evaluation.metrics import near_duplicates, same_picture
 from imgsearch_kit.evaluation.split import read_split
-from imgsearch_kit.index.base import VectorIndex
-from imgsearch_kit.indexing.baked import learned_by
 from imgsearch_kit.ranking import Ranking, parse_rank
-from imgsearch_kit.ranking.baked import augments
 from imgsearch_kit.records import ImageRecord, Vectors
 from imgsearch_kit.vectors import Ints, Scorer, cosines
 
-FLATTERED = (
-    "The index has {rank} baked in, so a query's own vector is inside its neighbours' vectors, and these figures "
-    "flatter. For fair ones evaluate the index it was copied from with --rank {rank}"
-)
+
+@dataclass(frozen=True)
+class Side:
+    """Some records in id order, with their vectors ``(n, dim)``."""
+
+    records: Sequence[ImageRecord]
+    vectors: Vectors
+
+    def take(self, rows: Ints) -> Side:
+        """Those of some rows."""
+        return Side([self.records[row] for row in rows], self.vectors[rows])
+
+    def labelled_but(self, excluded: Sequence[str]) -> Side:
+        """Those with a label that is not excluded."""
+        rows = [i for i, r in enumerate(self.records) if r.label is not None and r.label not in excluded]
+        return self if len(rows) == len(self.records) else self.take(np.array(rows, np.int64))
 
 
 @dataclass(frozen=True)
-class Trial:
+class Experiment:
     """Records and ``(m, dim)`` and ``(n, dim)`` vectors of queries and gallery, each in id order, all with a label.
 
     ``junk``, sparse boolean ``(m, n)``, marks what is no answer to a query: its own record, and its duplicates where
-    they are grouped. ``rank`` is a SPEC or None, ``about`` says how the trial was made and what was left out.
+    they are grouped. ``rank`` is a SPEC or None, ``about`` says how it was made and what was left out.
     """
 
     queries: Sequence[ImageRecord]
@@ -43,7 +52,7 @@ class Trial:
     gallery_vectors: Vectors
     junk: csr_array
     rank: str | None
-    about: dict[str, Any]
+    about: Mapping[str, Any]
 
     @cached_property
     def labels(self) -> list[str]:
@@ -55,52 +64,43 @@ class Trial:
         numbers = {label: number for number, label in enumerate(self.labels)}
         return np.array([numbers[record.label or ""] for record in records], np.int64)
 
-    def scorer(self) -> Scorer:
-        """Scores a slice of queries against the gallery; junk helps no query (see ``ranking.Ranking``)."""
-        if self.rank is None:
+    @property
+    def most_junk(self) -> int:
+        """The most gallery rows that are no answer to one query."""
+        return int(self.junk.sum(axis=1).max())
+
+    def scorer(self, ranking: Ranking | None = None) -> Scorer:
+        """Scores a slice of queries against the gallery: cosines, or a ranking's, where junk helps no query."""
+        if ranking is None:
             return cosines(self.query_vectors, self.gallery_vectors)
-        ranking = Ranking.fit(self.rank, self.gallery_vectors, spare=int(self.junk.sum(axis=1).max()))
         return lambda rows: ranking.scores(self.query_vectors[rows], self.junk[rows])
 
 
-def make_trial(
-    index: VectorIndex,
+def make_experiment(
+    gallery: Side,
+    queries: Side | None = None,
     *,
     exclude_labels: Sequence[str] = (),
-    queries: VectorIndex | None = None,
     split: Path | None = None,
     group_duplicates: bool | float = False,
     rank: str | None = None,
-) -> Trial:
+) -> Experiment:
     """Who asks whom, for ``evaluate``.
 
-    Each labelled picture asks all others (leave-one-out); or those of ``queries`` ask those of ``index`` (through
-    the ranking that is baked into it, if one is); or those that
-    a ``split`` file gives a 0 ask those it gives a 1. Pictures of ``exclude_labels`` and pictures without a label are
-    taken out of queries and gallery. A query's own record (same id, and not known to be another file) is no answer to
-    it. With ``group_duplicates`` neither is a picture of the same sha256 nor, if it is a number, one of at least that
-    cosine.
+    Each labelled picture asks all others (leave-one-out); or ``queries`` ask the gallery; or those that a ``split``
+    file gives a 0 ask those it gives a 1. Pictures of ``exclude_labels`` and pictures without a label are taken out of
+    queries and gallery. A query's own record (same id, and not known to be another file) is no answer to it. With
+    ``group_duplicates`` neither is a picture of the same sha256 nor, if it is a number, one of at least that cosine.
 
     :raises BadQuery: when no labelled picture is left on either side, or an argument is wrong.
-    :raises IndexMismatch: when ``queries`` was not made by the extractor of ``index``.
     """
-    _check_bound(group_duplicates)
-    if rank is not None:
-        parse_rank(rank)  # a misspelt one is told before anything is read
-    if queries is not None and split is not None:
-        raise BadQuery("An index of queries and a split file were both given. Give one of them.")
-    gallery = asking = _Side.of(index)
-    about: dict[str, Any] = {"protocol": "leave-one-out", "passport": index.passport.published()}
-    if queries is not None:
-        _check_same_extractor(index, queries)
-        asking = _Side.of(queries)
-        if index.passport.baked != queries.passport.baked and (learned := learned_by(index)):
-            asking = _Side(asking.records, learned.project(asking.vectors))
-        about |= {"protocol": "queries", "queries_passport": queries.passport.published()}
-    _check_labels(exclude_labels, gallery, asking)
+    check_options(queries, split, group_duplicates, rank)
+    _check_labels(exclude_labels, gallery, queries or gallery)
+    about: dict[str, Any] = {"protocol": "leave-one-out" if queries is None else "queries"}
+    asking = gallery if queries is None else queries
     if split is not None:
         roles = read_split(split, [record.id for record in gallery.records])
-        about |= {"protocol": "split", "outside_split": len(gallery.records) - sum(map(len, roles))}
+        about = {"protocol": "split", "outside_split": len(gallery.records) - sum(map(len, roles))}
         asking, gallery = (gallery.take(rows) for rows in roles)
     sides = [gallery] if asking is gallery else [asking, gallery]
     everyone = [record for side in sides for record in side.records]
@@ -115,40 +115,33 @@ def make_trial(
             f"There is nothing to evaluate: {about['unlabelled']} of {len(everyone)} pictures have no label and "
             f"{about['excluded']} an excluded one. Labels are folder names; `imgsearch label CSV` sets them."
         )
-    own = _own(asking.records, gallery.records)
+    own, junk = _junk(asking, gallery, group_duplicates)
+    about |= {"group_duplicates": group_duplicates, "duplicates": int(junk.nnz - own.nnz), "rank": rank}
+    return Experiment(asking.records, asking.vectors, gallery.records, gallery.vectors, junk, rank, about)
+
+
+def check_options(queries: object, split: Path | None, group_duplicates: bool | float, rank: str | None) -> None:
+    """Makes sure of what can be checked before anything is read.
+
+    :raises BadQuery: when the SPEC is misspelt, the bound is no cosine, or queries and a split were both given.
+    """
+    if not isinstance(group_duplicates, bool) and not 0 < group_duplicates <= 1:
+        raise BadQuery(f"Duplicates are grouped above a cosine in (0, 1]; it is {group_duplicates!r}. Try 0.98.")
+    if rank is not None:
+        parse_rank(rank)
+    if queries is not None and split is not None:
+        raise BadQuery("An index of queries and a split file were both given. Give one of them.")
+
+
+def _junk(queries: Side, gallery: Side, group_duplicates: bool | float) -> tuple[csr_array, csr_array]:
+    """Each query's own record, and that with its duplicates if they are grouped, sparse boolean ``(m, n)``."""
+    own = _own(queries.records, gallery.records)
     junk = own
     if group_duplicates is not False:
-        junk = junk + _copies(asking.records, gallery.records)
-    if group_duplicates is not False and group_duplicates is not True:
-        junk = junk + near_duplicates(asking.vectors, gallery.vectors, group_duplicates)
-    baked = index.passport.baked
-    if baked and augments(baked.spec) and (queries is None or own.nnz):
-        about["note"] = FLATTERED.format(rank=baked.spec)
-    about |= {"group_duplicates": group_duplicates, "duplicates": int(junk.nnz - own.nnz), "rank": rank}
-    return Trial(asking.records, asking.vectors, gallery.records, gallery.vectors, csr_array(junk), rank, about)
-
-
-@dataclass(frozen=True)
-class _Side:
-    """Some records of an index in id order, with their vectors."""
-
-    records: list[ImageRecord]
-    vectors: Vectors
-
-    @classmethod
-    def of(cls, index: VectorIndex) -> _Side:
-        generation = index.passport.generation
-        side = cls(index.records(), index.vectors())
-        if index.passport.generation != generation:
-            raise BadQuery(f"{index.address} changed while it was read. Evaluate it when indexing has finished.")
-        return side
-
-    def take(self, rows: Ints) -> _Side:
-        return _Side([self.records[row] for row in rows], self.vectors[rows])
-
-    def labelled_but(self, excluded: Sequence[str]) -> _Side:
-        rows = [i for i, r in enumerate(self.records) if r.label is not None and r.label not in excluded]
-        return self if len(rows) == len(self.records) else self.take(np.array(rows, np.int64))
+        junk = junk + _copies(queries.records, gallery.records)
+    if not isinstance(group_duplicates, bool):
+        junk = junk + near_duplicates(queries.vectors, gallery.vectors, group_duplicates)
+    return own, csr_array(junk)
 
 
 def _own(queries: Sequence[ImageRecord], gallery: Sequence[ImageRecord]) -> csr_array:
@@ -169,34 +162,10 @@ def _copies(queries: Sequence[ImageRecord], gallery: Sequence[ImageRecord]) -> c
     return same_picture(np.array([numbers.get(record.sha256, -1) for record in queries]), np.array(theirs))
 
 
-def _check_bound(bound: bool | float) -> None:
-    if not isinstance(bound, bool) and not 0 < bound <= 1:
-        raise BadQuery(f"Duplicates are grouped above a cosine in (0, 1]; it is {bound!r}. Try 0.98.")
-
-
-def _check_labels(excluded: Sequence[str], *sides: _Side) -> None:
+def _check_labels(excluded: Sequence[str], *sides: Side) -> None:
     known = {record.label for side in sides for record in side.records if record.label is not None}
     for label in excluded:
         if label not in known:
             close = difflib.get_close_matches(label, known, n=1)
             advice = f"Did you mean {close[0]!r}?" if close else "`imgsearch info` lists the labels."
             raise BadQuery(f"No picture has the label {label!r}, so it cannot be excluded. {advice}")
-
-
-def _check_same_extractor(gallery_index: VectorIndex, queries_index: VectorIndex) -> None:
-    gallery, queries = gallery_index.passport, queries_index.passport
-    differences = [f"dim: {queries.extracted} != {gallery.extracted}"] if queries.extracted != gallery.extracted else []
-    if gallery.spec and queries.spec:
-        differences = queries.spec.differences(gallery.spec)
-        if gallery_index.declared or queries_index.declared:  # a name is all that is known of one of them
-            differences = [each for each in differences if each.startswith(("name:", "dim:"))]
-    elif gallery.spec or queries.spec:
-        which = "queries" if gallery.spec else "gallery"
-        differences.append(f"the extractor of the {which} is not known")
-    if queries.baked and queries.baked != gallery.baked:
-        differences.append(f"ranking: {queries.baked.spec} of another index is baked into the queries")
-    if differences:
-        raise IndexMismatch(
-            f"The queries' vectors and the gallery's cannot be compared ({'; '.join(differences)}). "
-            "Index both folders with the same extractor and weights."
-        )

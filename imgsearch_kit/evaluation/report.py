@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.evaluation import intervals as bootstrap
+from imgsearch_kit.evaluation.comparison import DIGITS, paired
 from imgsearch_kit.evaluation.metrics import QueryScores, chance
 from imgsearch_kit.reports import Number, Report, Table, number
 from imgsearch_kit.vectors import Floats, Ints
 
-DIGITS = 6  # of per-query values in a file, and so of a comparison with it
 METHOD = "percentile bootstrap; micro: queries within class, macro: classes"
 
 
@@ -178,40 +177,15 @@ class Evaluation(Report):
             for row in np.argsort(values[:, 0], kind="stable").tolist()
         ]
 
-    def against(self, earlier: Mapping[str, Any]) -> Compared:
+    def against(self, earlier: Evaluation | Mapping[str, Any]) -> Compared:
         """What has changed since an earlier evaluation, paired by query: differences with 95 % bounds and p-values.
 
-        ``earlier`` is a document with per-query values. Queries and measures of both are compared; "queries" says how
-        many those are, and how many stand in one only.
+        ``earlier`` may be a document with per-query values. Queries and measures of both are compared; "queries" says
+        how many those are, and how many stand in one only.
 
         :raises BadQuery: when ``earlier`` holds no per-query values, or they share no query or no measure.
         """
-        try:
-            theirs = {name: np.asarray(column, np.float64) for name, column in earlier["per_query"]["values"].items()}
-            rows = {name: row for row, name in enumerate(earlier["per_query"]["ids"])}
-            wrong = [name for name, column in theirs.items() if column.shape != (len(rows),)]
-        except (KeyError, TypeError, ValueError, AttributeError):
-            raise BadQuery(
-                "The earlier evaluation has no per-query values. Write it with: imgsearch evaluate --per-query -o FILE"
-            ) from None
-        if wrong:
-            raise BadQuery(
-                f"The earlier evaluation has {len(rows)} different queries, and not one value of {wrong[0]} for each. "
-                "Write it anew with: imgsearch evaluate --per-query -o FILE"
-            )
-        common = [row for row, name in enumerate(self.queries) if name in rows]
-        names = [name for name in self.measures if name in theirs]
-        if not common or not names:
-            raise BadQuery(
-                f"The two evaluations share {len(common)} queries and {len(names)} measures. "
-                "Compare evaluations of the same pictures with the same k."
-            )
-        there = [rows[self.queries[row]] for row in common]
-        ours = np.stack([np.round(self.scores.values[name][common], DIGITS) for name in names], axis=1)
-        other = np.stack([theirs[name][there] for name in names], axis=1)
-        strata = np.unique(self.strata[common], return_inverse=True)[1]
-        found = bootstrap.compare(ours, other, strata, seed=self.seed)
-        counts = {"common": len(common), "here": len(self.queries) - len(common), "there": len(rows) - len(common)}
+        counts, names, found = paired(self, earlier)
         means = {"micro": (found.micro, found.micro_p), "macro": (found.macro, found.macro_p)}
         keys = ("difference", "low", "high")
         tables = {

@@ -2,15 +2,19 @@
 
 import json
 import math
+import sys
+from collections import Counter
 
 import ir_measures
 import numpy as np
 import pytest
 
+from imgsearch_kit import cli
 from imgsearch_kit.errors import BadQuery, IndexMismatch
-from imgsearch_kit.evaluation.over_index import evaluate, write_trec
-from imgsearch_kit.evaluation.protocol import make_trial
+from imgsearch_kit.evaluation.over_index import evaluate
 from imgsearch_kit.index import create_index, new_passport
+from imgsearch_kit.index.local import LocalIndex
+from imgsearch_kit.ranking.pca import PcaStep
 from imgsearch_kit.records import ExtractorSpec, ImageRecord
 
 SPEC = ExtractorSpec("angles", 2)
@@ -178,11 +182,11 @@ def test_the_document_is_plain_json_with_the_promised_keys():
     assert all(math.isfinite(v) for v in document["per_query"]["values"]["mAP"])
 
 
-def random_index(n=120, dim=8):
+def random_index(n=120, dim=8, address="memory:"):
     rng = np.random.default_rng(3)
     vectors = rng.normal(size=(n, dim)) + rng.normal(size=(6, dim))[np.arange(n) % 6]
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-    index = create_index("memory:", new_passport(ExtractorSpec("random", dim)))
+    index = create_index(address, new_passport(ExtractorSpec("random", dim)))
     index.add([ImageRecord(f"{i:03d}", f"class {i % 6}") for i in range(n)], vectors)
     index.flush()
     return index
@@ -203,11 +207,49 @@ def test_a_misspelt_ranking_is_refused():
 
 
 def test_trec_files_hold_the_same_ranking(tmp_path):
-    run, qrels = tmp_path / "run.txt", tmp_path / "qrels.txt"
-    write_trec(make_trial(random_index(), rank="qe:5:1"), run, qrels)
-    found = evaluate(random_index(), ks=(4,), rank="qe:5:1")
-    read = ir_measures.read_trec_qrels(str(qrels)), ir_measures.read_trec_run(str(run))
+    found = evaluate(random_index(), ks=(4,), rank="qe:5:1", trec=tmp_path / "all")
+    run, qrels = (str(tmp_path / f"all.{part}") for part in ("run", "qrels"))
+    read = ir_measures.read_trec_qrels(qrels), ir_measures.read_trec_run(run)
     theirs = ir_measures.calc_aggregate([ir_measures.AP, ir_measures.P @ 4], *read)
     micro = found.to_json()["micro"]
     assert theirs[ir_measures.AP] == pytest.approx(micro["mAP"]["value"], abs=1e-9)
     assert theirs[ir_measures.P @ 4] == pytest.approx(micro["P@4"]["value"], abs=1e-9)
+
+
+def test_trec_files_cost_no_second_reading_and_no_second_learning(tmp_path, monkeypatch, capsys):
+    address = f"local:{tmp_path / 'a.db'}"
+    random_index(address=address).close()
+    done = Counter()
+    for kind, name in ((LocalIndex, "vectors"), (LocalIndex, "records"), (PcaStep, "fit")):
+        whole = getattr(kind, name)
+
+        def counted(*given, whole=whole, name=name, **more):
+            done[name] += 1
+            return whole(*given, **more)
+
+        monkeypatch.setattr(kind, name, counted)
+    arguments = ["evaluate", "--index", address, "--rank", "pca:6", "--trec", str(tmp_path / "all"), "--json"]
+    monkeypatch.setattr(sys, "argv", ["imgsearch", *arguments])
+    with pytest.raises(SystemExit, match="0"):
+        cli.main()
+    assert json.loads(capsys.readouterr().out)["rank"] == "pca:6"
+    assert (tmp_path / "all.run").read_text().count("\n") == 120 * 119
+    assert done == {"vectors": 1, "records": 1, "fit": 1}
+
+
+def test_trec_files_that_cannot_be_written_are_an_error(tmp_path):
+    with pytest.raises(
+        BadQuery, match=r"TREC files .*all.run and .*all.qrels cannot be written: .* Name another place"
+    ):
+        evaluate(random_index(), trec=tmp_path / "missing" / "all")
+
+
+def test_an_evaluation_and_its_repetition_learn_once(monkeypatch):
+    index = random_index()
+    fits = []
+    fit = PcaStep.fit
+    monkeypatch.setattr(PcaStep, "fit", lambda *given, **more: fits.append(1) or fit(*given, **more))
+    for excluded, learned in (([], 1), ([], 1), (["class 0"], 2), (["class 0"], 2), (["class 1"], 3)):
+        found = evaluate(index, ks=(4,), rank="pca:6:0.5,dba:3:1", exclude_labels=excluded)
+        assert found.to_json()["gallery"] == 120 - 20 * len(excluded)
+        assert len(fits) == learned

@@ -103,6 +103,7 @@ def test_a_comparison_is_paired_by_query():
     better = [*SCORES[:2], [0.1, 0.2, 1.0, 0.9, 0.3], SCORES[3]]  # dog/a now finds its dog first
     earlier = json.loads(json.dumps(evaluation().to_json(per_query=True)))
     found = evaluation(better).against(earlier)
+    assert evaluation(better).against(evaluation()) == found
     assert found["queries"] == {"common": 4, "here": 0, "there": 0}
     assert found["micro"]["P@1"]["difference"] == 1 / 4
     assert found["micro"]["mAP"]["difference"] == pytest.approx((2 / 3) / 4, abs=1e-6)

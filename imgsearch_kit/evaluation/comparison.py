@@ -1,0 +1,56 @@
+"""Two evaluations of the same pictures, paired query by query."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.evaluation.intervals import Comparison, compare
+
+if TYPE_CHECKING:
+    from imgsearch_kit.evaluation.report import Evaluation
+
+DIGITS = 6  # of per-query values in a file, and so of a comparison with it
+
+
+def paired(here: Evaluation, earlier: Evaluation | Mapping[str, Any]) -> tuple[dict[str, int], list[str], Comparison]:
+    """What has changed since an earlier evaluation, or since the document of one with per-query values.
+
+    Returned are the numbers of queries in "common", only "here" and only "there", the measures of both, and their
+    differences over the common queries, ``(M, 3)`` in the order of the measures.
+
+    :raises BadQuery: when ``earlier`` holds no per-query values, or they share no query or no measure.
+    """
+    rows, theirs = _per_query(earlier if isinstance(earlier, Mapping) else earlier.to_json(per_query=True))
+    if wrong := [name for name, column in theirs.items() if column.shape != (len(rows),)]:
+        raise BadQuery(
+            f"The earlier evaluation has {len(rows)} different queries, and not one value of {wrong[0]} for each. "
+            "Write it anew with: imgsearch evaluate --per-query -o FILE"
+        )
+    common = [row for row, name in enumerate(here.queries) if name in rows]
+    names = [name for name in here.measures if name in theirs]
+    if not common or not names:
+        raise BadQuery(
+            f"The two evaluations share {len(common)} queries and {len(names)} measures. "
+            "Compare evaluations of the same pictures with the same k."
+        )
+    there = [rows[here.queries[row]] for row in common]
+    ours = np.stack([np.round(here.scores.values[name][common], DIGITS) for name in names], axis=1)
+    other = np.stack([theirs[name][there] for name in names], axis=1)
+    strata = np.unique(here.strata[common], return_inverse=True)[1]
+    counts = {"common": len(common), "here": len(here.queries) - len(common), "there": len(rows) - len(common)}
+    return counts, names, compare(ours, other, strata, seed=here.seed)
+
+
+def _per_query(document: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, np.ndarray]]:
+    """The row of each query in a document, and of each measure the values."""
+    try:
+        values = {name: np.asarray(each, np.float64) for name, each in document["per_query"]["values"].items()}
+        return {name: row for row, name in enumerate(document["per_query"]["ids"])}, values
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise BadQuery(
+            "The earlier evaluation has no per-query values. Write it with: imgsearch evaluate --per-query -o FILE"
+        ) from None
