@@ -27,7 +27,7 @@ from imgsearch_kit.evaluation.metrics import measures
 from imgsearch_kit.images import load_pixels
 from imgsearch_kit.index import open_index
 from imgsearch_kit.indexing.open import check_computes, extractor_of
-from imgsearch_kit.plots import Robustness, robustness_curves
+from imgsearch_kit.plots.figure import ACCENT, DARK, new, plain
 from imgsearch_kit.records import ImageRecord
 from imgsearch_kit.vectors import cosines
 
@@ -197,21 +197,29 @@ def main() -> None:
 
 
 def draw(document: dict, path: Path) -> None:
-    """Writes the curves of a result as a figure."""
-
-    def column(curve: list[dict], key: str) -> np.ndarray:
-        return np.array([point[key] for point in curve])
-
-    curves = [
-        Robustness(
-            name,
-            part["unit"],
-            column(part["curve"], "strength").tolist(),
-            *(column(part["curve"], key) for key in ("precision", "low", "high", "median_rank")),
-        )
-        for name, part in document["distortions"].items()
-    ]
-    robustness_curves(curves, measure=f"P@{document['k']}")[0].savefig(path, dpi=120)
+    """Writes a figure of small panels, one a distortion: precision with its interval, and below it the median rank."""
+    distortions = document["distortions"]
+    columns = ("strength", "precision", "low", "high", "median_rank")
+    curves = {name: {key: [p[key] for p in part["curve"]] for key in columns} for name, part in distortions.items()}
+    measure = f"P@{document['k']}"
+    drops = (f"{name} from {c['precision'][0]:.2f} to {c['precision'][-1]:.2f}" for name, c in curves.items())
+    alt = f"{measure} and rank of the original under distortions of rising strength: {'; '.join(drops)}."
+    figure, axes = new(1.2 + 1.9 * len(curves), 4.2, alt, nrows=2, ncols=len(curves), squeeze=False, sharey="row")
+    for (top, bottom), (name, curve) in zip(axes.T, curves.items(), strict=True):
+        x = np.arange(len(curve["strength"]))
+        top.plot(x, curve["precision"], color=DARK, marker="o", markersize=4)
+        top.fill_between(x, curve["low"], curve["high"], color=DARK, alpha=0.18, linewidth=0)
+        top.set_title(plain(name), fontsize=9)
+        bottom.plot(x, curve["median_rank"], color=ACCENT, marker="s", markersize=4, linestyle="--")
+        bottom.set_xlabel(distortions[name]["unit"], fontsize=8)
+        bottom.set_yscale("log")
+        for ax in (top, bottom):
+            ax.set_xticks(x, [f"{strength:g}" for strength in curve["strength"]], fontsize=7)
+            ax.grid(axis="y", color="0.92")
+        top.set_ylim(0, 1.02)
+    axes[0, 0].set_ylabel(measure)
+    axes[1, 0].set_ylabel("median rank of the original")
+    figure.savefig(path, dpi=120)
 
 
 if __name__ == "__main__":

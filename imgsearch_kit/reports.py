@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from imgsearch_kit.records import Failure, Refused
 
-CELL = "padding:2px 12px 2px 0;vertical-align:top;text-align:"
+CELL = "padding:2px 12px 2px 0;vertical-align:top;font-variant-numeric:tabular-nums;text-align:"
 PICTURE = "height:110px;max-width:100%;object-fit:contain"
 FAILURES = 100  # shown; the document and the pandas table have all
 
@@ -227,6 +227,6 @@ def _strip(cells: Sequence[Sequence[str]], picture: Callable[[str], Path]) -> st
         uri = data_uri(picture, id_)
         image = f'<img src="{uri}" alt="{escape(id_)}" style="{PICTURE}">'
         image = image if uri else f'<div style="{PICTURE}">no picture</div>'
-        text = f"{escape(' · '.join(filter(None, words)))}<br>{escape(id_)}"
+        text = "<br>".join(map(escape, filter(None, [" · ".join(filter(None, words)), id_])))
         drawn.append(f'<div style="width:150px;overflow-wrap:anywhere">{image}<div>{text}</div></div>')
     return f'<div style="display:flex;flex-wrap:wrap;gap:8px;font-size:small">{"".join(drawn)}</div>'

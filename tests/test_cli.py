@@ -334,6 +334,7 @@ def test_serve_says_where_the_page_is_and_ends_quietly_on_ctrl_c(workplace, conv
         (("evaluate", "--against", "list.json"), 3, "holds no JSON object"),
         (("evaluate", "--against", "empty.json"), 3, "--per-query -o FILE"),
         (("serve", "--port", "99999"), 2, "--port"),
+        (("recall", "--plot", "x.txt"), 2, "must end in .png, .svg or .pdf"),
         (("search", "--id", "nowhere"), 3, "no picture with the id 'nowhere'"),
         (("search", "--id", "cold/0.jpg", "--label", "tepid"), 3, "tepid"),
         (("search", "missing.jpg"), 3, "missing.jpg"),

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from imgsearch_kit import plots
-from imgsearch_kit.plots import MethodPoint, Robustness, Shown
+from imgsearch_kit.plots import MethodPoint
 from imgsearch_kit.plots.figure import colours, plain
 
 STORED = Path(__file__).parent / "pictures"
@@ -44,25 +44,8 @@ def islands(names, size=20):
     return positions, [name for name in names for _ in range(size)]
 
 
-@pytest.fixture(scope="module")
-def thumbnails(tmp_path_factory):
-    """Thirty little pictures, from black over red to yellow, half of them upright."""
-    folder, paths = tmp_path_factory.mktemp("thumbnails"), []
-    for i in range(30):
-        size = (60, 40) if i % 2 else (40, 60)
-        paths.append(folder / f"{i}.webp")
-        Image.new("RGB", size, (min(255, 17 * i), max(0, 17 * i - 255), 0)).save(paths[-1])
-    return paths
-
-
 def bars(names):
     return plots.precision_bars(names, *values(len(names)), np.full(len(names), 0.03), mean=(0.6, 0.55, 0.65))
-
-
-def over_k(names):
-    ks = [1, 4, 10, 50]
-    systems = {name: tuple(v - 0.08 * i for v in values(4)) for i, name in enumerate(names[:5])}
-    return plots.precision_over_k(ks, systems, np.full(4, 0.03))
 
 
 def confusion(names):
@@ -80,17 +63,7 @@ def front(names):
     return plots.recall_latency([*points, MethodPoint("exact", 1.0, 30.0)])
 
 
-def robustness(names):
-    steps = np.arange(4)
-    return plots.robustness_curves(
-        [
-            Robustness(n, "strength", steps, 0.9 - 0.2 * steps, 0.85 - 0.2 * steps, 0.95 - 0.2 * steps, 10.0**steps)
-            for n in names[:5]
-        ]
-    )
-
-
-BY_NAME = [bars, over_k, confusion, class_map, front, robustness]
+BY_NAME = [bars, confusion, class_map, front]
 
 
 def calibration():
@@ -143,14 +116,6 @@ def test_scores_as_stored(draw):
     assert_as_stored(draw()[0], draw.__name__)
 
 
-def test_pictures_as_stored(thumbnails):
-    positions = islands(NAMES, 6)[0]
-    assert_as_stored(plots.picture_map(positions, thumbnails, across=12)[0], "picture_map")
-    hits = [Shown(path, f"class\n0.{90 - i}", i % 3 > 0) for i, path in enumerate(thumbnails[20:28])]
-    hits.append(Shown(None, "gone\n0.5", False))
-    assert_as_stored(plots.query_with_hits(Shown(thumbnails[15], "query.jpg"), hits)[0], "query_with_hits")
-
-
 def test_the_comparison_notices_what_a_reader_would():
     picture = drawn(bars(NAMES)[0])
     assert difference(picture, drawn(bars(NAMES)[0])) == 0
@@ -184,14 +149,11 @@ def test_a_long_name_is_cut_in_its_middle():
 
 NOTHING = {
     "bars": lambda: plots.precision_bars([], NONE, NONE, NONE),
-    "over_k": lambda: plots.precision_over_k([], {}),
     "confusion": lambda: plots.confusion_heatmap(np.zeros((0, 0)), [], []),
     "class_map": lambda: plots.class_map(np.zeros((0, 2)), []),
-    "picture_map": lambda: plots.picture_map(np.zeros((0, 2)), []),
     "front": lambda: plots.recall_latency([]),
     "calibration": lambda: plots.calibration_curve(NONE, NONE, NONE, NONE),
     "reliability": lambda: plots.reliability_diagram(NONE, NONE, NONE, NONE, NONE),
-    "robustness": lambda: plots.robustness_curves([]),
 }
 
 
@@ -201,12 +163,6 @@ def test_nothing_to_show_is_said(draw):
     assert figure.alt_text.startswith("Nothing to show: no ")
     assert any(text.get_text().startswith("no ") for ax in figure.axes for text in ax.texts)
     drawn(figure)
-
-
-def test_a_query_without_hits_says_so(thumbnails):
-    figure, _ = plots.query_with_hits(Shown(thumbnails[0], "a.jpg"), [])
-    assert any(text.get_text() == "no hits" for ax in figure.axes for text in ax.texts)
-    assert figure.alt_text == "Query a.jpg and its 0 hits."
 
 
 def test_pictures_without_a_label_are_on_the_map():
@@ -243,24 +199,11 @@ def test_neighbouring_classes_differ_in_grey():
     assert len(set(colours(101))) == 101
 
 
-def test_lines_are_told_apart_without_colour():
-    _, ax = over_k(NAMES)
-    looks = {(line.get_linestyle(), line.get_marker()) for line in ax.get_lines()}
-    assert len(looks) == len(ax.get_lines())
-
-
 def test_the_front_is_what_nothing_beats():
     points = [MethodPoint(*p) for p in [("slow", 0.9, 9.0), ("best", 0.9, 2.0), ("fast", 0.5, 1.0), ("bad", 0.4, 3.0)]]
     figure, ax = plots.recall_latency(points)
     assert [text.get_text() for text in ax.texts] == ["1", "2"]
     assert figure.get_supxlabel() == "1  fast\n2  best"
-
-
-def test_a_montage_shows_one_picture_per_cell(thumbnails):
-    positions = np.concatenate([np.zeros((25, 2)), np.eye(2), 2 * np.eye(2), [[3, 3]]])
-    figure, ax = plots.picture_map(positions, [*thumbnails[:29], None], across=10)
-    assert len(ax.images) == 5  # the 25 in one place once; the last has no thumbnail and is a dot
-    assert figure.alt_text == "Map of 30 pictures, 6 of them shown."
 
 
 def test_the_alternative_text_is_in_files_and_in_jupyter(tmp_path):

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,9 @@ from imgsearch_kit.index.exact import Snapshot
 from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.records import Approx, Neighbours, Vectors
 from imgsearch_kit.reports import Report, Table, number, plain
+
+if TYPE_CHECKING:
+    from imgsearch_kit.plots import Plot
 
 HASHED = (20, 50, 100, 200, 500, 1000, 2000, 5000)  # numbers of candidates to try
 NATIVE = (20, 50, 100, 200, 500)
@@ -85,6 +88,20 @@ class RecallReport(Report):
             return [f"{about} in 1 segment."]
         more = "Candidates count per segment, so these figures change when segments merge. --merge forces one."
         return [f"{about} in {self.segments} segments.", more]
+
+    def plot(self) -> Plot:
+        """Recall against milliseconds of each setting that was timed; the best trade-offs are named.
+
+        :raises MissingExtra: when matplotlib is not installed.
+        """
+        from imgsearch_kit.plots import MethodPoint, recall_latency
+
+        timed = [row for row in self.rows if not np.isnan(row.p50)]
+        points = [
+            MethodPoint(row.method, row.loss.recall[0], row.p50, *row.loss.recall[1:], row.method.partition(":")[0])
+            for row in timed
+        ]
+        return recall_latency(points, k=self.k)[0]
 
     def frame(self) -> Iterable[Mapping[str, Any]]:
         """The rows of ``to_dataframe``, one a setting: what ``Measured.to_json`` gives."""

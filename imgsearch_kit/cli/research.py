@@ -20,6 +20,7 @@ from imgsearch_kit.cli.base import (
     app,
     print_result,
     read_json,
+    whole_output,
 )
 
 
@@ -81,16 +82,13 @@ def recall(
     """What an approximate index loses against exact answers."""
     from imgsearch_kit.gallery import Gallery
 
+    if plot and plot.suffix not in (".png", ".svg", ".pdf"):
+        raise typer.BadParameter(f"--plot {plot} must end in .png, .svg or .pdf")
     with Gallery.open(address, extractor) as gallery:
         report = gallery.recall(k=k, queries=queries, merge=merge)
     if plot:
-        from imgsearch_kit.plots import MethodPoint, recall_latency
-
-        timed = [(row, row.method.partition(":")[0]) for row in report.rows if row.p50 == row.p50]  # NaN: not timed
-        points = [
-            MethodPoint(row.method, row.loss.recall[0], row.p50, *row.loss.recall[1:], kind) for row, kind in timed
-        ]
-        recall_latency(points, k=k)[0].savefig(plot)
+        with whole_output(plot) as whole:
+            report.plot().savefig(whole)
     print_result(report.to_json(), as_json, report, output=output)
 
 

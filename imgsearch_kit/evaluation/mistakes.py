@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from imgsearch_kit.errors import BadQuery
-from imgsearch_kit.evaluation.report import Evaluation
 from imgsearch_kit.records import Hit
-from imgsearch_kit.vectors import Ints
+from imgsearch_kit.reports import Report, Table
+from imgsearch_kit.vectors import Floats, Ints
+
+if TYPE_CHECKING:
+    from imgsearch_kit.evaluation.report import Evaluation
+    from imgsearch_kit.plots import Plot
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +27,58 @@ class ConfusedPair:
     query: str
     retrieved: str
     share: float
+
+
+@dataclass(frozen=True)
+class Confusion(Report):
+    """The classes of the first ``k`` hits by the class of the query: ``counts`` ``(C, L)``.
+
+    ``queries`` names the ``C`` classes of queries, ``found`` the ``L`` classes of hits. A row's sum is k for each of
+    its queries, less where a ranking is shorter.
+    """
+
+    counts: Ints
+    queries: Sequence[str]
+    found: Sequence[str]
+    k: int
+
+    @property
+    def shares(self) -> Floats:
+        """The counts as shares of their rows, ``(C, L)`` in [0, 1]."""
+        return self.counts / self.counts.sum(axis=1, keepdims=True)
+
+    def pairs(self, count: int = 10) -> list[ConfusedPair]:
+        """The classes most often found for another class's queries, largest share of their places first."""
+        others = np.array(self.queries, object)[:, None] != np.array(self.found, object)
+        shares = np.where(others, self.shares, 0)
+        order = np.argsort(-shares, axis=None, kind="stable")[:count]
+        pairs = zip(*np.unravel_index(order, shares.shape), strict=True)
+        return [ConfusedPair(self.queries[r], self.found[c], float(shares[r, c])) for r, c in pairs if shares[r, c] > 0]
+
+    def title(self) -> str:
+        """Of what the shares are."""
+        return f"Classes found for another class's queries, with their share of the first {self.k} places"
+
+    def tables(self) -> Sequence[Table]:
+        """The hardest pairs of classes."""
+        rows = [(pair.query, pair.retrieved, pair.share) for pair in self.pairs()]
+        return [Table(rows, ("class of the query", "class found", "share"))]
+
+    def frame(self) -> Iterable[Mapping[str, Any]]:
+        """The rows of ``to_dataframe``, one a class of queries: its name under "class", and the share of each class."""
+        return (
+            {"class": name} | dict(zip(self.found, row, strict=True))
+            for name, row in zip(self.queries, self.shares.tolist(), strict=True)
+        )
+
+    def plot(self) -> Plot:
+        """A heat map of the shares.
+
+        :raises MissingExtra: when matplotlib is not installed.
+        """
+        from imgsearch_kit.plots import confusion_heatmap
+
+        return confusion_heatmap(self.shares, self.queries, self.found, k=self.k)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +91,40 @@ class QueryReport:
     hits: tuple[Hit, ...]
 
 
-def confusion(evaluation: Evaluation, k: int) -> Ints:
-    """The retrieval confusion matrix, ``(C, L)`` counts: class of the query by class of its first ``k`` hits.
+@dataclass(frozen=True)
+class WorstQueries(Report):
+    """The queries that did worst in a measure, worst first; ``picture`` gives the thumbnail file of an id."""
 
-    Rows are the evaluation's ``scored_classes``, columns its ``labels``; a row's sum is k for each of its queries, less
-    where a ranking is shorter.
+    measure: str
+    queries: tuple[QueryReport, ...]
+    picture: Callable[[str], Path] | None = field(default=None, repr=False, compare=False)
+
+    def tables(self) -> Sequence[Table]:
+        """A table a query: the query itself, then its hits with rank, score, and whether their class is the query's."""
+        return [
+            Table(
+                [("query", None, "", query.label, query.id)]
+                + [
+                    (hit.rank, hit.score, "right" if hit.label == query.label else "wrong", hit.label or "-", hit.id)
+                    for hit in query.hits
+                ],
+                title=f"{query.id}: {self.measure} {query.value:.4f}",
+                picture=self.picture,
+            )
+            for query in self.queries
+        ]
+
+    def frame(self) -> Iterable[Mapping[str, Any]]:
+        """The rows of ``to_dataframe``, one a hit: the query's id, label and value, then the hit."""
+        return (
+            {"query": query.id, "query label": query.label, self.measure: query.value} | dataclasses.asdict(hit)
+            for query in self.queries
+            for hit in query.hits
+        )
+
+
+def confusion(evaluation: Evaluation, k: int) -> Confusion:
+    """The retrieval confusion matrix of an evaluation: its ``scored_classes`` by its ``labels``.
 
     :raises BadQuery: when ``k`` is not between 1 and the largest k evaluated.
     """
@@ -46,21 +135,8 @@ def confusion(evaluation: Evaluation, k: int) -> Ints:
     rows = np.broadcast_to(evaluation.strata[:, None], top.shape)[ranked]
     counts = np.zeros((len(evaluation.scored_classes), len(evaluation.labels)), np.int64)
     np.add.at(counts, (rows, evaluation.gallery_classes[top[ranked]]), 1)
-    return counts
-
-
-def hardest_pairs(evaluation: Evaluation, k: int, count: int = 10) -> list[ConfusedPair]:
-    """The classes most often found for another class's queries, largest share of its first ``k`` places first.
-
-    :raises BadQuery: when ``k`` is not between 1 and the largest k evaluated.
-    """
-    counts = confusion(evaluation, k).astype(np.float64)
-    shares = counts / counts.sum(axis=1, keepdims=True)
-    shares[np.arange(len(shares)), evaluation.scored_classes] = 0
-    rows, columns = np.unravel_index(np.argsort(-shares, axis=None, kind="stable")[:count], shares.shape)
     names = [evaluation.labels[c] for c in evaluation.scored_classes.tolist()]
-    pairs = zip(rows.tolist(), columns.tolist(), shares[rows, columns].tolist(), strict=True)
-    return [ConfusedPair(names[r], evaluation.labels[c], share) for r, c, share in pairs if share > 0]
+    return Confusion(counts, names, evaluation.labels, k)
 
 
 def worst_queries(evaluation: Evaluation, count: int = 10, measure: str = "mAP") -> list[QueryReport]:

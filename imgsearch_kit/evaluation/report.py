@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from imgsearch_kit.evaluation import intervals as bootstrap
 from imgsearch_kit.evaluation.comparison import DIGITS, paired
 from imgsearch_kit.evaluation.metrics import QueryScores, chance
+from imgsearch_kit.evaluation.mistakes import ConfusedPair, Confusion, WorstQueries, confusion, worst_queries
 from imgsearch_kit.reports import Number, Report, Table, number
 from imgsearch_kit.vectors import Floats, Ints
 
+if TYPE_CHECKING:
+    from imgsearch_kit.plots import Plot
 METHOD = "percentile bootstrap; micro: queries within class, macro: classes"
 
 
@@ -25,7 +29,8 @@ class Evaluation(Report):
 
     ``queries`` and ``gallery`` are ids in order, ``labels`` the sorted names of all classes; ``query_classes`` ``(m,)``
     and ``gallery_classes`` ``(n,)`` are rows of ``labels``. ``about`` is what else the document says: what was left
-    out, the settings, the passport.
+    out, the settings, the passport. ``picture`` gives the thumbnail file of an id, so that Jupyter can show the worst
+    queries.
     """
 
     queries: Sequence[str]
@@ -37,6 +42,7 @@ class Evaluation(Report):
     ks: tuple[int, ...]
     about: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
+    picture: Callable[[str], Path] | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         return f"<Evaluation: {self.title()}>"
@@ -145,6 +151,45 @@ class Evaluation(Report):
         ties = [f"Queries with a tie, broken by id, between a right and a wrong picture: {tied:,}"] if tied else []
         return ties + [note for note in [self.about.get("note")] if note]
 
+    def plot(self, measure: str | None = None) -> Plot:
+        """A bar a class with its interval, best first, and the mean over all queries; P@k of the middle k by default.
+
+        :raises BadQuery: when there is no such measure, or it is no share in [0, 1].
+        :raises MissingExtra: when matplotlib is not installed.
+        """
+        from imgsearch_kit.plots import precision_bars
+
+        measure = measure or self._middle()
+        shares = [name for name in self.measures if name != "first-hit rank"]
+        if measure not in shares:
+            raise BadQuery(f"There are no bars of {measure!r}. Choose one of: {', '.join(shares)}.")
+        column = self.measures.index(measure)
+        names = [self.labels[c] for c in self.scored_classes.tolist()]
+        values, low, high = self.intervals.per_class[:, column].T
+        mean = tuple(self.intervals.micro[column].tolist())
+        return precision_bars(names, values, low, high, self.class_chance[:, column], mean=mean, measure=measure)[0]
+
+    def confusion(self, k: int | None = None) -> Confusion:
+        """Which classes the first ``k`` hits (the middle k by default) of each class's queries are of; it has a plot.
+
+        :raises BadQuery: when ``k`` is not between 1 and the largest k evaluated.
+        """
+        return confusion(self, k or self.ks[len(self.ks) // 2])
+
+    def hardest_pairs(self, k: int | None = None, count: int = 10) -> list[ConfusedPair]:
+        """The ``count`` classes most often found for another class's queries, as ``confusion(k)`` says.
+
+        :raises BadQuery: when ``k`` is not between 1 and the largest k evaluated.
+        """
+        return self.confusion(k).pairs(count)
+
+    def worst(self, count: int = 10, measure: str = "mAP") -> WorstQueries:
+        """The ``count`` queries that did worst in a measure, with their hits; in Jupyter as pictures.
+
+        :raises BadQuery: when there is no such measure.
+        """
+        return WorstQueries(measure, tuple(worst_queries(self, count, measure)), self.picture)
+
     def tables(self, *, measure: str | None = None, shown: int = 5) -> Sequence[Table]:
         """The means with bounds and chance, then the worst and best classes.
 
@@ -155,7 +200,7 @@ class Evaluation(Report):
             (name, number(*self.intervals.micro[column]), number(*self.intervals.macro[column]), chances[column])
             for column, name in enumerate(self.measures)
         ]
-        measure = measure or f"P@{self.ks[len(self.ks) // 2]}"
+        measure = measure or self._middle()
         classes = self._classes(self.measures.index(measure))
         ends = {"Worst": classes[:shown], "Best": classes[shown:][-shown:]}
         head = ("class", f"{measure}, 95 %", "chance", "queries")
@@ -163,6 +208,9 @@ class Evaluation(Report):
             Table(means, ("", "micro, 95 %", "macro, 95 %", "chance")),
             *(Table(rows, head, f"{end} classes by {measure}") for end, rows in ends.items() if rows),
         ]
+
+    def _middle(self) -> str:
+        return f"P@{self.ks[len(self.ks) // 2]}"
 
     def _classes(self, column: int) -> list[tuple[str, Number, float, int]]:
         """Name, value with bounds, chance and number of queries of each class in a measure, worst first."""

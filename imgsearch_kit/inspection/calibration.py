@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ from scipy.optimize import isotonic_regression
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.reports import Report, Table, number
 from imgsearch_kit.vectors import Bools, Floats
+
+if TYPE_CHECKING:
+    from imgsearch_kit.plots import Plot
 
 GRID = 128
 RESAMPLES = 400
@@ -87,6 +90,15 @@ class Calibration(Report):
         columns = (self.grid, self.probability, self.low, self.high)
         rows = zip(*(column.tolist() for column in columns), strict=True)
         return (dict(zip(("cosine", "probability", "low", "high"), row, strict=True)) for row in rows)
+
+    def plot(self) -> Plot:
+        """The probability of the same class over the cosine, with its interval and the bound for "nothing alike".
+
+        :raises MissingExtra: when matplotlib is not installed.
+        """
+        from imgsearch_kit.plots import calibration_curve
+
+        return calibration_curve(self.grid, self.probability, self.low, self.high, bound=self.bound)[0]
 
 
 def calibrate(
@@ -173,6 +185,26 @@ class Reliability(Report):
     high: Floats
     counts: npt.NDArray[np.int64]
     error: float
+
+    def notes(self) -> Sequence[str]:
+        """The expected calibration error."""
+        return [f"Predicted and observed are {self.error:.3f} apart on average."]
+
+    def tables(self) -> Sequence[Table]:
+        """Predicted and observed with its bounds, a row a bin."""
+        bins = zip(self.predicted, self.observed, self.low, self.high, self.counts.tolist(), strict=True)
+        rows = [(predicted, number(*observed), hits) for predicted, *observed, hits in bins]
+        return [Table(rows, ("predicted", "observed, 95 %", "hits"))]
+
+    def plot(self) -> Plot:
+        """Observed against predicted, a point a bin.
+
+        :raises MissingExtra: when matplotlib is not installed.
+        """
+        from imgsearch_kit.plots import reliability_diagram
+
+        counts = self.counts.astype(np.float64)
+        return reliability_diagram(self.predicted, self.observed, self.low, self.high, counts, error=self.error)[0]
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Reliability:

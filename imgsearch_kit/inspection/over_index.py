@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,9 @@ from imgsearch_kit.ranking.baked import augments
 from imgsearch_kit.records import Vectors
 from imgsearch_kit.reports import Report, Table
 from imgsearch_kit.vectors import Bools
+
+if TYPE_CHECKING:
+    from imgsearch_kit.plots import Plot
 
 SUMS = (
     "The index has {rank} baked in: its vectors are sums with their neighbours', so more pictures look like duplicates "
@@ -70,6 +73,13 @@ class Calibrated(Report):
             *self.calibration.notes(),
             f"Learned from half of the pictures, it is off by {error} on average on the others.",
         ]
+
+    def plot(self) -> Plot:
+        """The curve of the calibration; ``held_out.plot()`` shows how one holds on other pictures.
+
+        :raises MissingExtra: when matplotlib is not installed.
+        """
+        return self.calibration.plot()
 
     def frame(self) -> Iterable[Mapping[str, Any]]:
         """The rows of ``to_dataframe``: those of the calibration."""

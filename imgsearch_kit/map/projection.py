@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,9 @@ from imgsearch_kit.progress import bar_options
 from imgsearch_kit.records import Vectors
 from imgsearch_kit.reports import Report
 from imgsearch_kit.vectors import Floats, Ints, blocks, cosines, first, unit
+
+if TYPE_CHECKING:
+    from imgsearch_kit.plots import Plot
 
 COMPONENTS = 50
 NEIGHBOURS = 15
@@ -104,6 +107,18 @@ class Projection(Report):
             f"trustworthiness at {self.k}: {figures['trustworthiness']:.3f}",
             f"of {self.k} true neighbours, {figures['kept']:.0%} are neighbours on the map",
         ]
+
+    def plot(self, labels: Sequence[str | None]) -> Plot:
+        """A dot a picture in the colour of its class; ``labels`` are those of the pictures in the order laid out.
+
+        :raises BadQuery: when there is not one label a picture.
+        :raises MissingExtra: when matplotlib is not installed.
+        """
+        from imgsearch_kit.plots import class_map
+
+        if len(labels) != len(self.positions):
+            raise BadQuery(f"There are {len(self.positions)} pictures and {len(labels)} labels. Give one for each.")
+        return class_map(self.positions, labels, notes=self.notes())[0]
 
     def frame(self) -> Iterable[Mapping[str, Any]]:
         """The rows of ``to_dataframe``, one a picture, in the order of the vectors: x, y, trust and kept."""

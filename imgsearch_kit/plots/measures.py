@@ -1,8 +1,8 @@
-"""How good neighbours are, in figures: per class, over k, between classes, against latency, under distortion."""
+"""How good neighbours are, in figures: per class, between classes, against latency."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 
-from imgsearch_kit.plots.figure import ACCENT, DARK, LIGHT, LINES, MARKERS, Plot, empty, listed, new, plain
+from imgsearch_kit.plots.figure import ACCENT, DARK, LIGHT, MARKERS, Plot, empty, new, plain
 
 Floats = npt.NDArray[np.float64]
 
@@ -57,40 +57,6 @@ def precision_bars(
     ax.set_xlim(0, 1)
     ax.set_xlabel(measure)
     figure.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=8)
-    return figure, ax
-
-
-def precision_over_k(
-    ks: Sequence[int],
-    systems: Mapping[str, tuple[Floats, Floats, Floats]],
-    chance: Floats | None = None,
-    *,
-    measure: str = "P@k",
-) -> tuple[Plot, Axes]:
-    """A line per system over k with its interval as a band; systems differ by marker and dash, not by colour alone.
-
-    Each of ``systems`` is (value, low, high), all ``(len(ks),)`` in [0, 1]; bounds may be NaN. ``chance`` likewise.
-    """
-    ends = (f"{name} from {v[0][0]:.2f} to {v[0][-1]:.2f}" for name, v in systems.items() if len(ks))
-    figure, ax = new(6, 4, f"{measure} over k = {listed([str(k) for k in ks], 12)}: " + "; ".join(ends) + ".")
-    if not systems or not len(ks):
-        empty(ax, "systems")
-        return figure, ax
-    shades = [DARK, ACCENT, "#5a8a3c", "#7a5195", "black", "#8a6d00"]
-    for i, (name, (value, low, high)) in enumerate(systems.items()):
-        look = {"color": shades[i % len(shades)], "linestyle": LINES[i % 4], "marker": MARKERS[i % len(MARKERS)]}
-        ax.plot(ks, value, label=plain(name), markersize=5, linewidth=1.5, **look)
-        ax.fill_between(ks, low, high, color=look["color"], alpha=0.15, linewidth=0)
-    if chance is not None:
-        ax.plot(ks, chance, color="grey", linewidth=1, linestyle=(0, (1, 3)), label="chance")
-    ax.set_xscale("log")
-    ax.set_xticks(ks, [str(k) for k in ks])
-    ax.minorticks_off()
-    ax.set_ylim(0, 1.02)
-    ax.set_xlabel("k")
-    ax.set_ylabel(measure)
-    ax.grid(axis="y", color="0.9")
-    ax.legend(frameon=False, fontsize=8)
     return figure, ax
 
 
@@ -195,51 +161,3 @@ def _front(points: Sequence[MethodPoint]) -> list[int]:
         if not front or points[i].recall > points[front[-1]].recall:
             front.append(i)
     return front
-
-
-@dataclass(frozen=True)
-class Robustness:
-    """One distortion at ``S`` strengths: P@k and the median rank of the original, arrays ``(S,)``, P@k with bounds."""
-
-    name: str
-    unit: str
-    strengths: Sequence[float]
-    precision: Floats
-    low: Floats
-    high: Floats
-    rank: Floats
-
-
-def robustness_curves(distortions: Sequence[Robustness], *, measure: str = "P@10") -> tuple[Plot, npt.NDArray]:
-    """Small panels, one per distortion: precision with its interval, and below it the median rank of the original.
-
-    The axes come as ``(2, D)``.
-    """
-    drops = (f"{d.name} from {d.precision[0]:.2f} to {d.precision[-1]:.2f}" for d in distortions)
-    alt = f"{measure} and rank of the original under distortions of rising strength: {'; '.join(drops)}."
-    figure, axes = new(
-        1.2 + 1.9 * max(len(distortions), 2),
-        4.2,
-        alt,
-        nrows=2,
-        ncols=max(len(distortions), 1),
-        squeeze=False,
-        sharey="row",
-    )
-    if not distortions:
-        empty(axes[0, 0], "distortions")
-    for (top, bottom), distortion in zip(axes.T, distortions, strict=False):
-        x = np.arange(len(distortion.strengths))
-        top.plot(x, distortion.precision, color=DARK, marker="o", markersize=4)
-        top.fill_between(x, distortion.low, distortion.high, color=DARK, alpha=0.18, linewidth=0)
-        top.set_title(plain(distortion.name), fontsize=9)
-        bottom.plot(x, distortion.rank, color=ACCENT, marker="s", markersize=4, linestyle="--")
-        bottom.set_xlabel(distortion.unit, fontsize=8)
-        bottom.set_yscale("log")
-        for ax in (top, bottom):
-            ax.set_xticks(x, [f"{strength:g}" for strength in distortion.strengths], fontsize=7)
-            ax.grid(axis="y", color="0.92")
-        top.set_ylim(0, 1.02)
-    axes[0, 0].set_ylabel(measure)
-    axes[1, 0].set_ylabel("median rank of the original")
-    return figure, axes

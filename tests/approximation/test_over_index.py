@@ -192,3 +192,14 @@ def test_the_table_is_aligned_and_shows_predictions_only_when_there_are_some():
     assert with_prediction[0].endswith("predicted")
     assert with_prediction[2].endswith("0.912")
     assert not any(line.endswith(" ") for line in with_prediction)
+
+
+def test_recall_is_drawn_over_the_time_of_each_setting_that_was_timed():
+    here = replace(row(1, float("nan")), method="exact", setting=None)  # exact answers the index could not give
+    report = RecallReport((here, row(0.9, 2), row(0.8, 1)), 10, 200, 180, 9000, 1, {})
+    figure = report.plot()
+    (ax,) = figure.axes
+    (points,) = ax.containers
+    assert points[0].get_xydata().tolist() == [[2, 0.9], [1, 0.8]]
+    assert (ax.get_ylabel(), ax.get_xscale()) == ("recall@10", "log")
+    assert "of 2 methods" in figure.alt_text

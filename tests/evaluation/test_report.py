@@ -1,7 +1,11 @@
 """The evaluation as a document, as text, and against an earlier one."""
 
+import dataclasses
 import json
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,9 +13,10 @@ from scipy.sparse import csr_array
 
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.evaluation.metrics import score_queries
-from imgsearch_kit.evaluation.mistakes import confusion, hardest_pairs, worst_queries
+from imgsearch_kit.evaluation.mistakes import worst_queries
 from imgsearch_kit.evaluation.report import Evaluation
 
+ROOT = Path(__file__).resolve().parents[2]
 LABELS = ["cat", "dog", "owl"]
 GALLERY = ["cat/a", "cat/b", "dog/a", "dog/b", "owl/a"]
 CLASSES = np.array([0, 0, 1, 1, 2])
@@ -34,16 +39,16 @@ def evaluation(scores=SCORES, rows=(0, 1, 2, 3), ks=(1, 2), **about):
 
 
 def test_the_confusion_matrix_counts_the_classes_of_the_first_places():
-    assert confusion(evaluation(), k=1).tolist() == [[1, 0, 1], [1, 1, 0]]
-    assert confusion(evaluation(), k=2).tolist() == [[2, 1, 1], [2, 1, 1]]
+    assert evaluation().confusion(1).counts.tolist() == [[1, 0, 1], [1, 1, 0]]
+    assert evaluation().confusion(2).counts.tolist() == [[2, 1, 1], [2, 1, 1]]
     with pytest.raises(BadQuery, match="The first 2 places were kept; k is 3"):
-        confusion(evaluation(), k=3)
+        evaluation().confusion(3)
 
 
 def test_the_hardest_pairs_come_by_share_without_the_class_itself():
-    pairs = [(p.query, p.retrieved, p.share) for p in hardest_pairs(evaluation(), k=2)]
+    pairs = [(p.query, p.retrieved, p.share) for p in evaluation().hardest_pairs(2)]
     assert pairs == [("dog", "cat", 0.5), ("cat", "dog", 0.25), ("cat", "owl", 0.25), ("dog", "owl", 0.25)]
-    assert len(hardest_pairs(evaluation(), k=2, count=1)) == 1
+    assert len(evaluation().hardest_pairs(2, count=1)) == 1
 
 
 def test_the_worst_queries_come_with_what_they_found():
@@ -158,3 +163,56 @@ def test_a_comparison_without_anything_in_common_is_refused():
         evaluation().against(evaluation().to_json())
     with pytest.raises(BadQuery, match="share 0 queries"):
         evaluation(rows=(0,)).against(evaluation(rows=(2,)).to_json(per_query=True))
+
+
+def test_an_evaluation_draws_its_classes_its_mean_and_chance():
+    figure = evaluation().plot("P@1")
+    (ax,) = figure.axes
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["cat", "dog"]  # equal, so in order
+    assert ax.get_xlabel() == "P@1"
+    assert [bar.get_width() for bar in ax.patches[:2]] == [0.5, 0.5]
+    assert figure.alt_text.endswith("over all queries 0.500.")
+    assert evaluation().plot().axes[0].get_xlabel() == "P@2"  # the middle k
+    for wrong in ("P@3", "first-hit rank"):
+        with pytest.raises(BadQuery, match=f"There are no bars of '{wrong}'. Choose one of: P@1, P@2, R-precision"):
+            evaluation().plot(wrong)
+
+
+def test_the_confusion_shows_its_hardest_pairs_and_draws_all():
+    found = evaluation().confusion(2)
+    assert found.lines()[0] == "Classes found for another class's queries, with their share of the first 2 places"
+    assert found.lines()[3].split() == ["dog", "cat", "0.5000"]
+    assert found.to_dataframe().set_index("class").loc["dog"].tolist() == [0.5, 0.25, 0.25]
+    (ax, _) = found.plot().axes
+    assert ax.images[0].get_array().tolist() == found.shares.tolist()
+    assert [label.get_text() for label in ax.get_xticklabels()] == LABELS
+
+
+def test_the_worst_queries_are_shown_with_pictures_where_there_are_some(tmp_path):
+    for name in GALLERY:
+        (tmp_path / name.replace("/", "-")).write_bytes(name.encode())
+    plain = evaluation()
+    pictured = dataclasses.replace(plain, picture=lambda id_: tmp_path / id_.replace("/", "-"))
+    shown = pictured.worst(1)._repr_html_()
+    assert shown.count('<img src="data:image/webp;base64,') == 3  # the query and two hits
+    assert "1 · 0.9000 · wrong · cat" in shown
+    assert "<img" not in plain.worst(1)._repr_html_()
+    assert plain.worst(1).lines() == [
+        "dog/a: mAP 0.3333",
+        "  query                 dog  dog/a",
+        "  1      0.9000  wrong  cat  cat/a",
+        "  2      0.8000  wrong  cat  cat/b",
+    ]
+    table = plain.worst(2).to_dataframe()
+    assert table[["query", "id"]].values.tolist()[:2] == [["dog/a", "cat/a"], ["dog/a", "cat/b"]]
+
+
+def test_an_evaluation_needs_matplotlib_only_to_draw():
+    code = (
+        "import sys; sys.modules['matplotlib'] = None\n"
+        "from tests.evaluation.test_report import evaluation\n"
+        "found = evaluation(); print(found); found.plot()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.stdout.startswith("4 queries of 2 classes")
+    assert "MissingExtra: matplotlib is not installed" in done.stderr

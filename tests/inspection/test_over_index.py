@@ -44,6 +44,17 @@ def test_a_calibration_is_learned_from_labelled_pictures_and_holds_on_the_half_i
     assert f"off by {found.held_out.error:.3f}" in found.lines()[-1]
 
 
+def test_a_calibration_draws_its_curve_and_how_it_holds():
+    found = calibration(indexed(spread=0.25))
+    curve = found.plot().axes[0]
+    assert curve.get_lines()[0].get_ydata().tolist() == found.calibration.probability.tolist()
+    diagram = found.held_out.plot()
+    assert diagram.alt_text.endswith(f"expected calibration error {found.held_out.error:.3f}.")
+    table = found.held_out.tables()[0]
+    assert sum(row[-1] for row in table.rows) == 90 * 10
+    assert f"{found.held_out.error:.3f}" in str(found.held_out)
+
+
 def test_copies_teach_nothing():
     """With every picture indexed twice, its copy is not among the hits, as in a search."""
     index = indexed()

@@ -126,6 +126,15 @@ def test_the_map_is_a_table_of_places_and_trust(projected):
     assert all(line in projected._repr_html_() for line in projected.lines())
 
 
+def test_the_map_draws_itself_with_the_classes_it_is_given(projected):
+    labels = ["even" if row % 2 == 0 else "odd" for row in range(len(projected.positions))]
+    figure = projected.plot(labels)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["1 even", "2 odd"]
+    assert figure.axes[0].get_title() == "; ".join(projected.notes())
+    with pytest.raises(BadQuery, match=f"There are {len(labels)} pictures and 1 labels. Give one for each."):
+        projected.plot(["even"])
+
+
 @pytest.mark.parametrize("k", [1, 5, 15])
 def test_trust_is_scikit_learn_s_trustworthiness(vectors, projected, k):
     for positions in (projected.positions, np.random.default_rng(0).normal(size=(160, 2)).astype(np.float32)):
