@@ -29,7 +29,8 @@ class ImageRecord:
 
     ``id`` is the POSIX path below the indexed root (with the prefix, if one was given), ``label`` the name of the
     folder it lies in (None at the root) or what a labels file says. ``sha256`` is of the file's bytes, in hex.
-    ``width`` and ``height`` are pixels as displayed, ``mtime`` seconds since 1970, ``size`` bytes.
+    ``width`` and ``height`` are pixels as displayed, ``mtime`` seconds since 1970, ``size`` bytes. ``path`` is where
+    the picture lies below the root, if that is not the id: so it is with some that the original system indexed.
     """
 
     id: str
@@ -39,6 +40,7 @@ class ImageRecord:
     height: int = 0
     mtime: float = 0.0
     size: int = 0
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,13 +244,15 @@ class Neighbours:
     """The answer of an index to ``m`` queries: ``(m, k)`` arrays in order of (-score, id).
 
     ``ids`` holds strings, "" where a row is short; ``scores`` float32 cosines in [-1, 1], NaN where a row is short.
-    ``method`` says what really answered, ``note`` why it is not what was asked for ("" if it is).
+    ``method`` says what really answered, ``note`` why it is not what was asked for ("" if it is). Where an index
+    answers, ``records`` holds the record of every hit, by id, at no cost beyond the search.
     """
 
     ids: npt.NDArray[np.str_]
     scores: npt.NDArray[np.float32]
     method: str = "exact"
     note: str = ""
+    records: Mapping[str, ImageRecord] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

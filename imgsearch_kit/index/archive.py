@@ -24,6 +24,7 @@ from imgsearch_kit.index.local import LocalIndex
 from imgsearch_kit.records import FORMAT_VERSION, Failure, ImageRecord, IndexPassport, Vectors
 
 STRINGS = {"labels": "label", "sha256": "sha256"}  # array name -> field of ImageRecord
+PATHS = {"paths": "path"}  # where one differs from the id
 NUMBERS = {"widths": "width", "heights": "height", "mtimes": "mtime", "sizes": "size"}
 
 
@@ -39,7 +40,7 @@ def write_archive(
 
     ``ids``, ``labels`` ("" for none) and ``sha256`` are strings, ``vectors`` is ``(n, dim)`` float32; rows keep the
     records' order. ``widths``, ``heights``, ``mtimes``, ``sizes``, ``passport`` and ``failures`` (JSON) go with them,
-    and as bytes in ``learned`` what a baked ranking has learned.
+    ``paths`` where one is not the id, and as bytes in ``learned`` what a baked ranking has learned.
 
     :raises IndexUnwritable: when the file cannot be written; what lay at ``path`` is then untouched.
     """
@@ -49,6 +50,8 @@ def write_archive(
     for name, field in NUMBERS.items():
         kind = np.float64 if field == "mtime" else np.int64
         arrays[name] = np.array([getattr(record, field) for record in records], dtype=kind)
+    if any(record.path for record in records):
+        arrays["paths"] = np.array([record.path for record in records], dtype=np.str_)
     arrays["passport"] = np.array(json.dumps(passport.to_json()))
     arrays["failures"] = np.array(json.dumps([[f.path, f.reason, f.size, f.mtime] for f in failures]))
     if learned:
@@ -185,7 +188,7 @@ def _state(path: Path) -> tuple[int, int, int] | None:
 
 def _load(path: Path) -> dict[str, npt.NDArray[Any]]:
     """The archive's arrays of known names."""
-    known = {"ids", "vectors", "passport", "failures", "learned", *STRINGS, *NUMBERS}
+    known = {"ids", "vectors", "passport", "failures", "learned", *STRINGS, *NUMBERS, *PATHS}
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files if name in known}
@@ -217,12 +220,12 @@ def _rows(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[list[Imag
         )
     if vectors.ndim != 2 or vectors.dtype.kind != "f":
         raise BadQuery(f"vectors in {path} are {vectors.dtype} of shape {vectors.shape}; they must be (n, dim) floats.")
-    columns = {name: arrays[name] for name in ("vectors", *STRINGS, *NUMBERS) if name in arrays}
+    columns = {name: arrays[name] for name in ("vectors", *STRINGS, *NUMBERS, *PATHS) if name in arrays}
     for name, column in columns.items():
         if len(column) != len(ids):
             raise BadQuery(f"{name} in {path} has {len(column)} rows, ids has {len(ids)}. Give one per id.")
-    fields = [field for name, field in (STRINGS | NUMBERS).items() if name in columns]
-    values = [columns[name].tolist() for name in (STRINGS | NUMBERS) if name in columns]
+    fields = [field for name, field in (STRINGS | NUMBERS | PATHS).items() if name in columns]
+    values = [columns[name].tolist() for name in (STRINGS | NUMBERS | PATHS) if name in columns]
     records = [
         ImageRecord(**dict(zip(("id", *fields), row, strict=True))) for row in zip(ids.tolist(), *values, strict=True)
     ]

@@ -80,7 +80,7 @@ class VectorIndex(ABC):
 
         ``vectors`` is ``(m, dim)`` float32 with rows of unit norm. ``labels`` keeps only records with one of these
         labels, ``exclude`` leaves out one list of ids per query. Exact unless ``approx`` is given; exact gives
-        ``min(k, available)`` hits per row, short rows end in "" and NaN.
+        ``min(k, available)`` hits per row, short rows end in "" and NaN. The record of every hit comes with them.
 
         :raises BadQuery: when the shape, dtype, dimension or norm is wrong, ``k`` is not positive, or ``exclude`` has
             another length than ``vectors``.
@@ -89,6 +89,10 @@ class VectorIndex(ABC):
     @abstractmethod
     def records(self, ids: Sequence[str] | None = None) -> list[ImageRecord]:
         """All records, or those of ``ids``, in id order; unknown ids are left out."""
+
+    def entries(self, ids: Sequence[str] | None = None) -> tuple[list[ImageRecord], Vectors]:
+        """All records, or those of ``ids``, in id order with their ``(n, dim)`` float32 vectors beside them."""
+        return self.records(ids), self.vectors(ids)
 
     def label_counts(self) -> dict[str, int]:
         """The number of records of each label, by label in code point order; those without a label are not counted."""

@@ -138,7 +138,8 @@ class LocalIndex(VectorIndex):
         where, given = ("", ()) if ids is None else (f"WHERE {sqlite.GIVEN}", (sqlite.as_json(ids),))
         with self._reading() as db:
             rows = db.execute(f"SELECT {', '.join(sqlite.RECORD)} FROM records {where} ORDER BY id", given).fetchall()
-        return [ImageRecord(*row) for row in rows]
+            paths = sqlite.paths(db)
+        return [ImageRecord(*(*row, paths.get(row[0], ""))) for row in rows]
 
     def vectors(self, ids: Sequence[str] | None = None) -> Vectors:
         """A copy of all vectors, or those of ``ids`` read from the file, in id order."""
@@ -166,7 +167,10 @@ class LocalIndex(VectorIndex):
         """The ``k`` nearest records of each query, always exactly; asked for ``approx``, the note says so."""
         queries = check_search(vectors, self._dim, k, exclude, approx, labels)
         found = self._now().search(queries, k, labels, exclude)
-        return dataclasses.replace(found, note=NO_APPROX) if approx else found
+        ids = sorted(set(found.ids.ravel().tolist()) - {""})
+        # One that another process has deleted since is found all the same, and has nothing but its id.
+        records = {id_: ImageRecord(id_) for id_ in ids} | {record.id: record for record in self.records(ids)}
+        return dataclasses.replace(found, note=NO_APPROX if approx else "", records=records)
 
     def _now(self) -> Snapshot:
         """The content as of now, loaded again only when the index has changed since the last call."""

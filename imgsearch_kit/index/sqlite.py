@@ -27,7 +27,8 @@ CREATE TABLE failures (
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {FORMAT_VERSION};
 """
-RECORD = [field.name for field in dataclasses.fields(ImageRecord)]  # the columns of records, after its key
+# The columns of records, after its key; the few paths that are not the ids lie in a table of their own.
+RECORD = [field.name for field in dataclasses.fields(ImageRecord) if field.name != "path"]
 GIVEN = "id IN (SELECT value FROM json_each(?))"  # one parameter, however many ids
 FROZEN = "mode=ro&immutable=1"  # reads a file in a folder that takes no WAL beside it
 
@@ -134,6 +135,19 @@ def insert(db: sqlite3.Connection, pairs: Sequence[tuple[ImageRecord, Vectors]])
     db.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
     blobs = ((last + i, vector.astype("<f4", copy=False).tobytes()) for i, (_, vector) in enumerate(pairs, 1))
     db.executemany("INSERT INTO vectors VALUES (?, ?)", blobs)
+    if paths := [(last + i, record.path) for i, (record, _) in enumerate(pairs, 1) if record.path]:
+        db.execute(
+            "CREATE TABLE IF NOT EXISTS paths "
+            "(key INTEGER PRIMARY KEY REFERENCES records ON DELETE CASCADE, path TEXT NOT NULL)"
+        )
+        db.executemany("INSERT INTO paths VALUES (?, ?)", paths)
+
+
+def paths(db: sqlite3.Connection) -> dict[str, str]:
+    """By id, the paths that are not the ids; most indexes do not even have the table."""
+    if not db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'paths'").fetchone()[0]:
+        return {}
+    return dict(db.execute("SELECT id, path FROM paths JOIN records USING (key)"))
 
 
 def insert_failures(db: sqlite3.Connection, failures: Iterable[Failure]) -> None:

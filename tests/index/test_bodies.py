@@ -95,6 +95,7 @@ def test_the_body_that_creates_an_index():
                 "height": {"type": "integer", "index": False, "doc_values": True},
                 "mtime": {"type": "double", "index": False, "doc_values": True},
                 "size": {"type": "long", "index": False, "doc_values": True},
+                "path": {"type": "keyword", "index": False, "doc_values": True},
                 "vector": {
                     "type": "dense_vector",
                     "dims": 2,
@@ -186,7 +187,7 @@ LEAN = {
     "_source": False,
     "track_total_hits": False,
     "stored_fields": "_none_",
-    "docvalue_fields": ["id"],
+    "docvalue_fields": ["id", "label", "sha256", "width", "height", "mtime", "size", "path"],
 }
 SEARCHES = {
     "exact": (
@@ -347,14 +348,33 @@ def test_pages_read_columns_where_the_server_has_them():
     exact, flat = parse_method("exact", 8), parse_method("flat", 8)
     base = {"size": 9, "track_total_hits": False, "query": {"exists": {"field": "id"}}}
     columns = {"_source": False, "stored_fields": "_none_"}
-    fields = ["id", "label", "sha256", "width", "height", "mtime", "size"]
+    fields = ["id", "label", "sha256", "width", "height", "mtime", "size", "path"]
     for method in (exact, flat):
         page = bodies.page_body(9, bodies.RECORDS, method, vectors=False)
         assert page == base | columns | {"docvalue_fields": fields}
     page = bodies.page_body(9, bodies.RECORDS, flat, vectors=True)
-    assert page == base | columns | {"docvalue_fields": ["id", "vector"]}
+    assert page == base | columns | {"docvalue_fields": [*fields, "vector"]}
     page = bodies.page_body(9, bodies.RECORDS, exact, vectors=True)
-    assert page == base | {"_source": ["vector"], "docvalue_fields": ["id"]}
+    assert page == base | {"_source": ["vector"], "docvalue_fields": fields}
+
+
+def test_labels_are_counted_a_page_at_a_time():
+    first = bodies.labels_body(bodies.RECORDS, None)
+    assert first == {
+        "size": 0,
+        "track_total_hits": False,
+        "query": {"exists": {"field": "id"}},
+        "aggs": {"labels": {"composite": {"size": 10_000, "sources": [{"label": {"terms": {"field": "label"}}}]}}},
+    }
+    then = bodies.labels_body(bodies.RECORDS, {"label": "cat"})
+    assert then["aggs"]["labels"]["composite"]["after"] == {"label": "cat"}
+
+
+def test_a_path_is_written_only_where_it_is_not_the_id():
+    method = parse_method("exact", 2)
+    assert "path" not in bodies.document(RECORD, V, method, pack=False)
+    beside = dataclasses.replace(RECORD, path="a/b.jpg")
+    assert bodies.document(beside, V, method, pack=False)["path"] == "a/b.jpg"
 
 
 def test_a_count_is_a_search_for_nothing():

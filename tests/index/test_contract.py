@@ -397,6 +397,28 @@ def test_records_and_vectors_of_ids_come_in_id_order(fan):
     assert everything.flags.c_contiguous
 
 
+def test_entries_are_records_with_their_vectors(fan):
+    records, vectors = fan.entries(["e", "b", "never there", "b"])
+    assert records == fan.records(["b", "e"])
+    assert np.array_equal(vectors, at(10, 40))
+    records, vectors = fan.entries()
+    assert records == fan.records()
+    assert np.array_equal(vectors, fan.vectors())
+    records, vectors = fan.entries([])
+    assert (records, vectors.shape) == ([], (0, 3))
+
+
+def test_a_path_that_is_not_the_id_stays(place):
+    index = place.create()
+    records = [ImageRecord("a", path="cats/1.jpg"), ImageRecord("b"), ImageRecord("c", "dog", path="dogs/1.jpg")]
+    index.add(records, at(0, 10, 20))
+    index.add([ImageRecord("c", "dog", path="dogs/2.jpg")], at(30))
+    index.delete(["a"])
+    if place.backend.stays:
+        index = place.reopen(index)
+    assert index.records() == [ImageRecord("b"), ImageRecord("c", "dog", path="dogs/2.jpg")]
+
+
 def test_a_string_is_not_a_list_of_ids(fan):
     for call in (fan.records, fan.vectors, fan.delete):
         with pytest.raises(BadQuery, match=r"the string 'abc'"):
@@ -458,6 +480,23 @@ def test_a_label_filter_gives_full_k(fan):
 def test_excluded_ids_are_each_query_s_own_and_give_full_k(fan):
     found = fan.search(at(0, 0, 0), 3, exclude=[["a", "b"], [], ["c", "never there", "c"]])
     assert rows(found) == [["c", "d", "e"], ["a", "b", "c"], ["a", "b", "d"]]
+
+
+def test_the_records_of_all_hits_come_with_them(place):
+    index = place.create()
+    records = [
+        ImageRecord("a", "cat", "12" * 32, 3, 4, 5.5, 6),
+        ImageRecord("b"),
+        ImageRecord("c", path="elsewhere/c.jpg"),
+    ]
+    index.add(records, at(0, 10, 20))
+    index.flush()
+    assert index.search(at(0), 3).records == {record.id: record for record in records}
+    found = index.search(at(0, 20), 1)
+    assert found.records == {"a": records[0], "c": records[2]}
+    assert index.search(at(0), 3, labels=["cat"]).records == {"a": records[0]}
+    if place.backend.method != "exact":
+        assert index.search(at(0), 1, approx=Approx()).records == {"a": records[0]}
 
 
 def test_no_queries_no_answers(fan):

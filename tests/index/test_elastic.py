@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import itertools
 import json
 import sys
 import uuid
+from copy import deepcopy as copy_of
 
 import numpy as np
 import pytest
 
 from imgsearch_kit import cli
+from imgsearch_kit.approximation.over_index import measure_recall
 from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, IndexNotFound, IndexUnwritable, VersionMismatch
 from imgsearch_kit.index import create_index, new_passport, open_index
 from imgsearch_kit.index.elastic import bodies, client, reading, replacing
@@ -207,13 +210,41 @@ def test_vectors_go_packed_where_the_server_takes_them_so_and_come_back_equal(se
         assert np.array_equal(index.vectors(), vectors)
 
 
-def test_answers_to_searches_carry_ids_and_nothing_else(server, make):
+def test_answers_to_searches_carry_records_and_nothing_else(server, make):
     index = filled(make(server, "hnsw", dim=16), 20)
     for wish in (bodies.Wish(3), bodies.Wish(3, 10)):
         body = bodies.search_body(index._method, clustered(1, 16)[0], wish)
         for hit in index._ask_one(body):
             assert set(hit) == {"_index", "_score", "fields"}
-            assert set(hit["fields"]) == {"id"}
+            assert set(hit["fields"]) <= {"id", "label", "sha256", "width", "height", "mtime", "size"}
+
+
+def test_an_index_of_an_earlier_kit_has_no_field_for_paths_and_is_read(server, make):
+    older = f"test-{uuid.uuid4().hex[:12]}"
+    index = make(server, "flat", dim=16)
+    created = index._connected.request("GET", f"/{index._name}")[index._name]
+    del created["mappings"]["properties"]["path"]
+    index._connected.request("PUT", f"/{older}", {"mappings": created["mappings"]})
+    try:
+        with open_index(f"{server}/{older}") as earlier:
+            documents = [
+                bodies.document(r, v, earlier._method, pack=False)
+                for r, v in zip(labelled(20), clustered(20, 16), strict=True)
+            ]
+            for document in documents:
+                earlier._request("POST", f"_doc/{bodies.document_id(document['id'])}", document)
+            assert earlier.records() == labelled(20)
+            assert earlier.search(clustered(1, 16), 1).records == {"00000.jpg": labelled(1)[0]}
+            assert earlier.label_counts() == {"cat": 5, "dog": 5, "owl": 5}
+    finally:
+        index._connected.request("DELETE", f"/{older}")
+
+
+def test_more_labels_than_one_answer_holds_are_counted(server, make, monkeypatch):
+    index = make(server, "flat", dim=3)
+    index.add([ImageRecord(f"{i:03}", f"label {i % 70:02}") for i in range(140)], clustered(140, 3))
+    monkeypatch.setattr(bodies, "MOST", 35)
+    assert list(index.label_counts().items()) == [(f"label {i:02}", 2) for i in range(70)]
 
 
 def test_the_passport_lies_in_the_mapping(server, make):
@@ -394,47 +425,117 @@ ORIGINAL = {
         },
     },
 }
-PATHS = ["data/cat/1.jpg", "data\\cat\\2.jpg", "dog/3.jpg", "4.jpg", "/abs/dog/5.jpg"]
+PATHS = [
+    "data/cat/1.jpg",
+    "C:\\data\\cat\\2.jpg",
+    "dog/3.jpg",
+    "C:\\4.jpg",
+    "/abs/dog/5.jpg",
+    "twice/6.jpg",
+    "twice/6.jpg",
+]
+RECORDS = [
+    ImageRecord("/abs/dog/5.jpg", "dog"),
+    ImageRecord("5", "twice", path="twice/6.jpg"),
+    ImageRecord("6", "twice", path="twice/6.jpg"),
+    ImageRecord("C:/4.jpg"),
+    ImageRecord("C:/data/cat/2.jpg", "cat"),
+    ImageRecord("data/cat/1.jpg", "cat"),
+    ImageRecord("dog/3.jpg", "dog"),
+]
+ORDER = [4, 5, 6, 3, 1, 0, 2]  # of the documents, as their records are in order of id
+
+
+@contextlib.contextmanager
+def as_the_original_notebook(url, model, rows=None):
+    """An index of documents with a vector and a path, ids made by the server."""
+    server = Server(f"{url}/test-{uuid.uuid4().hex[:12]}")
+    created = copy_of(ORIGINAL)
+    created["mappings"]["properties"]["feature_vector"]["elastiknn"] = {"dims": DIM, **model}
+    server.request("PUT", f"/{server.name}", created)
+    rows = clustered(len(PATHS)) * np.float32(7) if rows is None else rows  # it did not divide by the norm
+    for i, (path, row) in enumerate(zip(PATHS, rows, strict=True)):
+        vector = row if i % 2 else {"values": row}
+        server.request("POST", f"/{server.name}/_doc/{i}", {"image_path": path, "feature_vector": vector})
+    server.request("POST", f"/{server.name}/_doc/9", {"image_path": "no/vector.jpg"})
+    server.request("POST", f"/{server.name}/_refresh")
+    yield server.address
+    server.request("DELETE", f"/{server.name}")
+    server.close()
 
 
 @pytest.fixture
 def original(elastiknn):
-    """An index as the original notebook built it: documents with a vector and a path, ids made by the server."""
-    name = f"test-{uuid.uuid4().hex[:12]}"
-    server = Server(f"{elastiknn}/{name}")
-    server.request("PUT", f"/{name}", ORIGINAL)
-    rows = clustered(5) * np.float32(7)  # it did not divide by the norm
-    for i, (path, row) in enumerate(zip(PATHS, rows, strict=True)):
-        vector = row if i % 2 else {"values": row}
-        server.request("POST", f"/{name}/_doc/{i}", {"image_path": path, "feature_vector": vector})
-    server.request("POST", f"/{name}/_doc/9", {"image_path": "no/vector.jpg"})
-    yield server.address
-    server.request("DELETE", f"/{name}")
+    with as_the_original_notebook(elastiknn, {"model": "exact", "L": 60, "k": 3, "w": 2}) as address:
+        yield address
 
 
 @pytest.mark.plugin
 def test_an_original_index_is_read(original):
     with open_index(original) as index:
         passport = index.passport
-        assert (passport.spec, passport.dim, passport.count, passport.method) == (None, DIM, 5, "exact")
+        assert (passport.spec, passport.dim, passport.count, passport.method) == (None, DIM, 7, "exact")
         assert len(passport.uuid) > 10
-        assert index.records() == [
-            ImageRecord("0", "cat"),
-            ImageRecord("1", "cat"),
-            ImageRecord("2", "dog"),
-            ImageRecord("3"),
-            ImageRecord("4", "dog"),
-        ]
-        vectors = clustered(5)
+        assert index.records() == RECORDS
+        assert index.records(["dog/3.jpg", "5", "none", "2"]) == [RECORDS[1], RECORDS[6]]
+        assert index.label_counts() == {"cat": 2, "dog": 2, "twice": 2}
+        vectors = clustered(7)[ORDER]
         np.testing.assert_allclose(index.vectors(), vectors, atol=1e-6)
-        np.testing.assert_allclose(index.vectors(["4", "none"]), vectors[4:], atol=1e-6)
+        np.testing.assert_allclose(index.vectors(["dog/3.jpg", "none"]), vectors[6:], atol=1e-6)
         order = np.argsort(-(vectors[:2] @ vectors.T), axis=1)
-        assert index.search(vectors[:2], 5).ids.tolist() == order.astype(str).tolist()
-        found = index.search(vectors, 2, labels=["dog"], exclude=[["2"], [], [], [], []])
-        assert found.ids[0].tolist() == ["4", ""]
-        assert {id_ for row in found.ids[1:].tolist() for id_ in row} == {"2", "4"}
+        found = index.search(vectors[:2], 7)
+        assert found.ids.tolist() == [[RECORDS[row].id for row in each] for each in order.tolist()]
+        assert found.records == {record.id: record for record in RECORDS}
+        found = index.search(vectors, 2, labels=["dog"], exclude=[["dog/3.jpg"], *[[]] * 6])
+        assert found.ids[0].tolist() == ["/abs/dog/5.jpg", ""]
+        assert {id_ for row in found.ids[1:].tolist() for id_ in row} == {"dog/3.jpg", "/abs/dog/5.jpg"}
         assert index.failures() == []
+        assert index.learned() == b""
         assert index.search(vectors, 2, approx=Approx()).note.startswith("This index has no approximate method")
+
+
+@pytest.mark.plugin
+def test_what_is_written_to_an_original_index_is_seen_once_its_passport_is_read(original, elastiknn):
+    with Proxy(elastiknn) as proxy, open_index(f"{proxy.url}/{original.rpartition('/')[2]}") as index:
+        index.search(clustered(1), 1, labels=["dog"])
+        before = len(proxy.seen)
+        assert index.label_counts() == {"cat": 2, "dog": 2, "twice": 2}
+        index.search(clustered(1), 1, labels=["dog"])
+        assert [request.path.partition("?")[0].rpartition("/")[2] for request in proxy.seen[before:]] == ["_search"]
+        document = {"image_path": "owl/7.jpg", "feature_vector": clustered(1)[0] * 3}
+        index._request("POST", "_doc/7", document)
+        assert index.read_passport().count == 8
+        assert ImageRecord("owl/7.jpg", "owl") in index.records()
+        assert "owl/7.jpg" in index.search(clustered(1), 2).ids
+
+
+MODELS = {
+    "cosine-lsh:L=60,k=1": {"model": "lsh", "similarity": "cosine", "L": 60, "k": 1},
+    "l2-lsh:L=60,k=1,w=9": {"model": "lsh", "similarity": "l2", "L": 60, "k": 1, "w": 9},
+    "permutation-lsh:k=64": {"model": "permutation_lsh", "k": 64, "repeating": True},
+}
+
+
+@pytest.mark.plugin
+@pytest.mark.parametrize("method", MODELS)
+def test_an_original_index_that_hashes_answers_with_its_own_model(elastiknn, method, tmp_path):
+    with as_the_original_notebook(elastiknn, MODELS[method]) as address:
+        with open_index(address) as index:
+            assert index.passport.method == method
+            queries = clustered(7)
+            found = index.search(queries, 3, approx=Approx(7))
+            assert (found.method, found.note) == (f"{method},candidates=7", "")
+            check_scores(index, queries, found)
+            report = measure_recall(index, k=1, grid=[Approx(7)], progress=False)
+            assert [row.method for row in report.rows] == ["exact", f"{method},candidates=7"]
+        target = f"{elastiknn}/test-{uuid.uuid4().hex[:12]}"
+        copy(address, target, progress=False)
+        copy(address, f"npz:{tmp_path / 'a.npz'}", progress=False)
+        for place, kept in ((target, method), (f"npz:{tmp_path / 'a.npz'}", "exact")):
+            with open_index(place) as made:
+                assert made.passport.method == kept
+                assert made.records() == RECORDS
+        remove_from_server(target)
 
 
 @pytest.mark.plugin
@@ -442,21 +543,25 @@ def test_an_original_index_is_never_written(original):
     with open_index(original) as index:
         for call in (
             lambda: index.add([ImageRecord("x")], clustered(1)),
-            lambda: index.delete(["0"]),
+            lambda: index.delete(["dog/3.jpg"]),
             lambda: index.set_failures([]),
+            lambda: index.set_learned(b""),
             lambda: index.amend(uuid="x"),
+            index.check_writable,
         ):
             with pytest.raises(
                 IndexUnwritable, match=rf"opened for reading only\. Make a full index of it: imgsearch copy {original} "
             ):
                 call()
-        assert len(index) == 5
+        with pytest.raises(IndexUnwritable, match="the kit deletes only what it made itself"):
+            index.remove()
+        assert len(index) == 7
 
 
 @pytest.mark.plugin
 def test_copy_makes_a_full_index_of_an_original_one(original, elastiknn, tmp_path):
     target = f"{elastiknn}/test-{uuid.uuid4().hex[:12]}"
-    assert copy(original, target, method="l2-lsh", progress=False).copied == 5
+    assert copy(original, target, method="l2-lsh", progress=False).copied == 7
     with open_index(original) as old, open_index(target) as new:
         assert new.records() == old.records()
         np.testing.assert_allclose(new.vectors(), old.vectors(), atol=1e-6)
@@ -468,7 +573,7 @@ def test_an_original_index_cannot_be_replaced_at_its_address(original):
     with pytest.raises(IndexMismatch, match=r"not an alias for one, .* imgsearch copy \S+ NEW_ADDRESS"):
         copy(original, original, method="exact", progress=False)
     with open_index(original) as index:
-        assert len(index) == 5
+        assert len(index) == 7
         assert replacing.family(index._connected) == {}  # nothing was made beside it
 
 

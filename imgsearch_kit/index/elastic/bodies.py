@@ -62,6 +62,7 @@ def index_body(method: Method, passport: IndexPassport, aliases: Sequence[str], 
                 "height": {"type": "integer", **stored},
                 "mtime": {"type": "double", **stored},
                 "size": {"type": "long", **stored},
+                "path": {"type": "keyword", **stored},
                 **vector_fields(method, passport.dim),
                 FAILURES: {"type": "object", "enabled": False},
             },
@@ -132,6 +133,8 @@ def document(record: ImageRecord, vector: Vectors, method: Method, *, pack: bool
     """The document of a record; ``pack`` writes its vector as base64, which Elasticsearch takes from 9.3 on."""
     value = packed(vector) if pack and method.native else vector
     fields = {name: found for name in FIELDS if (found := getattr(record, name)) is not None}
+    if not record.path:
+        del fields["path"]
     return fields | {"vector": value} | ({"exact": value} if method.has_twin else {})
 
 
@@ -189,13 +192,13 @@ def _ids(keys: Sequence[str]) -> list[Json]:
 
 
 def search_body(method: Method, vector: Vectors, wish: Wish, field: str = "vector") -> Json:
-    """The search of one vector of shape ``(dim,)``; hits carry no source and no vector.
+    """The search of one vector of shape ``(dim,)``; hits carry their records, and no source and no vector.
 
     A quantised method's candidates are scored again with the full vectors (``rescore_vector``).
     """
     body: Json = {"size": wish.size, "_source": False, "track_total_hits": False}
-    if field == "vector":  # of the kit's own documents only the id is read, and not from the large source
-        body |= {"stored_fields": "_none_", "docvalue_fields": ["id"]}
+    if field == "vector":  # the kit's own documents are read as columns, and not from the large source
+        body |= {"stored_fields": "_none_", "docvalue_fields": list(FIELDS)}
     if method.native:
         return body | {"knn": _knn(method, vector, wish)}
     nearest = {"elastiknn_nearest_neighbors": {"field": field, "vec": vector, **_model(method, wish)}}
@@ -262,17 +265,24 @@ def answered_by(method: Method, wish: Wish) -> str:
 
 
 def page_body(size: int, query: Json, method: Method, *, vectors: bool) -> Json:
-    """So many records that match a query, or of their ids and vectors, read as columns where the server has them."""
+    """So many records that match a query, with their vectors if wished, as columns where the server has them."""
     body: Json = {"size": size, "track_total_hits": False, "query": query}
     if vectors and not method.native:
-        return body | {"_source": ["vector"], "docvalue_fields": ["id"]}
-    columns = ["id", "vector"] if vectors else list(FIELDS)
+        return body | {"_source": ["vector"], "docvalue_fields": list(FIELDS)}
+    columns = [*FIELDS, "vector"] if vectors else list(FIELDS)
     return body | {"_source": False, "stored_fields": "_none_", "docvalue_fields": columns}
 
 
 def count_body(query: Json) -> Json:
     """The number of records that match a query; unlike the server's own count, it fails where a shard is missing."""
     return {"size": 0, "track_total_hits": True, "query": query}
+
+
+def labels_body(query: Json, after: Json | None) -> Json:
+    """How many records have each label, in code point order, a page of labels at a time, behind the one ``after``."""
+    page: Json = {"size": MOST, "sources": [{"label": {"terms": {"field": "label"}}}]}
+    by_label = {"composite": page if after is None else page | {"after": after}}
+    return {"size": 0, "track_total_hits": False, "query": query, "aggs": {"labels": by_label}}
 
 
 def paging(point: str, after: Any) -> Json:

@@ -92,7 +92,7 @@ class Server:
                 ).body
                 self._answered = True
                 if not isinstance(answer, dict):  # the client looks for Elasticsearch's mark only once
-                    raise self._no_elasticsearch("its answer is not JSON")
+                    raise self.no_elasticsearch("its answer is not JSON")
                 return answer
             except (elasticsearch.ApiError, elastic_transport.TransportError) as error:
                 wait = self._wait(error, attempt) if again else None
@@ -157,14 +157,14 @@ class Server:
         return self.version >= BASE64_FROM
 
     def close(self) -> None:
-        """Lets go of the connections."""
+        """Closes the connections."""
         self._client.close()
 
     # -- errors -----------------------------------------------------------------------------------------------------
 
     def _in_words(self, error: Exception) -> KitError:
         if isinstance(error, elasticsearch.UnsupportedProductError):
-            return self._no_elasticsearch("its answer does not carry Elasticsearch's mark")
+            return self.no_elasticsearch("its answer does not carry Elasticsearch's mark")
         if isinstance(error, elasticsearch.ApiError):
             return self.refusal(error.status_code, error.body)
         if isinstance(error, elastic_transport.ConnectionTimeout):
@@ -178,7 +178,7 @@ class Server:
             return ServerUnavailable(
                 f"The server at {self.address} cannot be reached: {_plain(error)}. Start it, or check the address."
             )
-        return self._no_elasticsearch("its answer is not JSON")
+        return self.no_elasticsearch("its answer is not JSON")
 
     def refusal(self, status: int, body: Any) -> KitError:
         """The error that an answer with this status and body stands for."""
@@ -200,7 +200,7 @@ class Server:
                 "ELASTICSEARCH_PASSWORD."
             )
         if not isinstance(body, dict) and status not in TRANSIENT:
-            return self._no_elasticsearch(f"it answered {status} with something else than JSON")
+            return self.no_elasticsearch(f"it answered {status} with something else than JSON")
         if status == 403:
             writing = "indices:data/write" in reason or "indices:admin" in reason
             return (IndexUnwritable if writing else ServerUnavailable)(
@@ -240,7 +240,8 @@ class Server:
             "node, or use a method without it: flat, hnsw, int8_hnsw or bbq_hnsw."
         )
 
-    def _no_elasticsearch(self, why: str) -> ServerUnavailable:
+    def no_elasticsearch(self, why: str) -> ServerUnavailable:
+        """The error for an answer that no Elasticsearch gives."""
         return ServerUnavailable(
             f"What answers at {self.address} is not Elasticsearch: {why}. Check the address, and proxies on the way."
         )

@@ -7,8 +7,8 @@ import dataclasses
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from functools import wraps
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial, wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
@@ -18,17 +18,20 @@ from imgsearch_kit.index.base import NO_APPROX, VectorIndex, batched, check_sear
 from imgsearch_kit.index.elastic import bodies, client
 from imgsearch_kit.index.elastic.bodies import Json, Wish
 from imgsearch_kit.index.elastic.client import TRANSIENT, Server
+from imgsearch_kit.index.elastic.documents import PAGE, Documents
 from imgsearch_kit.index.elastic.methods import NO_TWIN, Method
+from imgsearch_kit.index.elastic.scanning import scan
 from imgsearch_kit.index.exact import Snapshot
 from imgsearch_kit.records import Approx, ImageRecord, IndexPassport, Neighbours, Vectors
 
 TOGETHER = 32  # searches in one request
 PAUSE = 0.1  # seconds between two looks at a running merge
-PAGE, PAGE_BYTES = 1_000, 8 * 2**20
+PAGE_BYTES = 8 * 2**20  # of one page of vectors
 FEW = 100  # excluded ids that an LSH method may find and drop, rather than answer exactly
 NEGATIVE = "invalid score"  # what Elastiknn runs into where a cosine of -1 is rounded to a little less
 FELL_BACK = "The approximate method failed on an exactly opposite picture, so the answers are exact."
 
+Row = list[tuple[float, ImageRecord]]  # the hits of one query: -cosine and record, in order
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -48,21 +51,18 @@ def following(read: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[An
 
 
 class ElasticReader(VectorIndex):
-    """What an index of the kit and one of the original system share on a server: being read.
+    """An index on a server as far as it is read; ``documents`` says how its documents hold records.
 
     ``name`` is the server's own index, which the address (an alias) stands for. Threads may share one object.
     """
 
-    _field = "vector"
-    _all: Json
-
-    def __init__(self, server: Server, name: str, passport: IndexPassport, method: Method):
+    def __init__(self, server: Server, name: str, documents: Documents, passport: IndexPassport):
         self.address = server.address
         self._server: Server | None = server
         self._name = name
         self._passport = passport
         self._counted = False  # whether the passport's count and generation are those after the last own write
-        self._method = method
+        self._documents = documents
         self._changing = threading.RLock()  # held by a write, and by the refresh that shows it, never in the middle
         self._unseen = False  # whether there are documents of this object that no refresh has made searchable
         self._caught_up = False  # whether it has looked for such documents of others
@@ -94,6 +94,8 @@ class ElasticReader(VectorIndex):
     def _keep(self, stored: IndexPassport, operations: int) -> None:
         """Keeps a passport as the server has it, with its generation and the number of records now searchable."""
         generation = stored.generation + operations
+        if generation != self._passport.generation:
+            self._documents.forget()
         self._passport = dataclasses.replace(stored, generation=generation, count=self._number())
         self._counted = True
 
@@ -104,22 +106,59 @@ class ElasticReader(VectorIndex):
 
     def _number(self) -> int:
         """How many records are searchable."""
-        answer = self._request("POST", "_search", bodies.count_body(self._all), allow_partial_search_results="false")
+        body = bodies.count_body(self._documents.everything)
+        answer = self._request("POST", "_search", body, allow_partial_search_results="false")
         return answer["hits"]["total"]["value"]
 
     @following
     def records(self, ids: Sequence[str] | None = None) -> list[ImageRecord]:
-        """All records, or those of ``ids``, in id order, page by page as of one point in time."""
-        return sorted((self._record(hit) for hit in self._scan(ids, vectors=False)), key=lambda record: record.id)
+        """All records, or those of ``ids``, in id order, page by page as of one point in time.
+
+        Those of the original system are read once, and again when ``read_passport`` has found a change.
+        """
+        self._check_list(ids)
+        if (known := self._catalogue()) is not None:
+            found = list(known.values()) if ids is None else [known[key] for key in set(self._documents.keys(ids))]
+        else:
+            found = [self._documents.record(hit) for hit in self._scan(ids, vectors=False)]
+        return sorted(found, key=lambda record: record.id)
 
     @following
     def vectors(self, ids: Sequence[str] | None = None) -> Vectors:
         """The vectors of all records, or of ``ids``, in id order, page by page as of one point in time."""
-        rows = {self._id(hit): np.array(self._vector(hit), np.float32) for hit in self._scan(ids, vectors=True)}
-        matrix = np.empty((len(rows), self._passport.dim), np.float32)
-        for i, id_ in enumerate(sorted(rows)):
-            matrix[i] = rows.pop(id_)
-        return matrix
+        return self.entries(ids)[1]
+
+    @following
+    def entries(self, ids: Sequence[str] | None = None) -> tuple[list[ImageRecord], Vectors]:
+        """All records, or those of ``ids``, in id order with their vectors, as of one point in time."""
+        pairs = [(self._documents.record(hit), self._documents.vector(hit)) for hit in self._scan(ids, vectors=True)]
+        pairs.sort(key=lambda pair: pair[0].id, reverse=True)
+        records, matrix = [], np.empty((len(pairs), self._passport.dim), np.float32)
+        for row in range(len(pairs)):
+            record, matrix[row] = pairs.pop()  # from the end, so that no vector is held twice
+            records.append(record)
+        return records, matrix
+
+    @following
+    def label_counts(self) -> dict[str, int]:
+        """The number of records of each label, counted by the server."""
+        if self._catalogue() is not None:
+            return super().label_counts()
+        self._catch_up()
+        found: dict[str, int] = {}
+        after = None
+        while True:
+            body = bodies.labels_body(self._documents.everything, after)
+            answer = self._request("POST", "_search", body, allow_partial_search_results="false")
+            buckets = answer["aggregations"]["labels"]["buckets"]
+            found |= {bucket["key"]["label"]: bucket["doc_count"] for bucket in buckets}
+            if len(buckets) < bodies.MOST:
+                return found
+            after = answer["aggregations"]["labels"]["after_key"]
+
+    def _catalogue(self) -> Mapping[str, ImageRecord] | None:
+        self._connected  # noqa: B018 (refuses when closed)
+        return self._documents.catalogue()
 
     @following
     def search(
@@ -154,15 +193,17 @@ class ElasticReader(VectorIndex):
         ids = np.full((len(queries), k), "", dtype=object)
         scores = np.full((len(queries), k), np.nan, np.float32)
         for i, row in enumerate(found):
-            ids[i, : len(row)] = [id_ for _, id_ in row]
+            ids[i, : len(row)] = [record.id for _, record in row]
             scores[i, : len(row)] = [-negative for negative, _ in row]
-        return Neighbours(ids.astype(str), scores, bodies.answered_by(self._method, wish), note)
+        records = {record.id: record for row in found for _, record in row}
+        return Neighbours(ids.astype(str), scores, bodies.answered_by(self._method, wish), note, records)
 
     # -- how a search is asked ----------------------------------------------------------------------------------
 
     def _wish(self, k: int, approx: Approx | None, labels: Sequence[str] | None, excluded: int) -> tuple[Wish, str]:
         """What the server is asked but for the excluded ids, and why it is not what the caller wished ("" if it is)."""
         method, note = self._method, ""
+        kept = {} if labels is None else self._documents.label_filter(labels)
         if approx and not method.approximate:
             approx, note = None, NO_APPROX
         if approx and not method.native and (labels is not None or excluded > FEW):
@@ -170,47 +211,46 @@ class ElasticReader(VectorIndex):
             approx, note = None, f"With {what} the method {method.name} would lose neighbours; the answers are exact."
         if approx:
             count, probes = bodies.candidates(method, approx, k)
-            return Wish(min(k, bodies.MOST), count, probes, **self._filters(labels)), note
+            return Wish(min(k, bodies.MOST), count, probes, **kept), note
         if not method.answers_exactly:
             raise BadQuery(
                 f"The index at {self.address} was made with {NO_TWIN}, so it cannot answer exactly. "
                 "Ask it with --approx, or copy it to a method that can."
             )
-        return Wish(min(k + 1, bodies.MOST), **self._filters(labels)), note
+        return Wish(min(k + 1, bodies.MOST), **kept), note
 
-    def _find(self, queries: Vectors, k: int, wish: Wish, excluded: list[list[str]]) -> list[list[tuple[float, str]]]:
-        """The (-cosine, id) of each query's hits, in order."""
+    def _find(self, queries: Vectors, k: int, wish: Wish, excluded: list[list[str]]) -> list[Row]:
+        """The -cosine and record of each query's hits, in order."""
         wishes = [self._without(wish, each) for each in excluded]
         found = []
         for i, (hits, one) in enumerate(zip(self._ask(queries, wishes), wishes, strict=True)):
-            row = self._row(hits, one)
+            row = self._row(hits, queries[i], one)
             # Equal scores at the end of an exact answer: which of them come first by id takes seeing all of them.
             while one.candidates is None and k < len(row) == one.size < bodies.MOST and row[k - 1][0] == row[-1][0]:
                 one = dataclasses.replace(one, size=min(4 * one.size, bodies.MOST))
-                row = self._row(self._ask(queries[i : i + 1], [one])[0], one)
+                row = self._row(self._ask(queries[i : i + 1], [one])[0], queries[i], one)
             out = set(excluded[i])
-            found.append([hit for hit in row if hit[1] not in out][:k])
+            found.append([hit for hit in row if hit[1].id not in out][:k])
         return found
 
     def _without(self, wish: Wish, excluded: list[str]) -> Wish:
         if not excluded:
             return wish
         if wish.candidates is None or self._method.native:
-            return dataclasses.replace(wish, without=tuple(map(self._key, excluded)))
+            return dataclasses.replace(wish, without=tuple(self._documents.keys(excluded)))
         more = len(excluded)  # as many candidates more as may be dropped: the answer of an index without these ids
         size, candidates = min(wish.size + more, bodies.MOST), min(wish.candidates + more, bodies.MOST)
         return dataclasses.replace(wish, size=size, candidates=candidates)
 
-    def _row(self, hits: list[Json], wish: Wish) -> list[tuple[float, str]]:
-        cosines = np.clip([bodies.cosine(self._method, wish, hit["_score"]) for hit in hits], -1, 1).astype(np.float32)
-        return sorted(zip((-cosines).tolist(), map(self._id, hits), strict=True))
+    def _row(self, hits: list[Json], query: Vectors, wish: Wish) -> Row:
+        cosines = [self._documents.cosine(hit, query, wish) for hit in hits]
+        negative = (-np.clip(cosines, -1, 1)).astype(np.float32).tolist()
+        row = zip(negative, map(self._documents.record, hits), strict=True)
+        return sorted(row, key=lambda hit: (hit[0], hit[1].id))
 
     def _ask(self, queries: Vectors, wishes: list[Wish]) -> list[list[Json]]:
         """The hits of each query as the server gives them; several searches go in one request."""
-        asked = [
-            bodies.search_body(self._method, query, wish, self._field)
-            for query, wish in zip(queries, wishes, strict=True)
-        ]
+        asked = [self._documents.search_body(*pair) for pair in zip(queries, wishes, strict=True)]
         if len(asked) == 1:
             return [self._ask_one(asked[0])]
         found = []
@@ -232,67 +272,33 @@ class ElasticReader(VectorIndex):
     def _compared_here(
         self, queries: Vectors, k: int, labels: Sequence[str] | None, exclude: Sequence[Sequence[str]] | None
     ) -> Neighbours:
-        records = self.records()
+        records, vectors = self.entries()
         ids = np.array([record.id for record in records], dtype=object)
-        snapshot = Snapshot(0, ids, [record.label for record in records], self.vectors())
-        return snapshot.search(queries, k, labels, exclude)
+        found = Snapshot(0, ids, [record.label for record in records], vectors).search(queries, k, labels, exclude)
+        return dataclasses.replace(found, records={record.id: record for record in records})
 
     def _scan(self, ids: Sequence[str] | None, *, vectors: bool) -> Iterator[Json]:
         """The hits of all records, or of ``ids``, in no order; of all, as they were at one point in time."""
         self._check_list(ids)
         size = max(1, min(PAGE, PAGE_BYTES // (12 * self._passport.dim))) if vectors else PAGE
+        everything, page = self._documents.everything, partial(self._documents.page_body, size=size, vectors=vectors)
         if ids is None:
             self._catch_up()
-            yield from self._pages(size, vectors)
+            yield from scan(self._connected, self._name, page(everything))
             return
         if self._unseen:
             self._catch_up()
-        for part in batched(map(self._key, ids), size):
-            page = self._page(size, {"bool": {"filter": [{"ids": {"values": part}}, self._all]}}, vectors)
-            hits = self._ask_one(page)
+        for part in batched(self._documents.keys(ids), size):
+            body = page({"bool": {"filter": [{"ids": {"values": part}}, everything]}})
+            hits = self._ask_one(body)
             if len(hits) < len(part) and not self._caught_up:  # others may have written what no refresh has shown
                 self._catch_up()
-                hits = self._ask_one(page)
+                hits = self._ask_one(body)
             yield from hits
-
-    def _pages(self, size: int, vectors: bool) -> Iterator[Json]:
-        point, after = self._request("POST", "_pit", keep_alive=bodies.KEEP_ALIVE)["id"], None
-        try:
-            while True:
-                body = self._page(size, self._all, vectors) | bodies.paging(point, after)
-                answer = self._connected.request("POST", "/_search", body, allow_partial_search_results="false")
-                hits, point = answer["hits"]["hits"], answer["pit_id"]
-                yield from hits
-                if len(hits) < size:
-                    return
-                after = hits[-1]["sort"]
-        finally:
-            with contextlib.suppress(KitError):  # left alone, it ends by itself
-                self._connected.request("DELETE", "/_pit", {"id": point}, again=False)
 
     def _check_list(self, ids: Sequence[str] | None) -> None:
         if isinstance(ids, str):
             raise BadQuery(f"ids must be a list of strings; it is the string {ids!r}. Write [{ids!r}].")
-
-    # -- how a document holds a record, as the kit writes it ----------------------------------------------------
-
-    def _key(self, id: str) -> str:  # noqa: A002 (the field's name)
-        return bodies.document_id(id)
-
-    def _id(self, hit: Json) -> str:
-        return hit["fields"]["id"][0]
-
-    def _record(self, hit: Json) -> ImageRecord:
-        return ImageRecord(**{name: value for name, (value,) in hit["fields"].items()})
-
-    def _vector(self, hit: Json) -> Any:
-        return hit["fields"]["vector"][0] if self._method.native else hit["_source"]["vector"]
-
-    def _filters(self, labels: Sequence[str] | None) -> Json:
-        return {} if labels is None else {"labels": bodies.label_filter(labels)}
-
-    def _page(self, size: int, query: Json, vectors: bool) -> Json:
-        return bodies.page_body(size, query, self._method, vectors=vectors)
 
     # -- the connection -----------------------------------------------------------------------------------------
 
@@ -319,6 +325,10 @@ class ElasticReader(VectorIndex):
                 with contextlib.suppress(IndexUnwritable):  # who may only read sees what others made searchable
                     self.flush()
                 self._unseen, self._caught_up = False, True
+
+    @property
+    def _method(self) -> Method:
+        return self._documents.method
 
     @property
     def _connected(self) -> Server:
@@ -370,9 +380,11 @@ class ElasticReader(VectorIndex):
                 f"Copy it to another address: imgsearch copy {self.address} NEW_ADDRESS --method SPEC"
             )
 
-    @abstractmethod
     def _stored_passport(self) -> IndexPassport:
         """The passport as the server keeps it now; its generation is that of the last amendment."""
+        kept = "*.settings.index,*.mappings,-*.mappings._meta.imgsearch.probes"  # which are large, and never change
+        ((_, index),) = self._connected.request("GET", f"/{self._name}", filter_path=kept).items()
+        return dataclasses.replace(self._documents.passport(index), probes=self._passport.probes)
 
     @abstractmethod
     def _follow(self) -> None:

@@ -113,6 +113,7 @@ def changing(change: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[A
 
     @wraps(change)
     def go_on(self: ElasticIndex, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        self.check_writable()
         for pause in (*client.WAITS, None):
             try:
                 return following(change)(self, *args, **kwargs)

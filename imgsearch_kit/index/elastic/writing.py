@@ -9,23 +9,21 @@ import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
-
-from imgsearch_kit.errors import IndexMismatch, IndexNotFound, IndexUnwritable, VersionMismatch
+from imgsearch_kit.errors import IndexMismatch, IndexNotFound, IndexUnwritable
 from imgsearch_kit.index.base import NOT_TEXT, batched, check_add, check_complete, is_text, rebuilt_otherwise
 from imgsearch_kit.index.elastic import bodies, bulk, replacing
-from imgsearch_kit.index.elastic.client import Server
+from imgsearch_kit.index.elastic.client import MAJORS, Server
+from imgsearch_kit.index.elastic.documents import PAGE, KitDocuments, recognised
 from imgsearch_kit.index.elastic.methods import Method, parse_method
-from imgsearch_kit.index.elastic.original import OriginalIndex, is_original
-from imgsearch_kit.index.elastic.reading import PAGE, ElasticReader, following
+from imgsearch_kit.index.elastic.reading import ElasticReader, following
 from imgsearch_kit.index.elastic.replacing import changing
-from imgsearch_kit.records import FORMAT_VERSION, Approx, Failure, ImageRecord, IndexPassport, Refused, Vectors
+from imgsearch_kit.records import Approx, Failure, ImageRecord, IndexPassport, Refused, Vectors
 
 FOUND_ITSELF = 0.9999  # the least cosine of a stored vector with the best answer to it
 SAMPLE = 8
 
 
-def open_elastic(address: str) -> ElasticReader:
+def open_elastic(address: str) -> ElasticIndex:
     """The index at ``http(s)://HOST:PORT/NAME``, where NAME is an alias or an index.
 
     :raises IndexNotFound: when nothing is there.
@@ -71,40 +69,41 @@ def rebuild_elastic(address: str, passport: IndexPassport) -> ElasticIndex:
         return _created(server, passport, method, serving=False)
 
 
-def _opened(server: Server) -> ElasticReader:
-    server.check_version()
+def _opened(server: Server) -> ElasticIndex:
+    """The index at the server's name, of whose passport count and generation are not known yet."""
     found = server.request("GET", f"/{server.name}")
+    if not all(_is_usual(index) for index in found.values()):
+        server.check_version()
     if len(found) != 1:
         raise IndexMismatch(
             f"{server.address} stands for {len(found)} indexes: {', '.join(sorted(found))}. Give the address of one."
         )
     ((name, index),) = found.items()
-    mappings = index["mappings"]
-    plain = mappings.get("_meta", {}).get("imgsearch")
-    if plain is None and is_original(mappings):
-        return OriginalIndex(server, name, index)
-    if plain is None:
-        raise IndexMismatch(
-            f"The index at {server.address} belongs to another program; its fields are "
-            f"{', '.join(sorted(mappings.get('properties', {}))) or 'none'}. Give the address of an index of this kit."
-        )
-    if plain["format"] != FORMAT_VERSION:
-        raise VersionMismatch(
-            f"The index at {server.address} has format {plain['format']}; this kit reads format {FORMAT_VERSION}. "
-            "Install the newer kit (python -m pip install -U imgsearch-kit), or index the pictures again."
-        )
-    passport = bodies.passport_of(plain)
-    return ElasticIndex(server, name, passport, parse_method(passport.method, passport.dim))
+    if "mappings" not in index:
+        raise server.no_elasticsearch("its answer has no mappings")
+    return ElasticIndex(server, name, *recognised(server, name, index))
+
+
+def _is_usual(index: Any) -> bool:
+    """Whether a server's answer about an index shows that a version which the kit speaks to has made it.
+
+    That spares the question for the version: only a later server could have it now.
+    """
+    try:
+        return int(index["settings"]["index"]["version"]["created"]) // 1_000_000 in MAJORS and "mappings" in index
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 def _created(server: Server, passport: IndexPassport, method: Method, *, serving: bool) -> ElasticIndex:
+    server.check_version()
     if not method.native:
         server.require_plugin(method.name)
     name = f"{server.name}-{uuid.uuid4().hex[:8]}"
     aliases = [server.name] if serving else []
     body = bodies.index_body(method, passport, aliases, replacing.write_alias(name))
     server.request("PUT", f"/{name}", body, again=False)
-    index = ElasticIndex(server, name, dataclasses.replace(passport, count=0), method)
+    index = ElasticIndex(server, name, KitDocuments(method), dataclasses.replace(passport, count=0))
     index._serves = serving
     index._counted = index._caught_up = True  # nobody knows of it yet
     return index
@@ -130,14 +129,21 @@ def _closing_on_error(server: Server) -> Any:
 
 
 class ElasticIndex(ElasticReader):
-    """An index of the kit on a server, which carries the passport in its mapping.
+    """An index on a server; that of the original system is read only, and of its passport only a little is known.
 
     There is no commit over several documents on a server: a run that is cut off leaves some of a batch written, and
     the next run, with the same ``_id`` for the same record, completes it.
     """
 
-    _all = bodies.RECORDS
     _serves = True  # False for a new index beside the one that serves, which it must never be taken for
+
+    def check_writable(self) -> None:
+        """Makes sure that the kit made the index."""
+        if not self._documents.writable:
+            raise IndexUnwritable(
+                f"The index at {self.address} was built by the original system and is opened for reading only. "
+                f"Make a full index of it: imgsearch copy {self.address} NEW_ADDRESS --extractor NAME"
+            )
 
     @changing
     def add(self, records: Sequence[ImageRecord], vectors: Vectors, *, replaces: Sequence[str] = ()) -> list[Refused]:
@@ -147,7 +153,9 @@ class ElasticIndex(ElasticReader):
         refused = [Refused(record.id, why) for record, why in zip(records, unfit, strict=True) if why]
         pack = self._method.native and self._connected.takes_base64
         actions = (
-            bulk.index_action(record.id, self._key(record.id), bodies.document(record, vector, self._method, pack=pack))
+            bulk.index_action(
+                record.id, bodies.document_id(record.id), bodies.document(record, vector, self._method, pack=pack)
+            )
             for record, vector, why in zip(records, checked, unfit, strict=True)
             if not why
         )
@@ -161,7 +169,8 @@ class ElasticIndex(ElasticReader):
     def delete(self, ids: Sequence[str]) -> int:
         """Removes records and vectors; returns how many there were."""
         with self._changing:
-            outcomes = self._write(bulk.delete_action(id_, self._key(id_)) for id_ in self._present(ids))
+            present = self._present(ids)
+            outcomes = self._write(bulk.delete_action(id_, bodies.document_id(id_)) for id_ in present)
         if bad := next((done for done in outcomes if done.reason), None):
             raise IndexUnwritable(f"{bad.id!r} could not be deleted from {self.address}: {bad.reason}. Try again.")
         return sum(done.status == 200 for done in outcomes)
@@ -238,17 +247,23 @@ class ElasticIndex(ElasticReader):
 
     def _check_sample(self) -> None:
         approx = None if self._method.answers_exactly else Approx()
-        for hit in self._ask_one(self._page(SAMPLE, self._all, vectors=True)):
-            vector = np.array([self._vector(hit)], np.float32)
+        sample = self._documents.page_body(self._documents.everything, SAMPLE, vectors=True)
+        for hit in self._ask_one(sample):
+            vector = self._documents.vector(hit)[None]
             best = float(self.search(vector, 1, approx=approx).scores[0, 0])
             if not best >= FOUND_ITSELF:
                 raise IndexMismatch(
-                    f"The new index for {self.address} answers the vector of {self._id(hit)!r} with "
+                    f"The new index for {self.address} answers the vector of {self._documents.record(hit).id!r} with "
                     f"cosine {best:.6f}, not 1, so the old one serves on. Build it again."
                 )
 
     def remove(self) -> None:
         """Deletes the index with all its aliases, if it is still there, and closes it."""
+        if not self._documents.writable:
+            raise IndexUnwritable(
+                f"The index at {self.address} was built by the original system, and the kit deletes only what it made "
+                "itself. Delete it with the tools of the server, once nothing else needs it."
+            )
         with contextlib.suppress(IndexNotFound):  # also when the answer to a first attempt was lost
             self._connected.request("DELETE", f"/{self._name}")
         self._unseen = False
@@ -257,7 +272,7 @@ class ElasticIndex(ElasticReader):
     def _present(self, ids: Sequence[str]) -> list[str]:
         """Those of ``ids`` that are there now, searchable or not."""
         self._check_list(ids)
-        keys = {self._key(id_): id_ for id_ in ids}
+        keys = {bodies.document_id(id_): id_ for id_ in ids}
         found = []
         wanted = {"_source": "false", "filter_path": "docs._id,docs.found,docs.error"}
         for part in batched(keys, PAGE):
@@ -272,18 +287,12 @@ class ElasticIndex(ElasticReader):
             self._unseen, self._counted = True, False
             return bulk.write(self._connected, replacing.write_alias(self._name), actions)
 
-    def _stored_passport(self) -> IndexPassport:
-        kept = "*.mappings._meta,-*.mappings._meta.imgsearch.probes"  # the probes are large, and never change
-        ((_, index),) = self._request("GET", "_mapping", filter_path=kept).items()
-        stored = bodies.passport_of(index["mappings"]["_meta"]["imgsearch"])
-        return dataclasses.replace(stored, probes=self._passport.probes)
-
     def _follow(self) -> None:
         if not self._serves:
             raise replacing.gone(self.address)
         other = _opened(self._connected)
         mine, theirs = ((p.spec, p.dim, p.baked) for p in (self._passport, other._passport))
-        if not isinstance(other, ElasticIndex) or mine != theirs:
+        if mine != theirs:
             raise rebuilt_otherwise(self.address)
-        self._name, self._passport, self._method = other._name, other._passport, other._method
+        self._name, self._passport, self._documents = other._name, other._passport, other._documents
         self._counted = self._caught_up = False

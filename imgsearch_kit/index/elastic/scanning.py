@@ -1,0 +1,28 @@
+"""All documents that match a query, page by page as they were at one point in time."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from imgsearch_kit.errors import KitError
+from imgsearch_kit.index.elastic import bodies
+from imgsearch_kit.index.elastic.bodies import Json
+from imgsearch_kit.index.elastic.client import Server
+
+
+def scan(server: Server, name: str, page: Json) -> Iterator[Json]:
+    """The hits in the index ``name``, in no order; ``page`` is the body of a search for as many as one page holds."""
+    point, after = server.request("POST", f"/{name}/_pit", keep_alive=bodies.KEEP_ALIVE)["id"], None
+    try:
+        while True:
+            body = page | bodies.paging(point, after)
+            answer = server.request("POST", "/_search", body, allow_partial_search_results="false")
+            hits, point = answer["hits"]["hits"], answer["pit_id"]
+            yield from hits
+            if len(hits) < page["size"]:
+                return
+            after = hits[-1]["sort"]
+    finally:
+        with contextlib.suppress(KitError):  # left alone, it ends by itself
+            server.request("DELETE", "/_pit", {"id": point}, again=False)
