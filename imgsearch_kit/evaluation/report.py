@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.evaluation import intervals as bootstrap
 from imgsearch_kit.evaluation.comparison import DIGITS, paired
 from imgsearch_kit.evaluation.metrics import QueryScores, chance
