@@ -150,7 +150,7 @@ def main() -> None:
     rows = np.array(sample(records, options.count, rng))
     pictures = []
     for row in rows.tolist():
-        with Image.open(passport.file_of(records[row].id, options.root)) as image:
+        with Image.open(passport.file_of(records[row].path or records[row].id, options.root)) as image:
             pictures.append(image.convert("RGB"))
 
     def extract(change: Callable[[Image.Image], Image.Image]) -> np.ndarray:

@@ -10,12 +10,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from imgsearch_kit.errors import BadQuery, UnreadableImage
+from imgsearch_kit.errors import UnreadableImage
 from imgsearch_kit.index import open_index
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.provenance import check_extractor
 from imgsearch_kit.records import Approx, ImageRecord, IndexPassport, Results, Vectors
-from imgsearch_kit.search import Searcher
+from imgsearch_kit.search import Searcher, no_record
 
 if TYPE_CHECKING:
     from imgsearch_kit.app.serving import Page
@@ -187,7 +187,7 @@ class Gallery:
         """
         records = self.index.records([id])
         if not records:
-            raise BadQuery(f"The index has no picture with the id {id!r}. Ids are paths below the indexed folder.")
+            raise no_record(id)
         return records[0]
 
     def vectors(self, ids: Sequence[str] | None = None) -> Vectors:
@@ -233,7 +233,7 @@ class Gallery:
         from imgsearch_kit.images import thumbnail
 
         record = self.record(picture) if isinstance(picture, str) else picture
-        path = self.passport.file_of(record.id, self.root)
+        path = self.passport.file_of(record.path or record.id, self.root)
         if not path.is_file():
             raise UnreadableImage(
                 f"The picture {record.id!r} is not where it was when it was indexed. Index its folder again, "

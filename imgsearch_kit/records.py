@@ -257,13 +257,19 @@ class Neighbours:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One neighbour: ``rank`` from 1, ``score`` its cosine in [-1, 1]."""
+    """One neighbour: ``rank`` from 1, ``score`` its cosine in [-1, 1]; ``path`` as in ``ImageRecord``."""
 
     rank: int
     id: str
     label: str | None
     score: float
     sha256: str = ""
+    path: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The hit in a document; ``path`` only where the picture does not lie where its id says."""
+        found = {"rank": self.rank, "id": self.id, "label": self.label, "score": self.score}
+        return found | ({"path": self.path} if self.path else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +277,8 @@ class Results(Report):
     """The hits of one search in rank order, and apart from them the query picture's own records.
 
     ``own`` are ids of the same picture (same id, same sha256, or cosine above 0.9999). ``ms`` holds the time taken in
-    milliseconds under "extract" and "search". ``query`` describes the query: its "id" or "file", and "sha256".
+    milliseconds under "load" (of the network), "extract" and "search". ``query`` describes the query: its "id" or
+    "file", and "sha256".
     ``picture`` gives the thumbnail file of an id, so that Jupyter can show the hits.
     """
 
@@ -296,17 +303,17 @@ class Results(Report):
         return [*([own] if self.own else []), Table(hits, picture=self.picture)]
 
     def frame(self) -> Iterable[Mapping[str, Any]]:
-        """The rows of ``to_dataframe``, one a hit: rank, id, label, score and sha256."""
-        return (dataclasses.asdict(hit) for hit in self.hits)
+        """The rows of ``to_dataframe``, one a hit: rank, id, label, score, sha256, and path where it is not the id."""
+        unused = () if any(hit.path for hit in self.hits) else ("path",)
+        return ({name: v for name, v in dataclasses.asdict(hit).items() if name not in unused} for hit in self.hits)
 
     def to_json(self) -> dict[str, Any]:
         """The document of ``imgsearch search --json``."""
-        hits = [{"rank": h.rank, "id": h.id, "label": h.label, "score": h.score} for h in self.hits]
         return {
             "query": dict(self.query),
             "method": self.method,
             "note": self.note,
-            "hits": hits,
+            "hits": [hit.to_json() for hit in self.hits],
             "own": list(self.own),
             "ms": dict(self.ms),
         }

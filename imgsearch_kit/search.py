@@ -69,8 +69,10 @@ class Searcher:
         )
 
     def _of_id(self, id_: str) -> Query:
-        record = self._gallery.record(id_)
-        return Query(self._gallery.vectors([id_]), {"id": id_, "label": record.label, "sha256": record.sha256})
+        records, vector = self._gallery.index.entries([id_])
+        if not records:
+            raise no_record(id_)
+        return Query(vector, {"id": id_, "label": records[0].label, "sha256": records[0].sha256})
 
     def _of_picture(self, picture: Path | str | bytes, ms: dict[str, float]) -> Query:
         from imgsearch_kit.images import load
@@ -137,7 +139,12 @@ class Found:
     def ranked(self, k: int, min_score: float | None) -> tuple[Hit, ...]:
         """The first ``k`` hits of at least ``min_score``, with ranks from 1."""
         kept = [(r, score) for r, score in self.hits if min_score is None or score >= min_score]
-        return tuple(Hit(rank, r.id, r.label, score, r.sha256) for rank, (r, score) in enumerate(kept[:k], 1))
+        return tuple(Hit(i, r.id, r.label, score, r.sha256, r.path) for i, (r, score) in enumerate(kept[:k], 1))
+
+
+def no_record(id: str) -> BadQuery:  # noqa: A002 (the field's name)
+    """The error for an id that an index does not have."""
+    return BadQuery(f"The index has no picture with the id {id!r}. Ids are paths below the indexed folder.")
 
 
 def check_request(k: int, labels: Sequence[str] | None, min_score: float | None) -> None:
@@ -161,8 +168,7 @@ def neighbours(
     while True:
         found = index.search(query.vector, k + SPARE, approx=approx, labels=labels, exclude=[[r.id for r in own]])
         ids = [id_ for id_ in found.ids[0].tolist() if id_]
-        records = {record.id: record for record in index.records(ids)}
-        pairs = [(records[id_], score) for id_, score in zip(ids, found.scores[0].tolist(), strict=False)]
+        pairs = [(found.records[id_], score) for id_, score in zip(ids, found.scores[0].tolist(), strict=False)]
         mine = [record for record, score in pairs if query.owns(record, score)]
         hits = [(record, score) for record, score in pairs if not query.owns(record, score)]
         own += mine
@@ -181,7 +187,6 @@ def reranked(
     """The same under a ranking, which compares the query with all records."""
     own = neighbours(index, query, k).own
     found = ranking.search(query.vector, k, labels, [record.id for record in own], approx=approx)
-    ids = found.ids[0].tolist()
-    records = {record.id: record for record in index.records(ids)}
-    hits = [(records[id_], score) for id_, score in zip(ids, found.scores[0].tolist(), strict=True)]
+    pairs = zip(found.ids[0].tolist(), found.scores[0].tolist(), strict=True)
+    hits = [(found.records[id_], score) for id_, score in pairs]
     return Found(own, hits, found.method, found.note)

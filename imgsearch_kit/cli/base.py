@@ -105,5 +105,10 @@ def whole_output(path: Path) -> Iterator[Path]:
 
 
 def note_time(results: Any) -> None:
-    """How long a search took, beside its results."""
-    note(f"extraction {results.ms['extract']:.0f} ms, search {results.ms['search']:.1f} ms")
+    """How long the parts of a search took, beside its results; nothing of what was not done."""
+    words = {
+        "load": "loading the network {:,.0f} ms",
+        "extract": "extraction {:,.0f} ms",
+        "search": "search {:,.1f} ms",
+    }
+    note(", ".join(words[name].format(ms) for name, ms in results.ms.items() if ms))

@@ -77,8 +77,10 @@ def search(
         results = gallery.search(image, id=id, k=k, labels=label or None, min_score=min_score, approx=wish)
     if as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(["rank", "id", "label", "score"])
-        writer.writerows([hit.rank, hit.id, hit.label or "", f"{hit.score:.6f}"] for hit in results.hits)
+        paths = any(hit.path for hit in results.hits)  # of an index in which an id does not say where a picture lies
+        writer.writerow(["rank", "id", "label", "score", *(["path"] if paths else [])])
+        for hit in results.hits:
+            writer.writerow([hit.rank, hit.id, hit.label or "", f"{hit.score:.6f}", *([hit.path] if paths else [])])
     else:
         print_result(results.to_json(), as_json, results)
     if not as_json and not as_csv:

@@ -130,7 +130,7 @@ def _small_thumbnails(
 
     def shrink(record: ImageRecord) -> bytes | Failure:
         try:
-            with Image.open(thumbnail(passport.file_of(record.id, root), record.sha256)) as image:
+            with Image.open(thumbnail(passport.file_of(record.path or record.id, root), record.sha256)) as image:
                 picture = image.convert("RGB")
         except (KitError, OSError) as error:
             return Failure(record.id, str(error))

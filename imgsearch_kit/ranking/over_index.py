@@ -27,6 +27,7 @@ class RankedGallery:
         self.generation = passport.generation
         self.rank = rank
         records = index.records()
+        self._records = {record.id: record for record in records}
         self._ids = np.array([record.id for record in records], dtype=object)
         self._labels = np.array([record.label for record in records], dtype=object)
         self._ranking = kept_ranking(passport, rank, index.vectors())
@@ -50,9 +51,11 @@ class RankedGallery:
         allowed = ~mine if labels is None else ~mine & np.isin(self._labels, list(labels))
         columns, best = first(np.where(allowed, scores, -np.inf)[None], k)
         there = np.isfinite(best)  # rows are in id order, so ties go by id
+        ids = self._ids[columns[there]]
         return Neighbours(
-            self._ids[columns[there]][None].astype(str),
+            ids[None].astype(str),
             best[there][None],
             f"exact, then {self.rank}",
             NOT_APPROXIMATE.format(rank=self.rank) if approx else "",
+            {id_: self._records[id_] for id_ in ids},
         )
