@@ -13,14 +13,14 @@ from scipy.optimize import isotonic_regression
 
 from imgsearch_kit import reports
 from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.evaluation.intervals import LEVEL
 from imgsearch_kit.vectors import Bools, Floats
 
 if TYPE_CHECKING:
     import pandas as pd
 
 GRID = 128
-RESAMPLES = 400
-LEVEL = 0.95
+CURVES = 400  # that bounds are percentiles of
 UNLIKE = 0.01
 
 
@@ -105,7 +105,7 @@ def calibrate(
     *,
     weights: Floats | None = None,
     unlike: float = UNLIKE,
-    resamples: int = RESAMPLES,
+    resamples: int = CURVES,
     seed: int = 0,
 ) -> Calibration:
     """What cosines mean, from the hits of pictures whose class is known (leave-one-out).
@@ -200,7 +200,7 @@ def reliability(
     same: Bools,
     *,
     bins: int = 10,
-    resamples: int = RESAMPLES,
+    resamples: int = CURVES,
     seed: int = 0,
 ) -> Reliability:
     """How well a calibration holds on other hits: ``bins`` bins of equal width in [0, 1], empty ones left out.

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 SIDE, QUALITY = 64, 50  # of the map's thumbnails: some 650 bytes each
 INLINE = 20_000  # pictures whose thumbnails lie in the page; those of more lie in a folder beside it
-NEIGHBOURS = 10
+LISTED = 10
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def write_map(
     if not records:
         raise BadQuery("The index is empty, so there is nothing to map. Index some pictures: imgsearch index FOLDER")
     placed = projection(index, seed=seed, progress=progress)
-    nearest = leave_one_out(index.vectors(), NEIGHBOURS)
+    nearest = leave_one_out(index.vectors(), LISTED)
     failed: list[Failure] = []
     disable = None if progress is None else not progress
     small = tqdm(

@@ -11,8 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 
 from imgsearch_kit.plots.figure import ACCENT, DARK, LIGHT, LINES, MARKERS, Plot, empty, listed, new, plain
-
-Floats = npt.NDArray[np.float64]
+from imgsearch_kit.vectors import Floats
 
 
 def precision_bars(

@@ -16,10 +16,10 @@ from PIL import Image
 
 from imgsearch_kit.plots.figure import ACCENT, DARK, MARKERS, Plot, colours, empty, listed, new, plain
 
-Floats = npt.NDArray
+Positions = npt.NDArray[np.floating]  # (n, 2)
 
 
-def class_map(positions: Floats, labels: Sequence[str | None], *, notes: Sequence[str] = ()) -> tuple[Plot, Axes]:
+def class_map(positions: Positions, labels: Sequence[str | None], *, notes: Sequence[str] = ()) -> tuple[Plot, Axes]:
     """A dot per picture in its class's colour and marker, each class's number in its midst, names in a legend below.
 
     ``positions`` is ``(n, 2)``. The numbers, not the colours, tell many classes apart. ``notes`` say how far the map
@@ -38,7 +38,7 @@ def class_map(positions: Floats, labels: Sequence[str | None], *, notes: Sequenc
     number = dict(zip(dict.fromkeys(labels), classes.tolist(), strict=True))
     classes = np.array([number[label] for label in labels])
     size = float(np.clip(6000 / len(labels), 3, 30))
-    taken: list[Floats] = []
+    taken: list[Positions] = []
     if (classes < 0).any():
         ax.scatter(
             *positions[classes < 0].T, s=size, c="0.7", marker=".", linewidths=0, rasterized=True, label="no label"
@@ -68,7 +68,7 @@ def class_map(positions: Floats, labels: Sequence[str | None], *, notes: Sequenc
     return figure, ax
 
 
-def _spot(own: Floats, taken: Sequence[Floats], gap: float) -> Floats:
+def _spot(own: Positions, taken: Sequence[Positions], gap: float) -> Positions:
     """Where a class's number goes: on the picture nearest its midst that keeps the gap to numbers already there."""
     nearest = np.argsort(np.square(own - np.median(own, axis=0)).sum(axis=1), kind="stable")
     inner = own[nearest[: max(1, len(own) * 3 // 4)]]
@@ -80,7 +80,7 @@ def _spot(own: Floats, taken: Sequence[Floats], gap: float) -> Floats:
 
 
 def picture_map(
-    positions: Floats, thumbnails: Sequence[Path | None], *, notes: Sequence[str] = (), across: int = 44
+    positions: Positions, thumbnails: Sequence[Path | None], *, notes: Sequence[str] = (), across: int = 44
 ) -> tuple[Plot, Axes]:
     """The map as a montage: at most one thumbnail per cell of a grid ``across`` cells wide, at that picture's place.
 
@@ -168,7 +168,7 @@ def _read(path: Path, longest: int) -> npt.NDArray[np.uint8]:
     return np.asarray(picture)
 
 
-def _paste(ax: Axes, pixels: npt.NDArray[np.uint8], middle: Floats, longest: float) -> None:
+def _paste(ax: Axes, pixels: npt.NDArray[np.uint8], middle: Positions, longest: float) -> None:
     """Puts pixels at a place of the axes, their longer side ``longest`` data units."""
     height, width = np.array(pixels.shape[:2]) * longest / max(pixels.shape[:2]) / 2
     x, y = middle
