@@ -106,15 +106,15 @@ def tokens_of(vectors: Vectors, method: str, params: Mapping[str, int], probes: 
     normals, offsets = _drawn(vectors.shape[1] * L * k, L * k)
     projections = (vectors @ normals.reshape(L * k, -1).T).reshape(-1, L, k)
     if method == "cosine-lsh":
-        return _joined(np.arange(L), (projections > 0).astype(np.int64))
+        return _mixed(np.arange(L), (projections > 0).astype(np.int64))
     w = params["w"]
     scaled = projections / w + offsets.reshape(L, k)  # offsets are drawn from [0, w), here in units of w
     buckets = np.floor(scaled).astype(np.int64)
-    tokens = _joined(np.arange(L), buckets)
+    tokens = _mixed(np.arange(L), buckets)
     return np.hstack([tokens, _probed(scaled - buckets, buckets, probes)]) if probes else tokens
 
 
-def _joined(tables: Ints, values: Ints) -> Ints:
+def _mixed(tables: Ints, values: Ints) -> Ints:
     """Table numbers and their ``k`` hash values, on the last axis, as one number each."""
     token = np.broadcast_to(tables, values.shape[:-1]).astype(np.int64)
     for column in range(values.shape[-1]):
@@ -134,7 +134,7 @@ def _probed(inside: Floats, buckets: Ints, probes: int) -> Ints:
     distance = inside @ down + (1 - inside) @ up  # (m, L, steps)
     nearest = np.argpartition(distance.reshape(m, -1), wanted - 1, axis=1)[:, :wanted]
     table, step = np.divmod(nearest, len(steps))
-    return _joined(table, np.take_along_axis(buckets, table[..., None], axis=1) + steps[step])
+    return _mixed(table, np.take_along_axis(buckets, table[..., None], axis=1) + steps[step])
 
 
 @lru_cache(maxsize=4)

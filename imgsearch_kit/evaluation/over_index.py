@@ -98,12 +98,12 @@ def read_experiment(
     :raises IndexMismatch: when ``queries`` was not made by the extractor of ``index``.
     """
     check_options(queries, split, group_duplicates, rank)
-    gallery, passport = _read(index)
+    gallery, passport = _read_side(index)
     about = {"passport": passport.published()}
     asking = None
     if queries is not None:
         _check_same_extractor(index, queries)
-        asking, of_queries = _read(queries)
+        asking, of_queries = _read_side(queries)
         if passport.baked != of_queries.baked and (learned := learned_by(index)):
             asking = Side(asking.records, learned.project(asking.vectors))
         about["queries_passport"] = of_queries.published()
@@ -113,7 +113,7 @@ def read_experiment(
     return dataclasses.replace(experiment, about=dict(experiment.about) | about), passport
 
 
-def _read(index: VectorIndex) -> tuple[Side, IndexPassport]:
+def _read_side(index: VectorIndex) -> tuple[Side, IndexPassport]:
     """All records and vectors of an index, and its passport from before.
 
     :raises BadQuery: when it changes meanwhile.

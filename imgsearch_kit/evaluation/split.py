@@ -12,7 +12,7 @@ from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.vectors import Ints
 
 QUERY, GALLERY = "0", "1"
-SHOWN = 3  # examples in a message
+NAMED = 3  # examples in a message
 
 
 def read_split(path: Path, ids: Sequence[str]) -> tuple[Ints, Ints]:
@@ -64,5 +64,5 @@ def _longest_suffix(path: str, ids: dict[str, int]) -> str | None:
 
 def _refuse(path: Path, found: list[str], what: str, advice: str) -> None:
     if found:
-        more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-        raise BadQuery(f"In {path}, {len(found)} {what}: {', '.join(found[:SHOWN])}{more}. {advice}")
+        more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+        raise BadQuery(f"In {path}, {len(found)} {what}: {', '.join(found[:NAMED])}{more}. {advice}")

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from scipy.optimize import isotonic_regression
 
 from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.evaluation.intervals import LEVEL
 from imgsearch_kit.reports import Report, Table, number
 from imgsearch_kit.vectors import Bools, Floats
 
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     from imgsearch_kit.plots import Plot
 
 GRID = 128
-RESAMPLES = 400
-LEVEL = 0.95
+CURVES = 400  # that bounds are percentiles of
 UNLIKE = 0.01
 
 
@@ -107,7 +107,7 @@ def calibrate(
     *,
     weights: Floats | None = None,
     unlike: float = UNLIKE,
-    resamples: int = RESAMPLES,
+    resamples: int = CURVES,
     seed: int = 0,
 ) -> Calibration:
     """What cosines mean, from the hits of pictures whose class is known (leave-one-out).
@@ -218,7 +218,7 @@ def reliability(
     same: Bools,
     *,
     bins: int = 10,
-    resamples: int = RESAMPLES,
+    resamples: int = CURVES,
     seed: int = 0,
 ) -> Reliability:
     """How well a calibration holds on other hits: ``bins`` bins of equal width in [0, 1], empty ones left out.

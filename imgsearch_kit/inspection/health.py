@@ -175,7 +175,7 @@ def examine(
     """
     _check(len(ids), len(vectors), len(labels), len(sha256s), k, near, agreement)
     n = len(ids)
-    names, classes = _numbered(labels)
+    names, classes = _class_numbers(labels)
     files = _files(sha256s)
     close = near_duplicates(vectors, vectors, near) + _linked(files)
     groups = connected_components(close, directed=False)[1]
@@ -235,7 +235,7 @@ def _check(ids: int, vectors: int, labels: int, hashes: int, k: int, near: float
         )
 
 
-def _numbered(labels: Sequence[str | None]) -> tuple[list[str], Ints]:
+def _class_numbers(labels: Sequence[str | None]) -> tuple[list[str], Ints]:
     """The sorted names of classes, and each picture's number in them, -1 without a label."""
     names = sorted({label for label in labels if label is not None})
     numbers = {name: number for number, name in enumerate(names)}

@@ -26,7 +26,7 @@ from imgsearch_kit.reports import RunReport, plain
 
 SIDE, QUALITY = 64, 50  # of the map's thumbnails: some 650 bytes each
 INLINE = 20_000  # pictures whose thumbnails lie in the page; those of more lie in a folder beside it
-NEIGHBOURS = 10
+LISTED = 10
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def write_map(
     if not records:
         raise BadQuery("The index is empty, so there is nothing to map. Index some pictures: imgsearch index FOLDER")
     placed = projection(index, seed=seed, progress=progress)
-    nearest = leave_one_out(index.vectors(), NEIGHBOURS)
+    nearest = leave_one_out(index.vectors(), LISTED)
     failed: list[Failure] = []
     made = _small_thumbnails(records, passport, root, failed)
     small = progress_bar("thumbnails", "picture", len(records), made, shown=progress)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 COMPONENTS = 50
 NEIGHBOURS = 15
 MIN_DIST = 0.1
-FEW = 2 * NEIGHBOURS  # so few pictures are laid out by their first two principal components
+SMALL = 2 * NEIGHBOURS  # so few pictures are laid out by their first two principal components
 JUDGED = 20_000  # pictures whose neighbours are compared; of more, a random sample
 
 
@@ -172,7 +172,7 @@ def project(vectors: Vectors, *, seed: int = 42, progress: bool | None = None) -
     if dim > COMPONENTS and n > COMPONENTS:
         basis = np.ascontiguousarray(svds(vectors, COMPONENTS, rng=np.random.default_rng(seed))[2][::-1])
     points = unit(vectors @ basis.T)
-    few = n <= FEW
+    few = n <= SMALL
     curve = np.zeros(2)
     if few:
         positions = _principal(points)

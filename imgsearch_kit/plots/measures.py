@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 
 from imgsearch_kit.plots.figure import ACCENT, DARK, LIGHT, MARKERS, Plot, empty, new, plain
-
-Floats = npt.NDArray[np.float64]
+from imgsearch_kit.vectors import Floats
 
 
 def precision_bars(

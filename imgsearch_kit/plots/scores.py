@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 
 from imgsearch_kit.plots.figure import ACCENT, DARK, LIGHT, Plot, empty, new
-
-Floats = npt.NDArray[np.float64]
+from imgsearch_kit.vectors import Floats
 
 
 def calibration_curve(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.sparse import csr_array
 
-from imgsearch_kit.ranking.queries import Asked, Corrected, blocks_of_itself, weights
+from imgsearch_kit.ranking.queries import Asked, Corrected, blocks_of_itself, cosine_weights
 from imgsearch_kit.ranking.step import Arrays
 from imgsearch_kit.records import Vectors
 from imgsearch_kit.vectors import Floats, Ints, Scores, first, unit
@@ -30,7 +30,7 @@ class DbaStep:
         found: list[tuple[Ints, Scores]] = []
         for asked in blocks_of_itself(gallery):  # and so the sums, which are in float64
             rows, cosines = first(asked.scores(), others + spare)
-            weight = weights(cosines[:, :others], self.alpha)
+            weight = cosine_weights(cosines[:, :others], self.alpha)
             sums[done : done + len(rows)] = unit(_add(asked.queries, gallery, rows[:, :others], weight))
             done += len(rows)
             found.append((rows, cosines))
@@ -71,7 +71,7 @@ class Augmentation:
             return None
         allowed = ~own.toarray()[rows[:, None], self.nearest[columns]]
         used = allowed & (np.cumsum(allowed, axis=1) < self.step.n)
-        weight = np.where(used, weights(self.cosines[columns], self.step.alpha), 0)
+        weight = np.where(used, cosine_weights(self.cosines[columns], self.step.alpha), 0)
         return Corrected(rows, columns, unit(_add(self.before[columns], self.before, self.nearest[columns], weight)))
 
     def arrays(self) -> Arrays:
@@ -110,7 +110,7 @@ class Expansion:
         """The expanded queries against the same gallery; a query's own rows are passed over."""
         columns, scores = first(asked.scores(), self.step.n - 1)
         total = asked.queries.astype(np.float64)
-        for weight, vectors in zip(weights(scores, self.step.alpha).T, asked.vectors_at(columns), strict=True):
+        for weight, vectors in zip(cosine_weights(scores, self.step.alpha).T, asked.vectors_at(columns), strict=True):
             total += weight[:, None] * vectors
         return replace(asked, queries=unit(total))
 

@@ -10,10 +10,10 @@ from imgsearch_kit.files import artefact
 from imgsearch_kit.ranking.chain import Ranking
 from imgsearch_kit.records import IndexPassport, Vectors
 
-SPARE = 8  # a query's own rows that database augmentation replaces exactly, where no more are needed
+OWN_ROWS = 8  # a query's own rows that database augmentation replaces exactly, where no more are needed
 
 
-def kept_ranking(passport: IndexPassport, spec: str, gallery: Vectors, *, spare: int = SPARE) -> Ranking:
+def kept_ranking(passport: IndexPassport, spec: str, gallery: Vectors, *, spare: int = OWN_ROWS) -> Ranking:
     """A rank SPEC over ``(n, d)`` vectors of an index, of all its records or of some: from the cache, else learned.
 
     The vectors themselves decide, so the same records of the same generation find the same ranking. Queries have up to
@@ -21,7 +21,7 @@ def kept_ranking(passport: IndexPassport, spec: str, gallery: Vectors, *, spare:
 
     :raises BadQuery: when the SPEC is misspelt, or the vectors do not allow it.
     """
-    spare = max(spare, SPARE)
+    spare = max(spare, OWN_ROWS)
     digest = hashlib.blake2b(np.ascontiguousarray(gallery).reshape(-1).data, digest_size=16)
     return artefact(
         passport,

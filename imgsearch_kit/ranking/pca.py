@@ -40,19 +40,19 @@ class Components:
 
 
 @dataclass(frozen=True)
-class Projected:
+class ProjectedGallery:
     """A gallery in the components that were learned from it."""
 
     components: Components
     gallery: Vectors
 
     @classmethod
-    def of(cls, gallery: Vectors, components: Components) -> Projected:
+    def of(cls, gallery: Vectors, components: Components) -> ProjectedGallery:
         """The gallery ``(n, d)`` in the components."""
         return cls(components, components.project(gallery))
 
     @classmethod
-    def restored(cls, arrays: Arrays) -> Projected:
+    def restored(cls, arrays: Arrays) -> ProjectedGallery:
         """What ``arrays`` gave."""
         return cls(Components(arrays["mean"], arrays["directions"]), arrays["gallery"])
 
@@ -79,7 +79,7 @@ class PcaStep:
     dims: int
     power: float = 0.0
 
-    def fit(self, gallery: Vectors, *, spare: int = 1) -> Projected:
+    def fit(self, gallery: Vectors, *, spare: int = 1) -> ProjectedGallery:
         """Learns from a gallery ``(n, d)`` and projects it.
 
         :raises BadQuery: when it does not vary in as many directions as ``dims``.
@@ -96,11 +96,11 @@ class PcaStep:
         variances, vectors = variances[: self.dims], vectors[:, : self.dims]
         if n < d:
             vectors = _directions(gallery, mean, vectors) / np.sqrt(n * variances)
-        return Projected.of(gallery, Components.of(mean, vectors / variances ** (self.power / 2)))
+        return ProjectedGallery.of(gallery, Components.of(mean, vectors / variances ** (self.power / 2)))
 
-    def restore(self, gallery: Vectors, arrays: Arrays) -> Projected:
+    def restore(self, gallery: Vectors, arrays: Arrays) -> ProjectedGallery:
         """As ``Step.restore``."""
-        return Projected.restored(arrays)
+        return ProjectedGallery.restored(arrays)
 
 
 def _covariance(gallery: Vectors, mean: Floats) -> Floats:

@@ -70,6 +70,6 @@ def blocks_of_itself(gallery: Vectors) -> Iterator[Asked]:
         yield Asked(gallery[rows], gallery, own)
 
 
-def weights(scores: Scores, alpha: float) -> Floats:
+def cosine_weights(scores: Scores, alpha: float) -> Floats:
     """Cosines to the ``alpha``; a negative cosine counts as 0, a place that is not there (minus infinity) too."""
     return np.where(np.isfinite(scores), np.maximum(scores, 0, dtype=np.float64) ** alpha, 0.0)

@@ -10,7 +10,7 @@ from scipy.sparse import csr_array, diags_array
 
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.ranking.expansion import DbaStep
-from imgsearch_kit.ranking.pca import LEAST_VARIANCE, Components, Projected
+from imgsearch_kit.ranking.pca import LEAST_VARIANCE, Components, ProjectedGallery
 from imgsearch_kit.ranking.queries import blocks_of_itself
 from imgsearch_kit.ranking.step import Arrays
 from imgsearch_kit.records import Vectors
@@ -32,7 +32,7 @@ class RcaStep:
     dims: int
     n: int
 
-    def fit(self, gallery: Vectors, *, spare: int = 1) -> Projected:
+    def fit(self, gallery: Vectors, *, spare: int = 1) -> ProjectedGallery:
         """Learns from a gallery ``(m, d)`` and projects it.
 
         :raises BadQuery: when it has no ``n`` others for each vector, or does not vary in as many directions.
@@ -46,7 +46,7 @@ class RcaStep:
         span = np.linalg.qr(centred.T)[0] if m < d else None
         varied = centred if span is None else centred @ span
 
-        def learned(nearest: Ints) -> Projected:
+        def learned(nearest: Ints) -> ProjectedGallery:
             variances, found = _discriminants(varied, nearest, d)
             there = int(np.count_nonzero(variances > LEAST_VARIANCE * variances[0]))
             if self.dims > there:
@@ -54,17 +54,17 @@ class RcaStep:
                     f"RCA to {self.dims} dimensions: these {m} vectors of {d} vary in {there} only. Ask for fewer."
                 )
             directions = found[:, : self.dims]
-            return Projected.of(gallery, Components.of(mean, directions if span is None else span @ directions))
+            return ProjectedGallery.of(gallery, Components.of(mean, directions if span is None else span @ directions))
 
-        once = learned(_nearest(gallery, self.n))
-        return learned(_nearest(DbaStep(self.n, 1.0).fit(once.gallery, spare=0).gallery, self.n))
+        once = learned(_nearest_others(gallery, self.n))
+        return learned(_nearest_others(DbaStep(self.n, 1.0).fit(once.gallery, spare=0).gallery, self.n))
 
-    def restore(self, gallery: Vectors, arrays: Arrays) -> Projected:
+    def restore(self, gallery: Vectors, arrays: Arrays) -> ProjectedGallery:
         """As ``Step.restore``."""
-        return Projected.restored(arrays)
+        return ProjectedGallery.restored(arrays)
 
 
-def _nearest(vectors: Vectors, n: int) -> Ints:
+def _nearest_others(vectors: Vectors, n: int) -> Ints:
     return np.concatenate([first(asked.scores(), n)[0] for asked in blocks_of_itself(vectors)])
 
 

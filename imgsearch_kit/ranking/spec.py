@@ -12,7 +12,7 @@ from imgsearch_kit.ranking.rca import RcaStep
 from imgsearch_kit.ranking.reciprocal import KrecipStep
 from imgsearch_kit.ranking.step import Step
 
-FORMS = "pca:DIMS[:POWER], rca:DIMS:N, dba:N:ALPHA, qe:N:ALPHA, krecip:K1:K2:LAMBDA"
+STEPS = "pca:DIMS[:POWER], rca:DIMS:N, dba:N:ALPHA, qe:N:ALPHA, krecip:K1:K2:LAMBDA"
 
 
 # The step, and of each number its type, least and largest value.
@@ -42,19 +42,19 @@ def parse_rank(spec: str) -> tuple[Step, ...]:
 def _step(text: str) -> Step:
     name, *numbers = text.split(":")
     if name not in KINDS:
-        raise BadQuery(f"There is no ranking step {text!r}. The steps are {FORMS}, joined by commas.")
+        raise BadQuery(f"There is no ranking step {text!r}. The steps are {STEPS}, joined by commas.")
     kind, ranges = KINDS[name]
     if len(numbers) != len(ranges) and not (name == "pca" and len(numbers) == 1):
-        raise BadQuery(f"The ranking step {text!r} has {len(numbers)} numbers. Write {FORMS}.")
+        raise BadQuery(f"The ranking step {text!r} has {len(numbers)} numbers. Write {STEPS}.")
     values = []
     for number, (convert, least, most) in zip(numbers, ranges, strict=False):
         try:
             value = convert(number)
         except ValueError:
             raise BadQuery(
-                f"{number!r} in the ranking step {text!r} is no {convert.__name__}. Write {FORMS}."
+                f"{number!r} in the ranking step {text!r} is no {convert.__name__}. Write {STEPS}."
             ) from None
         if not least <= value <= most or value == math.inf:
-            raise BadQuery(f"{number} in the ranking step {text!r} is not between {least} and {most}. Write {FORMS}.")
+            raise BadQuery(f"{number} in the ranking step {text!r} is not between {least} and {most}. Write {STEPS}.")
         values.append(value)
     return kind(*values)

@@ -181,7 +181,7 @@ def test_a_click_draws_lines_to_the_true_neighbours(opened):
     assert table[0] == ["rank", "id", "label", "cosine"]
     assert table[1][:3] == ["0", "red/3.png", "red"]
     assert {row[1] for row in table[2:4]} == {"red/2.png", "red/4.png"}  # the least angle away, both
-    assert len(table) == 2 + mapping.NEIGHBOURS
+    assert len(table) == 2 + mapping.LISTED
     ends = opened.evaluate(
         """() => {
             const document = Bokeh.documents[0], {x0, y0, x1, y1} = document.get_model_by_name("lines").data

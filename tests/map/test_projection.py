@@ -8,7 +8,7 @@ import pytest
 from sklearn.manifold import trustworthiness
 
 from imgsearch_kit.errors import BadQuery
-from imgsearch_kit.map.projection import FEW, Projection, judge, project
+from imgsearch_kit.map.projection import SMALL, Projection, judge, project
 
 
 def classes(count, size, dim, seed=0, spread=1.2):
@@ -166,7 +166,7 @@ def test_near_places_far_from_the_origin_are_told_apart():
     assert near.mean() == pytest.approx(far.mean(), abs=0.05)
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 5, FEW])
+@pytest.mark.parametrize("n", [1, 2, 3, 5, SMALL])
 def test_few_pictures_are_laid_out_by_principal_components(n):
     vectors = classes(1, n, 96)
     found = project(vectors)
