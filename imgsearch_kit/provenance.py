@@ -14,7 +14,7 @@ from imgsearch_kit.extractors import Extractor, load_extractor
 from imgsearch_kit.extractors.base import DEFAULT_PRESET, probe_vectors
 from imgsearch_kit.extractors.loading import named_spec
 from imgsearch_kit.extractors.weights import available, fetch
-from imgsearch_kit.index import create_index, new_passport, open_index
+from imgsearch_kit.index import Address, create_index, new_passport, open_index
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.indexing.baked import Projected, projected
 from imgsearch_kit.ranking.baked import augments
@@ -25,7 +25,7 @@ PROBE_COSINE = 0.9999
 log = logging.getLogger("imgsearch_kit")
 
 
-def open_as(address: str, name: str | None = None) -> VectorIndex:
+def open_as(address: str | Address, name: str | None = None) -> VectorIndex:
     """The index at an address; ``name`` says which extractor made one without a passport, and must agree with one.
 
     Nothing is loaded, so of such an index no weights are known.
@@ -49,7 +49,7 @@ def open_as(address: str, name: str | None = None) -> VectorIndex:
 
 
 def open_for_indexing(
-    address: str,
+    address: str | Address,
     name: str | None = None,
     weights: Path | None = None,
     *,

@@ -11,7 +11,8 @@ from imgsearch_kit.evaluation.over_index import evaluate
 from imgsearch_kit.extractors.base import PRESETS, Preset, probe_pixels
 from imgsearch_kit.gallery import Searcher
 from imgsearch_kit.index import create_index, new_passport, open_index
-from imgsearch_kit.indexing.copy import copy, export
+from imgsearch_kit.indexing.copy import copy
+from imgsearch_kit.indexing.export import export
 from imgsearch_kit.provenance import open_as
 from imgsearch_kit.records import ImageRecord
 from tests.small_extractor import QuarterColours, paint

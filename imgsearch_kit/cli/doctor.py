@@ -11,7 +11,7 @@ from pathlib import Path
 
 from imgsearch_kit.errors import IndexNotFound, KitError
 from imgsearch_kit.extractors.weights import available
-from imgsearch_kit.index import shown
+from imgsearch_kit.index import Address
 from imgsearch_kit.provenance import open_as
 
 NEEDED_MEMORY = 3 << 30  # bytes; indexing 9,144 pictures peaks below it
@@ -66,13 +66,12 @@ def _weights() -> Check:
 
 def _index(address: str, extractor: str | None) -> Check:
     try:
-        with open_as(address, extractor) as index:
+        where = Address.parse(address)
+        with open_as(where, extractor) as index:
             spec = index.passport.spec
-            return Check(
-                "index", True, f"{shown(address)}: {len(index)} pictures, {spec.name if spec else 'extractor unknown'}"
-            )
+            return Check("index", True, f"{where}: {len(index)} pictures, {spec.name if spec else 'extractor unknown'}")
     except IndexNotFound:
-        return Check("index", True, f"{shown(address)}: none yet; imgsearch index FOLDER makes it")
+        return Check("index", True, f"{where}: none yet; imgsearch index FOLDER makes it")
     except KitError as error:
         return Check("index", False, str(error))
 

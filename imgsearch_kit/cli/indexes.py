@@ -89,21 +89,22 @@ def copy(
         str | None, typer.Option(metavar="SPEC", help="How the copy searches; on a server as FROM does, if not given.")
     ] = None,
     rank: Annotated[
-        str | None, typer.Option(metavar="SPEC", help="Bake pca, rca, dba steps into the copy: pca:128:0.5.")
+        str | None, typer.Option(metavar="SPEC", help="Bake pca and rca steps into the copy: pca:128:0.5.")
     ] = None,
     extractor: MadeBy = None,
     weights: Weights = None,
     as_json: Json = False,
 ) -> None:
     """One index into another, of any kind, without touching a picture."""
-    from imgsearch_kit.index import shown
+    from imgsearch_kit.index import Address
     from imgsearch_kit.indexing.copy import copy as run
 
-    report = run(source, target, method=method, rank=rank, extractor=extractor, weights=weights, say=note)
+    where = Address.parse(target)
+    report = run(source, where, method=method, rank=rank, extractor=extractor, weights=weights, say=note)
     if as_json:
         print_json(report.to_json())
     else:
-        print(f"{report.copied} records to {shown(target)}, counts and sample verified")
+        print(f"{report.copied} records to {where}, counts and sample verified")
         if report.silent:
             note("The copy does not say which extractor made its vectors. --extractor NAME makes it a full index.")
         print_failures([{"path": f.id, "reason": f.reason} for f in report.failed])
@@ -135,18 +136,19 @@ def label(
 @app.command()
 def info(address: Index = DEFAULT_INDEX, extractor: MadeBy = None, as_json: Json = False) -> None:
     """Who made an index, from what, and what it holds."""
-    from imgsearch_kit.index import shown
+    from imgsearch_kit.index import Address
     from imgsearch_kit.provenance import open_as
 
-    with open_as(address, extractor) as opened:
+    where = Address.parse(address)
+    with open_as(where, extractor) as opened:
         records = opened.records()
         labels = sorted({record.label for record in records if record.label is not None})
         failed = [{"path": f.path, "reason": f.reason} for f in opened.failures()]
         passport = opened.passport
     if as_json:
-        print_json({"address": shown(address), **passport.to_json(probes=False), "labels": labels, "failed": failed})
+        print_json({"address": str(where), **passport.to_json(probes=False), "labels": labels, "failed": failed})
         return
-    rows = [("index", shown(address)), ("classes", str(len(labels))), *passport.rows()]
+    rows = [("index", str(where)), ("classes", str(len(labels))), *passport.rows()]
     print("\n".join(f"{name:<10} {value}" for name, value in rows))
     print_failures(failed)
 
@@ -158,7 +160,7 @@ def export(
     extractor: MadeBy = None,
 ) -> None:
     """Write records to .csv, or records and vectors to .npz."""
-    from imgsearch_kit.indexing.copy import export as run
+    from imgsearch_kit.indexing.export import export as run
     from imgsearch_kit.provenance import open_as
 
     if output.suffix not in (".npz", ".csv"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -119,12 +120,16 @@ def tune(
 ) -> None:
     """Propose an approximate method for a wanted recall."""
     from imgsearch_kit.approximation.tuning import propose, verify
+    from imgsearch_kit.index import Address
+    from imgsearch_kit.indexing.copy import temporary_copy
     from imgsearch_kit.provenance import open_as
 
-    with open_as(address, extractor) as opened:
+    where = Address.parse(address)
+    server = Address.parse(on) if on else where if where.on_server else None
+    with open_as(where, extractor) as opened:
         tuning = propose(opened, wanted, k=k)
-        if server := on or (address if address.startswith("http") else None):
-            tuning = verify(tuning, opened, server)
+        if server:
+            tuning = verify(tuning, partial(temporary_copy, opened, server))
     print_report_of(tuning, as_json, output)
 
 

@@ -22,7 +22,8 @@ from imgsearch_kit.extractors.base import probe_pixels
 from imgsearch_kit.gallery import Searcher
 from imgsearch_kit.images import load
 from imgsearch_kit.index import create_index, new_passport, open_index
-from imgsearch_kit.indexing.copy import copy, export
+from imgsearch_kit.indexing.copy import copy
+from imgsearch_kit.indexing.export import export
 from imgsearch_kit.indexing.folder import index_folder
 from imgsearch_kit.indexing.rebuild import rebuild_index_of
 from imgsearch_kit.inspection.over_index import health
