@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import threading
 import time
 from collections.abc import Sequence
@@ -17,7 +16,6 @@ from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.indexing.baked import projected
 from imgsearch_kit.provenance import check_extractor, check_name, check_probes, load_for, picture_path
 from imgsearch_kit.ranking import parse_rank
-from imgsearch_kit.ranking.baked import augments
 from imgsearch_kit.ranking.over_index import RankedGallery
 from imgsearch_kit.records import Approx, Hit, ImageRecord, IndexPassport, Results, Vectors
 
@@ -57,9 +55,6 @@ class Searcher:
             parse_rank(rank)  # a misspelt one is told now, not at the first search
         self.rank = rank
         self._ranked: dict[str, RankedGallery] = {}  # by SPEC
-        baked = index.passport.baked
-        # Sums with the same neighbours are near each other, whosever pictures they are.
-        self._own_cosine = math.inf if baked and augments(baked.spec) else OWN_COSINE
         self._recent: dict[str, Vectors] = {}  # by sha256
         self._checked = False
         self._labels: tuple[int, list[str]] | None = None  # of a generation
@@ -106,7 +101,7 @@ class Searcher:
     ) -> Results:
         """The ``k`` nearest records of a picture (a path or its bytes) or of an indexed id, best first.
 
-        The query's own records (same id, same sha256, or cosine above 0.9999 unless ``dba`` is baked in) are named in
+        The query's own records (same id, same sha256, or cosine above 0.9999) are named in
         ``own`` and never among the hits. ``labels`` keeps hits of these labels, ``min_score`` those of at least this
         cosine. ``rank`` is a SPEC in place of the searcher's own, "" for the order of the index.
 
@@ -176,7 +171,7 @@ class Searcher:
             mine: list[str] = []
             for id_, score in zip(ids, found.scores[0].tolist(), strict=False):
                 record = records[id_]
-                same = id_ == query.get("id") or record.sha256 == query["sha256"] != "" or score > self._own_cosine
+                same = id_ == query.get("id") or record.sha256 == query["sha256"] != "" or score > OWN_COSINE
                 if same:
                     mine.append(id_)
                 else:

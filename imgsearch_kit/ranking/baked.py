@@ -12,9 +12,8 @@ import numpy as np
 
 from imgsearch_kit.errors import BadQuery, IndexDamaged
 from imgsearch_kit.ranking import rca
-from imgsearch_kit.ranking.expansion import Augmentation
 from imgsearch_kit.ranking.pca import Pca
-from imgsearch_kit.ranking.spec import DbaStep, PcaStep, RcaStep, parse_rank
+from imgsearch_kit.ranking.spec import PcaStep, RcaStep, parse_rank
 from imgsearch_kit.records import BakedRank, Vectors
 
 
@@ -65,9 +64,6 @@ def bake(baked: BakedRank, gallery: Vectors) -> tuple[Learned, Vectors]:
     """
     projections: list[Pca] = []
     for step in bakeable(baked.spec):
-        if isinstance(step, DbaStep):
-            gallery = Augmentation.fit(gallery, step.n, step.alpha, spare=1).gallery  # as a Ranking by itself has it
-            continue
         fitted = (
             Pca.fit(gallery, step.dims, step.power)
             if isinstance(step, PcaStep)
@@ -78,25 +74,20 @@ def bake(baked: BakedRank, gallery: Vectors) -> tuple[Learned, Vectors]:
     return Learned(baked, tuple(projections)), gallery
 
 
-def bakeable(spec: str) -> list[PcaStep | RcaStep | DbaStep]:
-    """The steps of a rank SPEC that change vectors.
+def bakeable(spec: str) -> list[PcaStep | RcaStep]:
+    """The steps of a rank SPEC, each of which projects vectors one by one.
 
-    :raises BadQuery: when it is misspelt, or a step works on queries or scores.
+    :raises BadQuery: when it is misspelt, or a step needs other vectors, queries or scores.
     """
     steps = []
     for text, step in zip(spec.split(","), parse_rank(spec), strict=True):
-        if not isinstance(step, PcaStep | RcaStep | DbaStep):
+        if not isinstance(step, PcaStep | RcaStep):
             raise BadQuery(
                 f"{text.strip()} works when a query is asked, so it cannot be baked into an index: "
                 "give it to search or evaluate with --rank."
             )
         steps.append(step)
     return steps
-
-
-def augments(spec: str) -> bool:
-    """Whether a rank SPEC sums each vector with others, so that a picture's own is inside its neighbours'."""
-    return any(isinstance(step, DbaStep) for step in parse_rank(spec))
 
 
 def _bare(mean: np.ndarray, components: np.ndarray) -> Pca:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import sqlite3
 import sys
 import tracemalloc
 import uuid
-from html import escape
 
 import numpy as np
 import pytest
@@ -22,19 +22,17 @@ from imgsearch_kit.extractors.base import probe_pixels
 from imgsearch_kit.gallery import Searcher
 from imgsearch_kit.images import load
 from imgsearch_kit.index import create_index, new_passport, open_index
+from imgsearch_kit.indexing import copy as copying
 from imgsearch_kit.indexing.copy import copy
 from imgsearch_kit.indexing.export import export
 from imgsearch_kit.indexing.folder import index_folder
 from imgsearch_kit.indexing.rebuild import rebuild_index_of
-from imgsearch_kit.inspection.over_index import health
-from imgsearch_kit.ranking import Ranking
 from imgsearch_kit.ranking.baked import Learned, bake
-from imgsearch_kit.records import BakedRank, ImageRecord, IndexPassport
+from imgsearch_kit.records import BakedRank, IndexPassport
 from tests.index.conftest import remove_from_server
 from tests.small_extractor import QuarterColours
 
 PROJECTIONS = ["pca:5:0.5", "pca:9,rca:4:3"]
-DBA = ["dba:4:1", "pca:5:0.5,dba:4:1", "dba:4:1,pca:5:0.5", "pca:8,dba:3:0,pca:5"]
 
 
 def quartered(path, rng):
@@ -114,17 +112,40 @@ def test_a_baked_index_answers_as_its_source_under_the_ranking(source, target, q
             opening.Path(target.partition(":")[2]).unlink()
 
 
-@pytest.mark.parametrize("rank", DBA)
-def test_augmented_vectors_are_those_of_the_ranking_itself(source, tmp_path, rank):
-    copy(source, f"local:{tmp_path / 'ranked.db'}", rank=rank, progress=False)
-    with open_index(source) as plain, open_index(f"local:{tmp_path / 'ranked.db'}") as baked:
-        gallery = Ranking(rank, plain.vectors())._steps[-1].gallery
-        assert np.array_equal(baked.vectors(), gallery)
-        assert baked.records() == plain.records()
+@pytest.mark.parametrize("rank", ["dba:4:1", "pca:5:0.5,dba:4:1", "dba:4:1, pca:5:0.5"])
+def test_sums_are_not_baked_and_nothing_is_opened_to_say_so(source, tmp_path, rank, monkeypatch):
+    monkeypatch.setattr(copying, "open_index", lambda *_: pytest.fail("the source was opened"))
+    with pytest.raises(BadQuery, match=r"dba:4:1 .* cannot be baked .* give it to search or evaluate with --rank"):
+        copy(source, f"local:{tmp_path / 'ranked.db'}", rank=rank, progress=False)
+    assert not (tmp_path / "ranked.db").exists()
+
+
+OLD = {
+    "dba:4:1": r"has dba:4:1 baked in, .* On the index that it was copied from: --rank dba:4:1$",
+    "pca:5, dba:4:1": r"imgsearch copy SOURCE TO --rank pca:5, and search the copy with --rank dba:4:1$",
+}
+
+
+@pytest.mark.parametrize("rank", OLD)
+def test_an_index_that_an_earlier_kit_made_of_sums_is_refused(target, pictures, rank, loading, tmp_path):
+    method = "flat" if target.startswith("http") else "exact"
+    passport = new_passport(QuarterColours().spec, method=method)
+    baked = BakedRank(rank, "u-1", 7, 40, 12)
+    create_index(target, dataclasses.replace(passport, baked=baked, dim=12)).close()
+    for use in (
+        lambda: open_index(target),
+        lambda: opening.open_as(target, "quarters"),
+        lambda: opening.open_for_indexing(target),
+        lambda: copy(target, f"npz:{tmp_path / 'copy.npz'}", progress=False),
+        lambda: rebuild_index_of(pictures, target, QuarterColours(), progress=False),
+    ):
+        with pytest.raises(IndexMismatch, match=OLD[rank]):
+            use()
+    assert loading == []
 
 
 def test_what_was_learned_goes_along_on_every_kind_of_index(source, target, tmp_path):
-    rank = "pca:5:0.5,dba:4:1"
+    rank = "pca:5:0.5"
     copy(source, target, method="flat" if target.startswith("http") else None, rank=rank, progress=False)
     copy(target, f"local:{tmp_path / 'again.db'}", progress=False)
     copy(f"local:{tmp_path / 'again.db'}", f"npz:{tmp_path / 'archive.npz'}", progress=False)
@@ -158,16 +179,10 @@ def test_an_added_picture_is_projected_as_the_others_were(source, tmp_path, pict
         assert [failure.reason for failure in report.failed] == ["The vector of picture 0 is zero."]
 
 
-def test_a_picture_cannot_be_added_to_sums(source, tmp_path, pictures, loading):
+def test_what_is_baked_in_is_not_rebuilt_from_pictures(source, tmp_path, pictures):
     address = f"local:{tmp_path / 'ranked.db'}"
-    copy(source, address, rank="pca:5,dba:4:1", progress=False)
-    words = r"has pca:5,dba:4:1 baked in: .* Index the folder into the index it was copied from, and copy that again"
-    with pytest.raises(IndexMismatch, match=words):
-        opening.open_for_indexing(address)
-    assert loading == []
-    with open_index(address) as index, pytest.raises(IndexMismatch, match=words):
-        index_folder(pictures, index, QuarterColours(), progress=False)
-    with pytest.raises(IndexMismatch, match=r"Rebuild that one, and copy it again with --rank pca:5,dba:4:1"):
+    copy(source, address, rank="pca:5", progress=False)
+    with pytest.raises(IndexMismatch, match=r"Rebuild that one, and copy it again with --rank pca:5"):
         rebuild_index_of(pictures, address, QuarterColours(), progress=False)
 
 
@@ -184,7 +199,7 @@ def test_the_rest_works_at_query_time_and_is_refused_in_one_sentence(source, tmp
     assert not (tmp_path / "ranked.db").exists()
     copy(source, target, rank="pca:5", progress=False)
     with pytest.raises(BadQuery, match=r"has pca:5 baked in already\. Copy the index it was learned from"):
-        copy(target, f"npz:{tmp_path / 'twice.npz'}", rank="dba:4:1", progress=False)
+        copy(target, f"npz:{tmp_path / 'twice.npz'}", rank="pca:4", progress=False)
 
 
 def test_another_ranking_on_top_learns_from_the_baked_vectors(source, tmp_path, queries):
@@ -209,45 +224,6 @@ def test_queries_of_another_index_follow_the_ranking(source, tmp_path, queries):
         assert found.values == pytest.approx(expected.values, abs=1e-9)
         with pytest.raises(IndexMismatch, match="pca:5 of another index is baked into the queries"):
             evaluate(plain, queries=baked, progress=False)
-
-
-def test_an_evaluation_of_sums_says_that_it_flatters(source, tmp_path, queries):
-    target, other = f"local:{tmp_path / 'ranked.db'}", f"local:{tmp_path / 'queries.db'}"
-    copy(source, target, rank="dba:4:1", progress=False)
-    with create_index(other, new_passport(QuarterColours().spec)) as index:
-        index_folder(queries[0].parents[1], index, QuarterColours(), progress=False)
-    with open_index(target) as baked, open_index(other) as strangers:
-        found = evaluate(baked, progress=False)
-        assert "a query's own vector is inside its neighbours' vectors" in found.to_json()["note"]
-        assert found.to_json()["note"].endswith("evaluate the index it was copied from with --rank dba:4:1")
-        assert found.to_json()["note"] in found.lines()
-        assert found.to_json()["passport"]["baked"]["spec"] == "dba:4:1"
-        assert "note" not in evaluate(baked, queries=strangers, progress=False).to_json()
-
-
-def test_the_health_of_sums_says_so(source, tmp_path):
-    target = f"local:{tmp_path / 'ranked.db'}"
-    copy(source, target, rank="dba:4:1", progress=False)
-    with open_index(target) as baked, open_index(source) as plain:
-        found = health(baked, progress=False)
-        assert found.note.startswith("The index has dba:4:1 baked in: its vectors are sums")
-        assert found.note in found.lines()
-        assert found.to_json()["note"] == found.note
-        assert f"<p>{escape(found.note)}</p>" in found._repr_html_()
-        assert health(plain, progress=False).note == ""
-
-
-def test_sums_that_are_equal_are_not_taken_for_one_picture(tmp_path):
-    spec = QuarterColours().spec
-    vectors = np.eye(12, dtype=np.float32)
-    vectors[1] = (0.8, 0.6, *[0] * 10)  # of the first two each is the other's neighbour, so that both sums are one
-    with create_index(f"local:{tmp_path / 'a.db'}", new_passport(spec)) as index:
-        index.add([ImageRecord(f"{i:02}.png", sha256=f"{i:064x}") for i in range(12)], vectors)
-    copy(f"local:{tmp_path / 'a.db'}", f"local:{tmp_path / 'b.db'}", rank="dba:2:0", progress=False)
-    with open_index(f"local:{tmp_path / 'b.db'}") as index:
-        found = Searcher(index).search(id="00.png", k=1)
-    assert (found.own, found.hits[0].id) == (("00.png",), "01.png")
-    assert found.hits[0].score == pytest.approx(1)
 
 
 def test_another_extractor_is_refused_and_probes_are_compared_as_extracted(source, tmp_path, monkeypatch, queries):
@@ -324,16 +300,10 @@ def test_an_index_without_a_ranking_is_stored_as_it_always_was(source, tmp_path)
         assert "learned" not in arrays.files
 
 
-@pytest.mark.parametrize("rank", ["pca:32:0.5", "dba:5:1"])
-def test_learning_holds_the_vectors_as_they_were_and_as_they_become(rank, monkeypatch):
-    for name, size in (("CELLS", 1 << 18), ("CHUNK", 64)):  # else blocks are large beside so few vectors
-        monkeypatch.setattr(f"imgsearch_kit.ranking.queries.{name}", size)
-    rng = np.random.default_rng(1)
-    vectors = rng.normal(size=(2_000, 1_024)).astype(np.float32)
-    vectors[:, 256:] = 0  # so that what PCA finds is there, and quick to find
+def test_learning_holds_the_vectors_as_they_were_and_as_they_become():
+    rank, vectors = "pca:32:0.5", np.random.default_rng(1).normal(size=(2_000, 256)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    if rank.startswith("pca"):
-        vectors = np.ascontiguousarray(np.tile(vectors[:, :256], (8, 1)))
+    vectors = np.tile(vectors, (8, 1))
     tracemalloc.start()
     try:
         learned, made = bake(BakedRank(rank, "u", 0, len(vectors), vectors.shape[1]), vectors)
