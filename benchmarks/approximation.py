@@ -17,10 +17,11 @@ from pathlib import Path
 
 from imgsearch_kit.approximation.lsh import METHODS, recall_at
 from imgsearch_kit.approximation.over_index import Measured, RecallReport, measure_recall
-from imgsearch_kit.approximation.tuning import Trial, temporary_copy
+from imgsearch_kit.approximation.tuning import Trial
 from imgsearch_kit.index import open_index
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.index.elastic.methods import parse_method
+from imgsearch_kit.indexing.copy import temporary_copy
 
 K, SEED = 10, 1
 ORIGINAL = "l2-lsh:L=60,k=3,w=2"  # the settings of the system this grows out of

@@ -6,14 +6,16 @@ import hashlib
 import logging
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from imgsearch_kit.errors import UnreadableImage
-from imgsearch_kit.index import open_index
+from imgsearch_kit.index import Address, open_index
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.provenance import check_extractor
+from imgsearch_kit.ranking.over_index import RankedGallery
 from imgsearch_kit.records import Approx, ImageRecord, IndexPassport, Results, Vectors
 from imgsearch_kit.search import Searcher, no_record
 
@@ -81,7 +83,7 @@ class Gallery:
         self._searcher = Searcher(self)
 
     @classmethod
-    def open(cls, address: str, extractor: str | Extractor | None = None, **options: Any) -> Self:
+    def open(cls, address: str | Address, extractor: str | Extractor | None = None, **options: Any) -> Self:
         """The gallery over the index at an address; nothing is made. ``options`` are those of the class.
 
         :raises IndexNotFound: when nothing is there.
@@ -98,7 +100,7 @@ class Gallery:
     def from_folder(
         cls,
         folder: Path | str,
-        address: str = DEFAULT_ADDRESS,
+        address: str | Address = DEFAULT_ADDRESS,
         extractor: str | Extractor | None = None,
         *,
         weights: Path | None = None,
@@ -360,14 +362,17 @@ class Gallery:
         :raises BadQuery: when ``wanted`` does not lie in (0, 1], or there are no more than ``k`` pictures.
         """
         from imgsearch_kit.approximation.tuning import propose, verify
+        from imgsearch_kit.indexing.copy import temporary_copy
 
+        server = Address.parse(on or self.index.address)
         tuning = propose(self.index, wanted, **options)
-        server = on or (self.index.address if self.index.address.startswith("http") else None)
-        return verify(tuning, self.index, server) if server else tuning
+        return verify(tuning, partial(temporary_copy, self.index, server)) if on or server.on_server else tuning
 
     # -- what can be done with it -----------------------------------------------------------------------------------
 
-    def copy_to(self, address: str, *, method: str | None = None, rank: str | None = None, **options: Any) -> Gallery:
+    def copy_to(
+        self, address: str | Address, *, method: str | None = None, rank: str | None = None, **options: Any
+    ) -> Gallery:
         """The gallery of a copy at an address, made without touching a picture, and checked.
 
         Without ``method`` a copy on a server searches as this one does, any other exactly. ``rank`` is a SPEC of
@@ -376,10 +381,11 @@ class Gallery:
         :raises IndexMismatch: when something is at the address already, or this index changed while it was copied.
         :raises BadQuery: when the target does not know the method, or the ranking cannot be baked in.
         """
-        from imgsearch_kit.indexing.copy import copy
+        from imgsearch_kit.indexing.copy import copy_index
 
-        report = copy(self.index.address, address, method=method, rank=rank, **options)
-        made = Gallery.open(address, weights=self._weights, root=self.root)
+        target, options = Address.parse(address), {"weights": self._weights} | options
+        report = copy_index(self.index, target, method=method, rank=rank, extractor=self._given, **options)
+        made = Gallery.open(target, weights=self._weights, root=self.root)
         made.report = report
         return made
 
@@ -397,7 +403,7 @@ class Gallery:
 
         :raises BadQuery: when the suffix is another, or the file cannot be written.
         """
-        from imgsearch_kit.indexing.copy import export
+        from imgsearch_kit.indexing.export import export
 
         return export(self.index, Path(path))
 

@@ -7,7 +7,6 @@ import logging
 import numpy as np
 
 from imgsearch_kit.errors import IndexMismatch
-from imgsearch_kit.ranking.baked import augments
 from imgsearch_kit.records import ExtractorSpec, IndexPassport, Vectors
 
 PROBE_COSINE = 0.9999
@@ -33,19 +32,6 @@ def check_dim(passport: IndexPassport, spec: ExtractorSpec) -> None:
         raise IndexMismatch(
             f"The index holds {passport.extracted}-d vectors, {spec.name} makes {spec.dim}-d ones. "
             "Name the extractor that made the index."
-        )
-
-
-def check_takes_pictures(passport: IndexPassport) -> None:
-    """Makes sure that pictures can be added to an index one by one.
-
-    :raises IndexMismatch: when its vectors are sums with their neighbours', which a new picture would change.
-    """
-    if passport.baked and augments(passport.baked.spec):
-        raise IndexMismatch(
-            f"This index has {passport.baked.spec} baked in: each vector is a sum with its neighbours', so no picture "
-            "can be added by itself. Index the folder into the index it was copied from, and copy that again with "
-            f"--rank {passport.baked.spec}"
         )
 
 

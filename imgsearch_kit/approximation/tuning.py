@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -23,9 +22,7 @@ from imgsearch_kit.approximation.over_index import (
 )
 from imgsearch_kit.approximation.recall import without
 from imgsearch_kit.errors import BadQuery
-from imgsearch_kit.index import create_index
 from imgsearch_kit.index.base import VectorIndex
-from imgsearch_kit.indexing.copy import batches
 from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.records import Approx, Vectors
 from imgsearch_kit.reports import Report, Table, fields_of, number, plain
@@ -247,19 +244,23 @@ class Trial:
 
 
 def verify(
-    tuning: Tuning, index: VectorIndex, address: str, *, queries: int = 200, seed: int = 1, progress: bool | None = None
+    tuning: Tuning,
+    copied: Callable[[str], AbstractContextManager[VectorIndex]],
+    *,
+    queries: int = 200,
+    seed: int = 1,
+    progress: bool | None = None,
 ) -> Tuning:
     """The same proposals beside what a real index of one segment measures, fastest first.
 
-    For each one an index is made on the server of ``address`` (``http(s)://HOST:9200/NAME``), named tune-NAME with a
-    random ending, filled from ``index``, measured and deleted. With another ``seed`` than was tuned with, the queries
-    are others.
+    ``copied`` makes a copy on a server with a method SPEC, for the time of a block (``indexing.copy.temporary_copy``).
+    With another ``seed`` than was tuned with, the queries are others.
 
     :raises PluginMissing: when the server has no Elastiknn plugin.
     """
     done = []
     for proposal in tuning.proposals:
-        with temporary_copy(index, address, proposal.method, progress) as made:
+        with copied(proposal.method) as made:
             report = measure_recall(
                 made, k=tuning.k, queries=queries, grid=[proposal.setting], merge=True, seed=seed, progress=progress
             )
@@ -268,25 +269,6 @@ def verify(
         done.append(dataclasses.replace(proposal, measured=row, exact=exact))
     done.sort(key=lambda p: (p.recall < tuning.wanted, p.measured.p50 if p.measured else p.work))
     return dataclasses.replace(tuning, proposals=tuple(done))
-
-
-@contextmanager
-def temporary_copy(
-    index: VectorIndex, address: str, method: str, progress: bool | None = None
-) -> Iterator[VectorIndex]:
-    """A copy of an index on a server with another method, deleted at the end."""
-    server, _, name = address.rpartition("/")
-    passport = dataclasses.replace(index.passport, uuid=str(uuid.uuid4()), generation=0, count=0, method=method)
-    with create_index(f"{server}/tune-{name}-{uuid.uuid4().hex[:8]}", passport) as made:
-        try:
-            with progress_bar(method, "img", len(index), shown=progress) as bar:
-                for records, vectors in batches(index):
-                    made.add(records, vectors)
-                    bar.update(len(records))
-            made.flush()
-            yield made
-        finally:
-            made.remove()
 
 
 def _cells(proposal: Proposal) -> tuple[Any, ...]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from imgsearch_kit.errors import IndexNotFound, KitError
 from imgsearch_kit.extractors.weights import available
 from imgsearch_kit.gallery import Gallery
-from imgsearch_kit.index import shown
+from imgsearch_kit.index import Address
 
 NEEDED_MEMORY = 3 << 30  # bytes; indexing 9,144 pictures peaks below it
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "firefox", "safari", "open")
@@ -66,15 +66,12 @@ def _weights() -> Check:
 
 def _index(address: str, extractor: str | None) -> Check:
     try:
-        with Gallery.open(address, extractor) as gallery:
-            spec = gallery.passport.spec
-            return Check(
-                "index",
-                True,
-                f"{shown(address)}: {len(gallery)} pictures, {spec.name if spec else 'extractor unknown'}",
-            )
+        where = Address.parse(address)
+        with Gallery.open(where, extractor) as gallery:
+            made_by = gallery.passport.spec.name if gallery.passport.spec else "extractor unknown"
+            return Check("index", True, f"{where}: {len(gallery)} pictures, {made_by}")
     except IndexNotFound:
-        return Check("index", True, f"{shown(address)}: none yet; imgsearch index FOLDER makes it")
+        return Check("index", True, f"{where}: none yet; imgsearch index FOLDER makes it")
     except KitError as error:
         return Check("index", False, str(error))
 

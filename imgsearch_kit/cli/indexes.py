@@ -47,7 +47,6 @@ def index(
 ) -> None:
     """Index a folder of pictures, or bring its index up to date."""
     from imgsearch_kit.gallery import Gallery
-    from imgsearch_kit.index import shown
     from imgsearch_kit.indexing.folder import IndexingInterrupted
 
     if root is not None and root.resolve() != folder.resolve():
@@ -74,7 +73,7 @@ def index(
         report, code = stop.report, EXIT_INTERRUPTED
     print_result(report.to_json(), as_json, report)
     if not as_json and code != EXIT_INTERRUPTED:
-        where = "" if address == DEFAULT_INDEX else f" --index {shlex.quote(shown(address))}"
+        where = "" if address == DEFAULT_INDEX else f" --index {shlex.quote(str(Address.parse(address)))}"
         print(f"\nNext: imgsearch serve{where}")
     raise typer.Exit(code)
 
@@ -87,7 +86,7 @@ def copy(
         str | None, typer.Option(metavar="SPEC", help="How the copy searches; on a server as FROM does, if not given.")
     ] = None,
     rank: Annotated[
-        str | None, typer.Option(metavar="SPEC", help="Bake pca, rca, dba steps into the copy: pca:128:0.5.")
+        str | None, typer.Option(metavar="SPEC", help="Bake pca and rca steps into the copy: pca:128:0.5.")
     ] = None,
     extractor: MadeBy = None,
     weights: Weights = None,
@@ -124,14 +123,15 @@ def label(
 def info(address: Index = DEFAULT_INDEX, extractor: MadeBy = None, as_json: Json = False) -> None:
     """Who made an index, from what, and what it holds."""
     from imgsearch_kit.gallery import Gallery
-    from imgsearch_kit.index import shown
+    from imgsearch_kit.index import Address
     from imgsearch_kit.reports import Table, failures, plain
 
-    with Gallery.open(address, extractor) as gallery:
+    where = Address.parse(address)
+    with Gallery.open(where, extractor) as gallery:
         labels, failed, passport = gallery.labels(), gallery.index.failures(), gallery.passport
-    document = {"address": shown(address), **passport.to_json(probes=False), "labels": list(labels)}
+    document = {"address": str(where), **passport.to_json(probes=False), "labels": list(labels)}
     document |= {"label_counts": labels, "failed": plain(failed)}
-    rows = [("index", shown(address)), *passport.rows(), ("classes", str(len(labels)))]
+    rows = [("index", str(where)), *passport.rows(), ("classes", str(len(labels)))]
     classes = [Table(list(labels.items()), title="Pictures of each class")] if labels else []
     print_result(document, as_json, Table(rows), *classes, *failures(failed))
 
@@ -159,10 +159,10 @@ def remove(
 ) -> None:
     """Delete an index; the pictures stay."""
     from imgsearch_kit.gallery import Gallery
-    from imgsearch_kit.index import shown
 
-    with Gallery.open(address) as gallery:
-        what = f"the index at {shown(address)} with {len(gallery):,} pictures"
+    where = Address.parse(address)
+    with Gallery.open(where) as gallery:
+        what = f"the index at {where} with {len(gallery):,} pictures"
         if not yes and not sys.stdin.isatty():
             raise typer.BadParameter(f"--yes is needed where nobody can be asked; it would delete {what}")
         if not yes and not typer.confirm(f"Delete {what}?"):

@@ -1,4 +1,4 @@
-"""Indexes by address: opened, created, and the passport a new one gets."""
+"""Indexes by address: opened, created, built to take another's place, and the passport a new one gets."""
 
 from __future__ import annotations
 
@@ -7,89 +7,17 @@ import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
-from pathlib import Path
 
 import numpy as np
 
-from imgsearch_kit.errors import BadQuery, IndexNotFound
-from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.index.address import Address, create_index, open_index
+from imgsearch_kit.index.building import building
 from imgsearch_kit.records import ExtractorSpec, IndexPassport, Vectors
 
-FORMS = "local:PATH (or a path ending in .db), npz:PATH (or a path ending in .npz), memory:, http(s)://HOST:9200/NAME"
+__all__ = ["Address", "building", "create_index", "new_passport", "open_index"]
+
 LIBRARIES = ("imgsearch-kit", "numpy", "pillow", "tensorflow", "tensorflow-cpu", "keras")
-
-
-def open_index(address: str) -> VectorIndex:
-    """The index at an address; nothing is ever created.
-
-    :raises IndexNotFound: when nothing is there.
-    :raises BadQuery: when the address has none of the known forms.
-    """
-    kind, path = _parse(address)
-    if kind == "http":
-        from imgsearch_kit.index.elastic.writing import open_elastic
-
-        return open_elastic(address)
-    if kind == "npz":
-        from imgsearch_kit.index.archive import ArchiveIndex
-
-        return ArchiveIndex.open(path)
-    if kind == "memory":
-        raise IndexNotFound(
-            "There is no index at memory: to open; one in memory lives only where create_index('memory:') made it. "
-            "For one that stays: imgsearch index FOLDER --index local:PATH"
-        )
-    from imgsearch_kit.index.local import LocalIndex
-
-    return LocalIndex.open(path)
-
-
-def create_index(address: str, passport: IndexPassport) -> VectorIndex:
-    """A new, empty index at an address.
-
-    :raises IndexMismatch: when something is there already.
-    :raises BadQuery: when the address has none of the known forms, or the kind of index does not know the method.
-    :raises IndexUnwritable: when it cannot be made there.
-    """
-    kind, path = _parse(address)
-    if kind == "http":
-        from imgsearch_kit.index.elastic.writing import create_elastic
-
-        return create_elastic(address, passport)
-    check_method(address, passport.method)
-    if kind == "npz":
-        from imgsearch_kit.index.archive import ArchiveIndex
-
-        return ArchiveIndex.create(path, passport)
-    from imgsearch_kit.index.local import LocalIndex
-
-    return LocalIndex.in_memory(passport) if kind == "memory" else LocalIndex.create(path, passport)
-
-
-def rebuild_index(address: str, passport: IndexPassport) -> VectorIndex:
-    """A new, empty index to be filled and then ``publish``-ed; what is at the address serves until then.
-
-    :raises BadQuery: when the kind of index does not know the method.
-    :raises IndexUnwritable: when what is there cannot be written to.
-    """
-    if _parse(address)[0] == "http":
-        from imgsearch_kit.index.elastic.writing import rebuild_elastic
-
-        return rebuild_elastic(address, passport)
-    check_method(address, passport.method)
-    try:
-        old = open_index(address)
-    except IndexNotFound:
-        return create_index(address, passport)
-    from imgsearch_kit.index.local import LocalIndex
-    from imgsearch_kit.index.local_rebuild import LocalRebuild
-
-    assert isinstance(old, LocalIndex)
-    try:
-        return LocalRebuild.of(old, passport)
-    except BaseException:
-        old.close()
-        raise
 
 
 def new_passport(
@@ -120,49 +48,6 @@ def new_passport(
         probes=np.zeros((0, 0), np.float32) if probes is None else probes,
         method=method,
     )
-
-
-def check_method(address: str, method: str) -> None:
-    """Makes sure that an index which is not on a server is to search exactly; a server's own methods are its matter.
-
-    :raises BadQuery: when it is not, or the address has none of the known forms.
-    """
-    if _parse(address)[0] != "http" and method != "exact":
-        raise BadQuery(f"An index at {address} has the method exact only, not {method!r}. Leave --method out.")
-
-
-def shown(address: str) -> str:
-    """An address as it may be printed: on a server with its port and without the login, else as it was given.
-
-    :raises BadQuery: when the address has none of the known forms.
-    """
-    if _parse(address)[0] != "http":
-        return address
-    from imgsearch_kit.index.address import Address
-
-    return str(Address.parse(address))
-
-
-def index_file(address: str) -> tuple[str, Path] | None:
-    """The kind ("local" or "npz") and the file of an index that is one file, None for an address of another kind.
-
-    :raises BadQuery: when the address has none of the known forms.
-    """
-    kind, path = _parse(address)
-    return (kind, path) if kind in ("local", "npz") else None
-
-
-def _parse(address: str) -> tuple[str, Path]:
-    """The kind of index an address names ("local", "npz", "memory" or "http"), and its path."""
-    if address.startswith(("http://", "https://")):
-        return "http", Path()
-    if address == "memory:":
-        return "memory", Path()
-    for kind, ending in (("local", ".db"), ("npz", ".npz")):
-        scheme, path = address.startswith(f"{kind}:"), address.removeprefix(f"{kind}:")
-        if path and (scheme or (path.endswith(ending) and "://" not in path)):
-            return kind, Path(path).expanduser()
-    raise BadQuery(f"The index address {address!r} is of no known form. Write {FORMS}.")
 
 
 def _versions() -> dict[str, str]:

@@ -1,107 +1,154 @@
-"""The address of an index on a server, and what the environment says about reaching it."""
+"""Where an index lies: its address, read once, and the index that is there or is to be made."""
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Sequence
+import dataclasses
+import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote
+from typing import TYPE_CHECKING
 
-from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexNotFound
+from imgsearch_kit.index.archive import ArchiveIndex
+from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.index.local import LocalIndex
+from imgsearch_kit.records import IndexPassport
 
-HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]?#%\\]+)(?::([0-9]{1,5}))?")
-NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,199}")
-PORTS = {"http": 9200, "https": 443}
+if TYPE_CHECKING:
+    from imgsearch_kit.index.elastic.address import ServerAddress
+
+FORMS = "local:PATH (or a path ending in .db), npz:PATH (or a path ending in .npz), memory:, http(s)://HOST:9200/NAME"
+FILES: dict[str, tuple[str, type[LocalIndex]]] = {"local": (".db", LocalIndex), "npz": (".npz", ArchiveIndex)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Address:
-    """The parts of ``http(s)://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]...]/[PATH/]NAME``; shown without the login."""
+    """A place for an index, of the ``kind`` "local" or "npz" (one ``file``), "memory", or "server".
 
-    scheme: str
-    hosts: Sequence[str]
-    path: str
-    name: str
-    login: str = field(default="", repr=False)
+    ``text`` is the address as it may be printed: as it was typed, on a server with its port and without the login. Two
+    addresses of the same place are equal, however they were typed.
+    """
+
+    kind: str
+    place: str
+    text: str = field(compare=False)
+    file: Path | None = field(default=None, compare=False)
+    server: ServerAddress | None = field(default=None, compare=False)
 
     @classmethod
-    def parse(cls, address: str) -> Address:
-        """The parts of an address.
+    def parse(cls, address: str | Address) -> Address:
+        """The address that a text stands for; one that is parsed already comes back as it is.
 
-        :raises BadQuery: when it names no host, one that cannot be, or no possible name of an index.
+        :raises BadQuery: when the text has none of the known forms.
         """
-        scheme, _, rest = address.partition("://")
-        login, _, rest = rest.rpartition("@")
-        hosts, _, path = rest.partition("/")
-        path, _, name = path.rpartition("/")
-        shown = f"{scheme}://{rest}"
-        if not NAME.fullmatch(name):
-            raise BadQuery(
-                f"The address {shown!r} does not end in the name of an index. Write http(s)://HOST:9200/NAME, the name "
-                "in lower-case letters, digits, '-', '_' and '.', not starting with a sign."
-            )
-        with_ports = [_with_port(host, scheme, shown) for host in hosts.split(",") if host]
-        if not with_ports:
-            raise BadQuery(f"The address {shown!r} names no host. Write http(s)://HOST:9200/NAME")
-        return cls(scheme, with_ports, f"/{path}" if path else "", name, login)
+        if isinstance(address, Address):
+            return address
+        if address.startswith(("http://", "https://")):
+            from imgsearch_kit.index.elastic.address import ServerAddress
+
+            return cls._on(ServerAddress.parse(address))
+        if address == "memory:":
+            return cls("memory", "", address)
+        for kind, (ending, _) in FILES.items():
+            scheme, path = address.startswith(f"{kind}:"), address.removeprefix(f"{kind}:")
+            if path and (scheme or (path.endswith(ending) and "://" not in path)):
+                file = Path(path).expanduser()
+                return cls(kind, str(file.resolve()), address, file)
+        raise BadQuery(f"The index address {address!r} is of no known form. Write {FORMS}.")
+
+    @classmethod
+    def _on(cls, server: ServerAddress) -> Address:
+        return cls("server", str(server), str(server), server=server)
 
     @property
-    def urls(self) -> list[str]:
-        """The URL of each host, without the name."""
-        return [f"{self.scheme}://{host}{self.path}" for host in self.hosts]
+    def on_server(self) -> bool:
+        """Whether the index lies on a server."""
+        return self.server is not None
+
+    def beside(self, prefix: str) -> Address:
+        """A new address on the same server: PREFIX-NAME with a random ending.
+
+        :raises BadQuery: when this one is not on a server.
+        """
+        if self.server is None:
+            raise BadQuery(f"{self} is not the address of an index on a server. Write http(s)://HOST:9200/NAME")
+        name = f"{prefix}-{self.server.name}-{uuid.uuid4().hex[:8]}"
+        return self._on(dataclasses.replace(self.server, name=name))
+
+    def check_method(self, method: str) -> None:
+        """Makes sure that an index which is not on a server is to search exactly; a server checks its own methods.
+
+        :raises BadQuery: when it is not.
+        """
+        if not self.on_server and method != "exact":
+            raise BadQuery(f"An index at {self} has the method exact only, not {method!r}. Leave --method out.")
 
     def __str__(self) -> str:
-        return f"{self.scheme}://{','.join(self.hosts)}{self.path}/{self.name}"
-
-    def credentials(self) -> dict[str, Any]:
-        """The client's arguments for logging in: from the address, or else from the environment; {} without any."""
-        if self.login:
-            user, _, password = self.login.partition(":")
-            return {"basic_auth": (unquote(user), unquote(password))}
-        if key := _variable("API_KEY"):
-            return {"api_key": key}
-        if user := _variable("USERNAME"):
-            return {"basic_auth": (user, _variable("PASSWORD"))}
-        return {}
-
-    def certificates(self) -> dict[str, Any]:
-        """The client's arguments for verifying certificates.
-
-        :raises BadQuery: when ``ELASTICSEARCH_CA_CERTS`` names no file.
-        """
-        path = _variable("CA_CERTS")
-        if self.scheme != "https" or not path:
-            return {}
-        if not Path(path).is_file():
-            raise BadQuery(f"ELASTICSEARCH_CA_CERTS names {path!r}, and no file is there. Give the path of a PEM file.")
-        return {"ca_certs": path}
+        return self.text
 
 
-def _with_port(host: str, scheme: str, shown: str) -> str:
-    parts = HOST.fullmatch(host)
-    port = int(parts[2] or PORTS[scheme]) if parts else 0
-    if parts is None or not 1 <= port <= 65535:
-        raise BadQuery(f"The address {shown!r} has {host!r} for a host. Write HOST:PORT, the port from 1 to 65535.")
-    return f"{parts[1]}:{port}"
+def open_index(address: str | Address) -> VectorIndex:
+    """The index at an address; nothing is ever created.
 
-
-def timeout() -> float:
-    """Seconds to wait for an answer, from ``ELASTICSEARCH_TIMEOUT``.
-
-    :raises BadQuery: when that is not a positive number.
+    :raises IndexNotFound: when nothing is there.
+    :raises BadQuery: when the address has none of the known forms.
+    :raises IndexMismatch: when it is another program's, or has ``dba`` baked in.
     """
-    text = _variable("TIMEOUT") or "30"
+    index = _opened(Address.parse(address))
     try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise BadQuery(f"ELASTICSEARCH_TIMEOUT must be a number of seconds above 0; it is {text!r}.")
-    return seconds
+        _check_baked(index)
+    except BaseException:
+        index.close()
+        raise
+    return index
 
 
-def _variable(name: str) -> str:
-    return os.environ.get(f"ELASTICSEARCH_{name}", "")
+def _opened(where: Address) -> VectorIndex:
+    if where.server:
+        from imgsearch_kit.index.elastic.writing import open_elastic
+
+        return open_elastic(where)
+    if where.file is None:
+        raise IndexNotFound(
+            "There is no index at memory: to open; one in memory lives only where create_index('memory:') made it. "
+            "For one that stays: imgsearch index FOLDER --index local:PATH"
+        )
+    return FILES[where.kind][1].open(where.file)
+
+
+def _check_baked(index: VectorIndex) -> None:
+    """Makes sure that an index holds no sums of vectors with their neighbours', as earlier kits could bake in."""
+    baked = index.passport.baked
+    steps = [step.strip() for step in baked.spec.split(",")] if baked else []
+    sums = [step for step in steps if step.startswith("dba")]
+    if not baked or not sums:
+        return
+    message = (
+        f"The index at {index.address} has {baked.spec} baked in, which this kit no longer uses: with dba each stored "
+        "vector is a sum with its neighbours', so that no picture can be added and figures are optimistic. Give dba to "
+        f"search and evaluate instead. On the index that it was copied from: --rank {baked.spec}"
+    )
+    if rest := [step for step in steps if step not in sums]:
+        message += (
+            f". Or copy that one again, imgsearch copy SOURCE TO --rank {','.join(rest)}, and search the copy with "
+            f"--rank {','.join(sums)}"
+        )
+    raise IndexMismatch(message)
+
+
+def create_index(address: str | Address, passport: IndexPassport) -> VectorIndex:
+    """A new, empty index at an address.
+
+    :raises IndexMismatch: when something is there already.
+    :raises BadQuery: when the address has none of the known forms, or the kind of index does not know the method.
+    :raises IndexUnwritable: when it cannot be made there.
+    """
+    where = Address.parse(address)
+    if where.server:
+        from imgsearch_kit.index.elastic.writing import create_elastic
+
+        return create_elastic(where, passport)
+    where.check_method(passport.method)
+    if where.file is None:
+        return LocalIndex.in_memory(passport)
+    return FILES[where.kind][1].create(where.file, passport)

@@ -93,7 +93,7 @@ class ArchiveIndex(LocalIndex):
             raise IndexMismatch(f"There is a file at npz:{path} already. Open it, delete it, or give another address.")
         index = cls._holding(path, passport, [], np.zeros((0, passport.dim), np.float32), [])
         try:
-            index._claim()
+            index.claim()
             index._write()
         except BaseException:
             index.close()
@@ -136,7 +136,7 @@ class ArchiveIndex(LocalIndex):
         sqlite.insert(database, list(zip(records, vectors, strict=True)))
         sqlite.insert_failures(database, failures)
         sqlite.set_learned(database, learned)
-        index = cls(database, passport.dim, path)
+        index = cls(database, sqlite.passport(database), path)
         index.address = f"npz:{path}"
         index._file = path
         index._written = passport.generation
@@ -146,7 +146,7 @@ class ArchiveIndex(LocalIndex):
     def flush(self) -> None:
         """Writes the archive, if the index has changed since it was last written."""
         with self._lock:
-            if self.read_passport().generation != self._written:
+            if self._passport.generation != self._written:
                 self._write()
 
     def close(self) -> None:
@@ -158,19 +158,16 @@ class ArchiveIndex(LocalIndex):
             super().close()
 
     def _write(self) -> None:
-        with self._reading() as db:
-            passport = sqlite.passport(db)  # without the declared spec
+        passport = self._passport
         write_archive(self._file, self.records(), self.vectors(), passport, self.failures(), self.learned())
         self._written, self._state = passport.generation, _state(self._file)
 
-    def remove(self) -> None:
-        """Deletes the archive, and closes the index without writing it again."""
-        self._claim()
-        self._written = self.passport.generation
-        super().remove()
+    def claim(self) -> None:
+        """As ``LocalIndex.claim``.
 
-    def _claim(self) -> None:
-        super()._claim()
+        :raises IndexUnwritable: also when the file is another than the one that was read.
+        """
+        super().claim()
         if _state(self._file) != self._state:
             raise IndexUnwritable(
                 f"The archive {self._file} was changed by another process after it was opened. Open it again."

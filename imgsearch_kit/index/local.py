@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexUnwritable
 from imgsearch_kit.index import sqlite
@@ -40,9 +40,11 @@ class LocalIndex(VectorIndex):
     vectors in memory, which is loaded again when the index has changed.
     """
 
-    def __init__(self, database: sqlite3.Connection, dim: int, path: Path | None = None, *, frozen: bool = False):
+    def __init__(
+        self, database: sqlite3.Connection, passport: IndexPassport, path: Path | None = None, *, frozen: bool = False
+    ):
         self.address = f"local:{path}" if path else "memory:"
-        self._dim = dim
+        self._passport = passport
         self._path = path
         self._frozen = frozen
         self._database: sqlite3.Connection | None = database
@@ -50,14 +52,13 @@ class LocalIndex(VectorIndex):
         self._writer: FileLock | None = None
         self._snapshot: Snapshot | None = None
         self._seen: tuple[int, sqlite.Maker] | None = None  # the generation last seen, and who made its vectors
-        self._passport: IndexPassport | None = None  # as last read; None: before the first time
 
     @classmethod
     def in_memory(cls, passport: IndexPassport) -> Self:
         """A new, empty index that lives as long as this object."""
         database = sqlite.connect(None)
         sqlite.lay_out(database, passport)
-        return cls(database, passport.dim)
+        return cls(database, passport)
 
     @classmethod
     def create(cls, path: Path, passport: IndexPassport) -> Self:
@@ -69,7 +70,7 @@ class LocalIndex(VectorIndex):
         _refuse_folder(path)
         _make_file(path)
         with sqlite.in_words(f"local:{path}"):
-            index = cls(sqlite.connect(path, "mode=rwc"), passport.dim, path)
+            index = cls(sqlite.connect(path, "mode=rwc"), passport, path)
             try:
                 if sqlite.is_empty(index._db):  # asked before a pragma changes somebody else's file
                     index._db.execute("PRAGMA page_size = 16384")
@@ -104,24 +105,19 @@ class LocalIndex(VectorIndex):
                 if sqlite.is_empty(database):
                     raise sqlite.not_found(address)
                 sqlite.check_kind(database, address)
-                maker = sqlite.maker(database)
-                passport = sqlite.passport(database)
+                passport, maker = sqlite.passport(database), sqlite.maker(database)
             except BaseException:
                 database.close()
                 raise
-        index = cls(database, maker[1], path, frozen=frozen)
+        index = cls(database, passport, path, frozen=frozen)
         index._seen = -1, maker
-        index._passport = passport
         return index
 
     @property
     def passport(self) -> IndexPassport:
-        """What the index said of itself when it was opened or last read, and after this object's own writes."""
-        with self._lock:
-            self._db  # noqa: B018 (refuses when closed)
-            if self._passport is None:
-                return self.read_passport()
-            return dataclasses.replace(self._passport, spec=self._passport.spec or self.declared)
+        """What the index said of itself when it was opened, and after each change made here."""
+        stored = self._passport
+        return stored if stored.spec else dataclasses.replace(stored, spec=self.declared)
 
     def read_passport(self) -> IndexPassport:
         """What the index says of itself now, read from the file."""
@@ -148,7 +144,13 @@ class LocalIndex(VectorIndex):
         with self._reading() as db:
             query = f"SELECT vector FROM records JOIN vectors USING (key) WHERE {sqlite.GIVEN} ORDER BY id"
             blobs = [blob for (blob,) in db.execute(query, (sqlite.as_json(ids),))]
-        return np.frombuffer(b"".join(blobs), "<f4").reshape(-1, self._dim).astype(np.float32)
+        return np.frombuffer(b"".join(blobs), "<f4").reshape(-1, self._passport.dim).astype(np.float32)
+
+    def label_counts(self) -> dict[str, int]:
+        """The number of records of each label, by label."""
+        with self._reading() as db:
+            query = "SELECT label, count(*) FROM records WHERE label IS NOT NULL GROUP BY label ORDER BY label"
+            return dict(db.execute(query).fetchall())
 
     def failures(self) -> list[Failure]:
         """The files that could not be indexed, in path order."""
@@ -165,7 +167,7 @@ class LocalIndex(VectorIndex):
         exclude: Sequence[Sequence[str]] | None = None,
     ) -> Neighbours:
         """The ``k`` nearest records of each query, always exactly; asked for ``approx``, the note says so."""
-        queries = check_search(vectors, self._dim, k, exclude, approx, labels)
+        queries = check_search(vectors, self._passport.dim, k, exclude, approx, labels)
         found = self._now().search(queries, k, labels, exclude)
         ids = sorted(set(found.ids.ravel().tolist()) - {""})
         # One that another process has deleted since is found all the same, and has nothing but its id.
@@ -184,7 +186,7 @@ class LocalIndex(VectorIndex):
     def _load(self, db: sqlite3.Connection, generation: int) -> Snapshot:
         rows = db.execute("SELECT key, id, label FROM records ORDER BY id").fetchall()
         place = {key: row for row, (key, _, _) in enumerate(rows)}
-        matrix = np.empty((len(rows), self._dim), np.float32)
+        matrix = np.empty((len(rows), self._passport.dim), np.float32)
         for key, blob in db.execute("SELECT key, vector FROM vectors"):
             matrix[place[key]] = np.frombuffer(blob, "<f4")
         matrix.flags.writeable = False
@@ -193,7 +195,7 @@ class LocalIndex(VectorIndex):
 
     def add(self, records: Sequence[ImageRecord], vectors: Vectors, *, replaces: Sequence[str] = ()) -> list[Refused]:
         """Writes records with their vectors in one commit; refused are names that no text can hold."""
-        checked = check_add(records, vectors, self._dim)
+        checked = check_add(records, vectors, self._passport.dim)
         refused, kept = [], []
         for record, vector in zip(records, checked, strict=True):
             if is_text(record.id) and is_text(record.label or ""):
@@ -233,11 +235,12 @@ class LocalIndex(VectorIndex):
 
     def amend(self, *, roots: dict[str, str] | None = None, uuid: str | None = None) -> None:
         """Writes the given passport fields, if they differ from what is there."""
-        self.read_passport()
-        assert self._passport is not None
-        old = self._passport  # without the declared spec
-        new = dataclasses.replace(old, roots=old.roots if roots is None else roots, uuid=uuid or old.uuid)
-        if new != old:
+        with self._lock:
+            self.read_passport()
+            old = self._passport
+            new = dataclasses.replace(old, roots=old.roots if roots is None else roots, uuid=uuid or old.uuid)
+            if new == old:
+                return
             with self._writing() as db:
                 db.execute("UPDATE passport SET json = ?", (sqlite.passport_json(new),))
 
@@ -257,7 +260,27 @@ class LocalIndex(VectorIndex):
             sqlite.insert_failures(db, other.failures())
             sqlite.set_learned(db, other.learned())
             db.execute("UPDATE passport SET json = ?", (sqlite.passport_json(passport),))
-            self._dim, self._seen = passport.dim, None
+            self._seen = None
+
+    def claim(self) -> None:
+        """Makes this object the file's one writer, until it is closed or its process ends.
+
+        :raises IndexUnwritable: when another is, or the file is read-only.
+        """
+        if self._path is not None and self._writer is None:
+            self._writer = sqlite.claim(self._path, self.address)
+
+    def remove(self) -> None:
+        """Deletes the file with what lies beside it, and closes.
+
+        :raises IndexUnwritable: when it is read-only, or held by another writer; it is as it was then.
+        """
+        with self._lock:
+            self.claim()
+            self._disconnect()
+            if self._path is not None:
+                sqlite.remove(self._path)
+            self.close()
 
     def flush(self) -> None:
         """Nothing is left to do: what ``add`` committed is searchable already."""
@@ -265,13 +288,15 @@ class LocalIndex(VectorIndex):
     def close(self) -> None:
         """Lets go of the file, and of the right to write to it."""
         with self._lock, sqlite.in_words(self.address):
-            if self._database is not None:
-                self._database.close()
-                self._database = self._snapshot = None
+            self._disconnect()
             if self._writer is not None:
-                Path(self._writer.lock_file).unlink(missing_ok=True)  # while it is held: who waits for it looks again
-                self._writer.release()
+                sqlite.release(self._writer)
                 self._writer = None
+
+    def _disconnect(self) -> None:
+        if self._database is not None:
+            self._database.close()
+            self._database = self._snapshot = None
 
     @property
     def _db(self) -> sqlite3.Connection:
@@ -312,7 +337,7 @@ class LocalIndex(VectorIndex):
         """One transaction, with the step of the generation in it; all of it is kept, or nothing."""
         with self._lock, sqlite.in_words(self.address):
             db = self._db
-            self._claim()
+            self.claim()
             db.execute("BEGIN IMMEDIATE")
             try:
                 if self._seen is not None:
@@ -327,34 +352,6 @@ class LocalIndex(VectorIndex):
                 if db.in_transaction:  # on some errors, such as a full disk, SQLite has rolled back by itself
                     db.execute("ROLLBACK")
                 raise
-
-    def remove(self) -> None:
-        """Deletes the file with what SQLite keeps beside it, and closes the index."""
-        if self._path is not None:
-            self._claim()
-        self.close()
-        if self._path is not None:
-            for ending in ("", "-wal", "-shm"):
-                self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
-
-    def _claim(self) -> None:
-        """Makes this object the file's one writer, until it is closed or its process ends."""
-        if self._path is None or self._writer is not None:
-            return
-        lock = FileLock(f"{self._path}.lock", timeout=1, thread_local=False)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise IndexUnwritable(
-                f"Another process is writing to the index at {self.address}. "
-                "Wait until it is done, or stop it; reading is possible meanwhile."
-            ) from error
-        except OSError as error:
-            raise IndexUnwritable(
-                f"The index at {self.address} is read-only here: {error.strerror} ({error.filename}). "
-                "Make its folder and file writable, or copy the index to another place."
-            ) from error
-        self._writer = lock
 
 
 def _refuse_folder(path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import glob
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,6 +10,8 @@ from contextlib import contextmanager
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, IndexNotFound, IndexUnwritable, VersionMismatch
 from imgsearch_kit.records import FORMAT_VERSION, Failure, ImageRecord, IndexPassport, Vectors
@@ -30,6 +31,7 @@ PRAGMA user_version = {FORMAT_VERSION};
 # The columns of records, after its key; the few paths that are not the ids lie in a table of their own.
 RECORD = [field.name for field in dataclasses.fields(ImageRecord) if field.name != "path"]
 GIVEN = "id IN (SELECT value FROM json_each(?))"  # one parameter, however many ids
+BESIDE = ("", "-wal", "-shm", "-journal", ".lock")  # what is added to the name of the file itself
 FROZEN = "mode=ro&immutable=1"  # reads a file in a folder that takes no WAL beside it
 
 
@@ -63,10 +65,37 @@ def connect_existing(path: Path) -> tuple[sqlite3.Connection, bool]:
         return connect(path, FROZEN), True
 
 
+def claim(path: Path, address: str) -> FileLock:
+    """The right to be the one who writes to a file, until it is released or the process ends.
+
+    :raises IndexUnwritable: when another has it, or its lock cannot be made.
+    """
+    lock = FileLock(f"{path}.lock", timeout=1, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise IndexUnwritable(
+            f"Another process is writing to the index at {address}. "
+            "Wait until it is done, or stop it; reading is possible meanwhile."
+        ) from error
+    except OSError as error:
+        raise IndexUnwritable(
+            f"The index at {address} is read-only here: {error.strerror} ({error.filename}). "
+            "Make its folder and file writable, or copy the index to another place."
+        ) from error
+    return lock
+
+
+def release(lock: FileLock) -> None:
+    """Gives the right to write back."""
+    Path(lock.lock_file).unlink(missing_ok=True)  # while it is held: who waits for it looks again
+    lock.release()
+
+
 def remove(path: Path) -> None:
-    """Deletes a file, if it is there, with what is kept beside it: SQLite's log and the lock of a writer."""
-    for file in path.parent.glob(f"{glob.escape(path.name)}*"):
-        file.unlink()
+    """Deletes a file, if it is there, with what is kept beside it: SQLite's logs and the lock of a writer."""
+    for ending in BESIDE:
+        path.with_name(path.name + ending).unlink(missing_ok=True)
 
 
 def is_empty(db: sqlite3.Connection) -> bool:
@@ -98,6 +127,13 @@ def lay_out(db: sqlite3.Connection, passport: IndexPassport) -> None:
     db.execute("INSERT INTO passport VALUES (?, ?)", (passport_json(passport), passport.generation))
 
 
+def passport(db: sqlite3.Connection) -> IndexPassport:
+    """What the index says of itself, with its generation and count."""
+    query = "SELECT json, generation, (SELECT count(*) FROM records) FROM passport"
+    plain, generation, count = db.execute(query).fetchone()
+    return dataclasses.replace(IndexPassport.from_json(json.loads(plain)), generation=generation, count=count)
+
+
 Maker = tuple[str | None, int, str | None]  # spec, dimension and baked ranking of the vectors, as they are stored
 
 
@@ -112,13 +148,6 @@ def maker(db: sqlite3.Connection) -> Maker:
 def generation(db: sqlite3.Connection) -> int:
     """The number of committed changes."""
     return int(db.execute("SELECT generation FROM passport").fetchone()[0])
-
-
-def passport(db: sqlite3.Connection) -> IndexPassport:
-    """The passport, with what the tables count themselves."""
-    query = "SELECT json, generation, (SELECT count(*) FROM records) FROM passport"
-    plain, generation, count = db.execute(query).fetchone()
-    return dataclasses.replace(IndexPassport.from_json(json.loads(plain)), generation=generation, count=count)
 
 
 def passport_json(passport: IndexPassport) -> str:

@@ -27,7 +27,7 @@ class RankedContent:
 
         :raises BadQuery: when a step cannot be baked, the vectors do not allow it, or a ranking is baked in already.
         """
-        bakeable(rank)  # told before anything is read
+        bakeable(rank)
         passport = index.passport
         if passport.baked:
             raise BadQuery(
@@ -42,6 +42,9 @@ class RankedContent:
         self._learned = learned.to_bytes()
         self.dim = self._vectors.shape[1]
         self._row = {record.id: row for row, record in enumerate(self._records)}
+
+    def __len__(self) -> int:
+        return len(self._records)
 
     def records(self, ids: Sequence[str] | None = None) -> list[ImageRecord]:
         """As ``VectorIndex.records``."""

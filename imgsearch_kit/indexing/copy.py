@@ -1,27 +1,27 @@
-"""One index into another, whatever their addresses, or into a file for other programs."""
+"""One index into another, whatever their addresses."""
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, IndexNotFound, KitError
-from imgsearch_kit.files import write_whole
-from imgsearch_kit.index import check_method, index_file, open_index, rebuild_index, shown, sqlite
-from imgsearch_kit.index.archive import write_archive
+from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, PluginMissing
+from imgsearch_kit.extractors import Extractor
+from imgsearch_kit.index import Address, building, open_index
 from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.index.building import check_free
 from imgsearch_kit.indexing.baked import RankedContent
 from imgsearch_kit.indexing.open import with_extractor
 from imgsearch_kit.progress import progress_bar
-from imgsearch_kit.records import ImageRecord, Refused, Vectors
+from imgsearch_kit.ranking.baked import bakeable
+from imgsearch_kit.records import ImageRecord, IndexPassport, Refused, Vectors
 from imgsearch_kit.reports import RunReport, plain
 
 BATCH = 512
@@ -53,12 +53,36 @@ class CopyReport(RunReport):
 
 
 def copy(
-    source: str,
-    target: str,
+    source: str | Address,
+    target: str | Address,
     *,
     method: str | None = None,
     rank: str | None = None,
-    extractor: str | None = None,
+    extractor: str | Extractor | None = None,
+    weights: Path | None = None,
+    say: Callable[[str], None] | None = None,
+    progress: bool | None = None,
+) -> CopyReport:
+    """Copies the index at ``source`` to ``target``, as ``copy_index`` does.
+
+    :raises IndexNotFound: when nothing is at ``source``.
+    """
+    where = Address.parse(target)
+    if rank is not None:
+        bakeable(rank)  # told before anything is opened
+    with open_index(source) as origin:
+        return copy_index(
+            origin, where, method=method, rank=rank, extractor=extractor, weights=weights, say=say, progress=progress
+        )
+
+
+def copy_index(
+    origin: VectorIndex,
+    target: str | Address,
+    *,
+    method: str | None = None,
+    rank: str | None = None,
+    extractor: str | Extractor | None = None,
     weights: Path | None = None,
     say: Callable[[str], None] | None = None,
     progress: bool | None = None,
@@ -67,105 +91,98 @@ def copy(
 
     A copy that is interrupted leaves nothing at ``target``. An index on a server may be copied to its own address, to
     get another method: the old one serves until the new one is whole, and is then deleted. Without ``method`` a copy
-    on a server searches as its source does, any other exactly.
+    on a server searches as its source does, where the server has the plugin for that, and else by ``flat``, which
+    ``say`` is told; any other copy searches exactly.
 
-    ``rank`` is a SPEC of ``pca``, ``rca`` and ``dba`` steps: the copy holds the vectors that they make of the
-    source's, and what they have learned, so that queries follow.
+    ``rank`` is a SPEC of ``pca`` and ``rca`` steps: the copy holds the vectors that they make of the source's, and
+    what they have learned, so that queries follow.
 
-    ``extractor`` names the one that made the vectors of an index without a passport; it is loaded (from ``weights``),
-    so that the copy has its full spec and probes. Without it such a copy stays as silent as its source: vectors can be
-    moved where the weights are not.
+    ``extractor`` (an object, or a name) is the one that made the vectors of an index without a passport; a named one is
+    loaded (from ``weights``), so that the copy has its full spec and probes. Without it such a copy stays as silent as
+    its source: vectors can be moved where the weights are not.
 
-    :raises IndexNotFound: when nothing is at ``source``.
-    :raises IndexMismatch: when something is at ``target`` already, ``source`` changed while it was copied, or another
+    :raises IndexMismatch: when something is at ``target`` already, the source changed while it was copied, or another
         extractor made it.
     :raises IndexDamaged: when what arrived differs from what was sent; nothing did; or some of an index that was to be
         replaced did not.
     :raises BadQuery: when the target does not know the method, a copy to its own address names none, or the ranking
         cannot be baked in.
     """
-    address = shown(target)
-    with open_index(source) as origin:
-        replaced = index_file(target) is None and origin.address == address
-        if replaced and method is None:
-            raise BadQuery(f"{address} would be copied to itself as it is. Name another method: --method SPEC")
-        if replaced and rank is not None:
-            raise BadQuery(f"{address} would lose the vectors that {rank} is learned from. Copy it to another address.")
-        if replaced:
-            origin.check_replaceable()
-        passport = origin.passport
-        # Read before the look that shows what others wrote; a later one may count writes that stay hidden here.
-        generation = passport.generation
-        if extractor is not None:
-            passport = with_extractor(passport, extractor, weights, say=say)
-        method = method or (passport.method if address.startswith("http") else "exact")
-        check_method(target, method)
-        with _staged(target, replaced) as place:
-            new = dataclasses.replace(passport, uuid=str(uuid.uuid4()), generation=0, count=0, method=method)
-            content: VectorIndex | RankedContent = origin
-            if rank is not None:
-                content = RankedContent(origin, rank)
-                new = dataclasses.replace(new, baked=content.baked, dim=content.dim)
-            with rebuild_index(place, new) as made:
-                with dropped_on(BaseException, made):
-                    report = _filled(origin, generation, content, made, replaced, progress)
-                # Once the server may have been told to let it serve, only a publishing that says it was not may
-                # drop it.
-                with dropped_on(IndexMismatch, made):
-                    made.publish(report.copied, unchanged=generation if replaced else None)
-        report.silent, report.target = passport.spec is None, address
+    where = Address.parse(target)
+    replaced = where.on_server and origin.address == str(where)
+    if replaced:
+        _check_own(origin, method, rank)
+    else:
+        check_free(where)
+    # Read before the look that shows what others wrote; a later one may count writes that stay hidden here.
+    source = origin.read_passport()
+    passport = dataclasses.replace(source, spec=None) if origin.declared else source  # a bare name is no spec to keep
+    passport = with_extractor(passport, extractor, weights, say=say) if extractor else passport
+    new = dataclasses.replace(passport, uuid=str(uuid.uuid4()), generation=0, count=0)
+    new = dataclasses.replace(new, method=method or (passport.method if where.on_server else "exact"))
+    where.check_method(new.method)
+    content: VectorIndex | RankedContent = origin
+    if rank is not None:
+        content = RankedContent(origin, rank)
+        new = dataclasses.replace(new, baked=content.baked, dim=content.dim)
+    if replaced or method:
+        begun = building(where, new, unchanged=source.generation if replaced else None)
+    else:
+        begun = _with_the_plugin_or_flat(where, new, say)
+    with begun as made:
+        report = _sent(content, made, progress)
+        _check_refused(report, replaced)
+        made.set_failures(origin.failures())
+        _carry_learned(content, made)
+        made.flush()
+        _check_unchanged(origin, source.generation)  # a change would be taken for damage
+        _verify(content, made, report)
+        _check_unchanged(origin, source.generation)
+    report.silent, report.target = passport.spec is None, str(where)
     return report
 
 
-def _filled(
-    origin: VectorIndex,
-    generation: int,
-    content: VectorIndex | RankedContent,
-    made: VectorIndex,
-    replaced: bool,
-    progress: bool | None,
-) -> CopyReport:
-    """Sends everything, and makes sure that it arrived and that ``origin`` is still of this generation."""
-    sent, report = 0, CopyReport()
-    with progress_bar("copying", "img", len(origin), shown=progress) as bar:
-        for records, vectors in batches(content):
-            report.failed += made.add(records, vectors)
-            sent += len(records)
-            bar.update(len(records))
-    report.copied = sent - len(report.failed)
-    if report.failed and (replaced or not report.copied):
-        first = report.failed[0]
-        raise IndexDamaged(
-            f"{len(report.failed)} of {sent} records were refused, the first of them {first.id!r}: {first.reason}. "
-            f"So nothing was copied{', and the old index serves on' if replaced else ''}. Try another method."
+def _check_own(origin: VectorIndex, method: str | None, rank: str | None) -> None:
+    """Makes sure that an index can be copied to its own address."""
+    if method is None:
+        raise BadQuery(f"{origin.address} would be copied to itself as it is. Name another method: --method SPEC")
+    if rank is not None:
+        raise BadQuery(
+            f"{origin.address} would lose the vectors that {rank} is learned from. Copy it to another address."
         )
-    made.set_failures(origin.failures())
-    if learned := content.learned():
-        made.set_learned(learned)
-        if made.learned() != learned:
-            raise IndexDamaged(f"What {made.address} says the ranking has learned is not what was sent. Copy again.")
-    made.flush()
-    _check_unchanged(origin, generation)  # a change would be taken for damage
-    _verify(content, made, report)
-    _check_unchanged(origin, generation)
-    return report
-
-
-def _check_unchanged(origin: VectorIndex, generation: int) -> None:
-    if origin.read_passport().generation != generation:
-        raise IndexMismatch(f"The index at {origin.address} changed while it was copied; copy again.")
+    origin.check_replaceable()
 
 
 @contextmanager
-def dropped_on(kind: type[BaseException], made: VectorIndex) -> Iterator[None]:
-    """Deletes a new index on a server when filling it fails; a file is removed by ``_staged``."""
-    try:
-        yield
-    except kind:
-        if made.address.startswith("http"):
-            with suppress(KitError):  # what cannot be deleted now, the next copy to this address deletes
-                made.remove()
-        raise
+def _with_the_plugin_or_flat(
+    where: Address, passport: IndexPassport, say: Callable[[str], None] | None
+) -> Iterator[VectorIndex]:
+    """A new index whose method nobody named: on a server without the plugin for it, ``flat``."""
+    with ExitStack() as stack:
+        try:
+            made = stack.enter_context(building(where, passport))
+        except PluginMissing:
+            if say:
+                say(
+                    f"The server of {where} has no Elastiknn plugin, so the copy has the method flat, which answers "
+                    f"exactly, instead of {passport.method}. Other methods: --method hnsw, int8_hnsw or bbq_hnsw."
+                )
+            made = stack.enter_context(building(where, dataclasses.replace(passport, method="flat")))
+        yield made
+
+
+@contextmanager
+def temporary_copy(
+    index: VectorIndex, address: str | Address, method: str, progress: bool | None = None
+) -> Iterator[VectorIndex]:
+    """A copy of an index on the server of ``address``, with another method and another name; removed at the end."""
+    where = Address.parse(address).beside("tune")
+    copy_index(index, where, method=method, progress=progress)
+    with open_index(where) as made:
+        try:
+            yield made
+        finally:
+            made.remove()
 
 
 def batches(index: VectorIndex | RankedContent) -> Iterator[tuple[list[ImageRecord], Vectors]]:
@@ -176,26 +193,38 @@ def batches(index: VectorIndex | RankedContent) -> Iterator[tuple[list[ImageReco
         yield batch, index.vectors([record.id for record in batch])
 
 
-@contextmanager
-def _staged(target: str, replaced: bool) -> Iterator[str]:
-    """The address to write to; an index that is a file takes its real name only once it is whole."""
-    if not replaced:
-        with suppress(IndexNotFound), open_index(target) as there:
-            raise IndexMismatch(
-                f"There is an index at {there.address} already. Copy to another address, or remove it first."
-            )
-    file = index_file(target)
-    if file is None:
-        yield target
-        return
-    kind, path = file
-    part = path.with_name(path.name + ".part")
-    sqlite.remove(part)  # what a killed copy has left
-    try:
-        yield f"{kind}:{part}"
-        part.replace(path)
-    finally:
-        sqlite.remove(part)
+def _sent(content: VectorIndex | RankedContent, made: VectorIndex, progress: bool | None) -> CopyReport:
+    sent, report = 0, CopyReport()
+    with progress_bar("copying", "img", len(content), shown=progress) as bar:
+        for records, vectors in batches(content):
+            report.failed += made.add(records, vectors)
+            sent += len(records)
+            bar.update(len(records))
+    report.copied = sent - len(report.failed)
+    return report
+
+
+def _check_refused(report: CopyReport, replaced: bool) -> None:
+    """Makes sure that something was taken; of an index that is to be replaced, everything."""
+    if report.failed and (replaced or not report.copied):
+        first = report.failed[0]
+        raise IndexDamaged(
+            f"{len(report.failed)} of {report.copied + len(report.failed)} records were refused, the first of them "
+            f"{first.id!r}: {first.reason}. So nothing was copied{', and the old index serves on' if replaced else ''}."
+            " Try another method."
+        )
+
+
+def _carry_learned(content: VectorIndex | RankedContent, made: VectorIndex) -> None:
+    if learned := content.learned():
+        made.set_learned(learned)
+        if made.learned() != learned:
+            raise IndexDamaged(f"What {made.address} says the ranking has learned is not what was sent. Copy again.")
+
+
+def _check_unchanged(origin: VectorIndex, generation: int) -> None:
+    if origin.read_passport().generation != generation:
+        raise IndexMismatch(f"The index at {origin.address} changed while it was copied; copy again.")
 
 
 def _verify(content: VectorIndex | RankedContent, made: VectorIndex, report: CopyReport) -> None:
@@ -211,30 +240,3 @@ def _verify(content: VectorIndex | RankedContent, made: VectorIndex, report: Cop
     difference = np.abs(content.vectors(sample) - made.vectors(sample)).max(initial=0)
     if difference > TOLERANCE:
         raise IndexDamaged(f"Vectors at {made.address} are off by up to {difference:.2g} from those sent. Copy again.")
-
-
-def export(index: VectorIndex, path: Path) -> int:
-    """Writes an index to a file for other programs and returns the number of records.
-
-    A ``.npz`` file gets the arrays ids, labels ("" for none), sha256 and vectors (float32), rows in id order, loadable
-    without pickle. A ``.csv`` file gets id, label, sha256, width and height.
-
-    :raises BadQuery: when the suffix is another, or the file cannot be written.
-    """
-    records = index.records()
-    try:
-        if path.suffix == ".npz":
-            passport = index.passport
-            if index.declared:  # a name without weights is no spec to keep
-                passport = dataclasses.replace(passport, spec=None)
-            write_archive(path, records, index.vectors(), passport, learned=index.learned())
-        elif path.suffix == ".csv":
-            with write_whole(path) as whole, whole.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file, lineterminator="\n")
-                writer.writerow(["id", "label", "sha256", "width", "height"])
-                writer.writerows([r.id, r.label or "", r.sha256, r.width, r.height] for r in records)
-        else:
-            raise BadQuery(f"{path} must end in .npz (with vectors) or .csv (without).")
-    except OSError as error:
-        raise BadQuery(f"{path} cannot be written: {error.strerror or error}. Name another file with -o.") from error
-    return len(records)

@@ -19,7 +19,6 @@ from imgsearch_kit.images import MAX_PIXELS, Found, FoundImage, Loaded, find_ima
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.indexing.baked import projected
 from imgsearch_kit.progress import progress_bar
-from imgsearch_kit.provenance import check_takes_pictures
 from imgsearch_kit.records import Failure, ImageRecord, Pixels, Vectors
 from imgsearch_kit.reports import RunReport
 
@@ -94,10 +93,9 @@ def index_folder(
     of the folder the index was made from. Each batch is committed as it comes.
 
     :raises BadQuery: when ``root`` holds no picture, or ``prefix`` cannot be told from a folder of the index.
-    :raises IndexMismatch: when the index was made from another folder, or ``dba`` is baked into it.
+    :raises IndexMismatch: when the index was made from another folder.
     :raises IndexingInterrupted: on Ctrl-C, with the report so far; what was committed stays.
     """
-    check_takes_pictures(index.passport)
     extractor = projected(index, extractor)
     started, root = time.monotonic(), Path(root)
     found = found or find_images(root)

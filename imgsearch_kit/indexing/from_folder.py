@@ -8,7 +8,7 @@ from typing import Any
 
 from imgsearch_kit.extractors import Extractor
 from imgsearch_kit.images import MAX_PIXELS, find_images
-from imgsearch_kit.index import open_index
+from imgsearch_kit.index import Address, open_index
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.indexing.folder import IndexReport, check_has_pictures, index_folder
 from imgsearch_kit.indexing.labels import labels_of
@@ -18,7 +18,7 @@ Labels = Path | str | Mapping[str, str | None] | None
 
 
 def index_at(
-    address: str,
+    address: str | Address,
     folder: Path,
     extractor: str | Extractor | None = None,
     *,
@@ -38,6 +38,7 @@ def index_at(
     :raises BadQuery: when the folder holds no picture.
     :raises IndexMismatch: when an index is there that was made by another extractor or method, or of another folder.
     """
+    address = Address.parse(address)
     found = find_images(folder)
     check_has_pictures(found, folder)
     options |= {"found": found, "labels": None if labels is None else labels_of(labels), "max_pixels": max_pixels}

@@ -11,10 +11,10 @@ from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexNotFound, Weights
 from imgsearch_kit.extractors import Extractor, load_extractor
 from imgsearch_kit.extractors.base import DEFAULT_PRESET, probe_vectors
 from imgsearch_kit.extractors.loading import is_extractor_name, named_spec
-from imgsearch_kit.index import create_index, new_passport, open_index
+from imgsearch_kit.index import Address, create_index, new_passport, open_index
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.indexing.baked import Projected, projected
-from imgsearch_kit.provenance import check_dim, check_extractor, check_name, check_probes, check_takes_pictures
+from imgsearch_kit.provenance import check_dim, check_extractor, check_name, check_probes
 from imgsearch_kit.records import IndexPassport
 
 Say = Callable[[str], None]
@@ -87,7 +87,7 @@ def check_computes(index: VectorIndex, extractor: Extractor, *, force: bool = Fa
 
 
 def open_to_fill(
-    address: str,
+    address: str | Address,
     extractor: str | Extractor | None = None,
     weights: Path | None = None,
     *,
@@ -115,7 +115,6 @@ def open_to_fill(
                 f"The index at {index.address} has the method {index.passport.method}, not {method}. "
                 "Leave --method out, or copy the index: imgsearch copy FROM TO --method SPEC"
             )
-        check_takes_pictures(index.passport)
         found = extractor_of(index, extractor, weights, say=say)
         check_computes(index, found)
     except BaseException:
@@ -125,7 +124,11 @@ def open_to_fill(
 
 
 def extractor_to_rebuild(
-    address: str, extractor: str | Extractor | None = None, weights: Path | None = None, *, say: Say | None = None
+    address: str | Address,
+    extractor: str | Extractor | None = None,
+    weights: Path | None = None,
+    *,
+    say: Say | None = None,
 ) -> Extractor:
     """The extractor to make an index anew with: the one given, else that of the index's passport, else ``vgg16-rmac``.
 
@@ -134,21 +137,24 @@ def extractor_to_rebuild(
     if extractor is not None and not isinstance(extractor, str):
         return extractor
     with open_index(address) as index:
+        index.check_replaceable()
         spec = index.passport.spec
     return load_extractor(extractor or (spec.name if spec else DEFAULT_PRESET), weights, say=say)
 
 
 def with_extractor(
-    passport: IndexPassport, name: str, weights: Path | None = None, *, say: Say | None = None
+    passport: IndexPassport, extractor: str | Extractor, weights: Path | None = None, *, say: Say | None = None
 ) -> IndexPassport:
-    """The passport with the extractor of that name, which is loaded, and its probes, where it did not name one.
+    """The passport with the extractor (loaded, if a name is given) and its probes, where it did not name one.
 
     :raises IndexMismatch: when the passport names another extractor, or the dimensions differ.
     """
-    check_name(passport, name)
+    check_name(passport, extractor if isinstance(extractor, str) else extractor.spec.name)
     if passport.spec is not None:
         return passport
-    extractor = _loaded(passport, name, weights, say)
+    if isinstance(extractor, str):
+        extractor = _loaded(passport, extractor, weights, say)
+    check_extractor(passport, extractor.spec)
     return dataclasses.replace(passport, spec=extractor.spec, probes=probe_vectors(extractor))
 
 

@@ -9,15 +9,14 @@ from imgsearch_kit.errors import BadQuery, IndexMismatch
 from imgsearch_kit.extractors import Extractor
 from imgsearch_kit.extractors.base import probe_vectors
 from imgsearch_kit.images import MAX_PIXELS, Found, find_images
-from imgsearch_kit.index import new_passport, open_index, rebuild_index
-from imgsearch_kit.index.base import VectorIndex
-from imgsearch_kit.indexing.copy import dropped_on
+from imgsearch_kit.index import Address, building, new_passport, open_index
+from imgsearch_kit.index.base import VectorIndex, check_complete
 from imgsearch_kit.indexing.folder import IndexingInterrupted, IndexReport, check_root, folder_label, index_folder
 
 
 def rebuild_index_of(
     root: Path,
-    address: str,
+    address: str | Address,
     extractor: Extractor,
     *,
     found: Found | None = None,
@@ -41,7 +40,8 @@ def rebuild_index_of(
     :raises BadQuery: when a folder cannot be read or holds no picture, or no picture could be indexed.
     :raises IndexingInterrupted: on Ctrl-C, with an empty report: nothing of the new index is kept.
     """
-    with open_index(address) as old:
+    where = Address.parse(address)
+    with open_index(where) as old:
         old.check_replaceable()
         before = old.passport
         if before.baked:
@@ -56,35 +56,33 @@ def rebuild_index_of(
             each: found if found and each == prefix else find_images(Path(folder)) for each, folder in folders.items()
         }
         given, gone = _labels_and_gone(old, images)
-        if gone and not prune:
-            raise IndexMismatch(
-                f"{len(gone)} pictures of the index at {old.address} are gone from their folder, the first of them "
-                f"{gone[0]!r}, so they cannot be extracted anew. Bring the index up to date without --rebuild, or "
-                "leave them out with --prune."
-            )
-        given[prefix] |= labels or {}
-        passport = new_passport(extractor.spec, probes=probe_vectors(extractor), method=method or before.method)
-        report = IndexReport(removed=len(gone))
-        with rebuild_index(address, passport) as new:
-            with dropped_on(BaseException, new):
-                for each, folder in folders.items():
-                    try:
-                        report += index_folder(
-                            Path(folder),
-                            new,
-                            extractor,
-                            found=images[each],
-                            prefix=each,
-                            labels=given[each],
-                            max_pixels=max_pixels,
-                            progress=progress,
-                        )
-                    except IndexingInterrupted:
-                        raise IndexingInterrupted(IndexReport()) from None
-                if not report.added:
-                    raise BadQuery(f"None of the pictures could be indexed; the first: {report.failed[0].reason}")
-            with dropped_on(IndexMismatch, new):
-                new.publish(report.added, unchanged=before.generation)
+    if gone and not prune:
+        raise IndexMismatch(
+            f"{len(gone)} pictures of the index at {old.address} are gone from their folder, the first of them "
+            f"{gone[0]!r}, so they cannot be extracted anew. Bring the index up to date without --rebuild, or "
+            "leave them out with --prune."
+        )
+    given[prefix] |= labels or {}
+    passport = new_passport(extractor.spec, probes=probe_vectors(extractor), method=method or before.method)
+    report = IndexReport(removed=len(gone))
+    with building(where, passport, unchanged=before.generation) as new:
+        for each, folder in folders.items():
+            try:
+                report += index_folder(
+                    Path(folder),
+                    new,
+                    extractor,
+                    found=images[each],
+                    prefix=each,
+                    labels=given[each],
+                    max_pixels=max_pixels,
+                    progress=progress,
+                )
+            except IndexingInterrupted:
+                raise IndexingInterrupted(IndexReport()) from None
+        if not report.added:
+            raise BadQuery(f"None of the pictures could be indexed; the first: {report.failed[0].reason}")
+        check_complete(new, report.added)
     return report
 
 

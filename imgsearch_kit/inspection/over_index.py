@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,18 +17,12 @@ from imgsearch_kit.inspection.calibration import Calibration, Reliability, calib
 from imgsearch_kit.inspection.health import NEAR, Health, examine
 from imgsearch_kit.inspection.neighbours import leave_one_out
 from imgsearch_kit.progress import progress_bar
-from imgsearch_kit.ranking.baked import augments
 from imgsearch_kit.records import Vectors
 from imgsearch_kit.reports import Report, Table
 from imgsearch_kit.vectors import Bools
 
 if TYPE_CHECKING:
     from imgsearch_kit.plots import Plot
-
-SUMS = (
-    "The index has {rank} baked in: its vectors are sums with their neighbours', so more pictures look like duplicates "
-    "of each other, and P@k and what scores mean flatter. Examine the index it was copied from."
-)
 
 
 def health(index: VectorIndex, *, k: int = 10, near: float = NEAR, progress: bool | None = None) -> Health:
@@ -41,9 +34,7 @@ def health(index: VectorIndex, *, k: int = 10, near: float = NEAR, progress: boo
     labels, hashes = [record.label for record in records], [record.sha256 for record in records]
     ids = [record.id for record in records]
     with progress_bar("examining", "img", len(ids), shown=progress) as bar:
-        found = examine(ids, index.vectors(), labels, hashes, k=k, near=near, done=bar.update)
-    baked = index.passport.baked
-    return dataclasses.replace(found, note=SUMS.format(rank=baked.spec)) if baked and augments(baked.spec) else found
+        return examine(ids, index.vectors(), labels, hashes, k=k, near=near, done=bar.update)
 
 
 @dataclass(frozen=True)

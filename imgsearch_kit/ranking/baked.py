@@ -86,8 +86,3 @@ def bakeable(spec: str) -> list[PcaStep | RcaStep]:
             )
         steps.append(step)
     return steps
-
-
-def augments(spec: str) -> bool:
-    """Whether a rank SPEC sums each vector with others, which indexes of earlier versions may have baked in."""
-    return any(isinstance(step, DbaStep) for step in parse_rank(spec))

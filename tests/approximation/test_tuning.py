@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from imgsearch_kit.approximation.tuning import Proposal, Tuning, parameter_grid,
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.index import create_index, new_passport
 from imgsearch_kit.index.local import LocalIndex
+from imgsearch_kit.indexing.copy import temporary_copy
 from imgsearch_kit.records import Approx, ImageRecord
 from tests import recording
 
@@ -202,7 +204,7 @@ def test_the_plugin_measures_what_was_recorded_and_predicted(gallery, elastiknn,
     for (method, params, candidates, probes), name in zip(SETTINGS, NAMES, strict=True):
         spec = f"{method}:{','.join(f'{key}={value}' for key, value in params.items())}"
         asked = Tuning(0.5, 10, 200, 1500, 1500, 1, (Proposal(spec, Approx(candidates, probes or None), 0.0, 0.0),))
-        (done,) = verify(asked, gallery, f"{elastiknn}/tuned").proposals
+        (done,) = verify(asked, partial(temporary_copy, gallery, f"{elastiknn}/tuned")).proposals
         measured[name] = done.recall
         assert done.recall == pytest.approx(predicted(gallery, method, params, candidates, probes), abs=WITHIN)
     if recording.RECORDING:
@@ -216,7 +218,8 @@ def test_verifying_shows_both_figures_and_leaves_the_server_as_it_was(gallery, e
 
     name = f"test-{uuid.uuid4().hex[:12]}"
     server = Server(f"{elastiknn}/{name}")
-    found = verify(propose(gallery, 0.9, queries=100, grid=SMALL), gallery, f"{elastiknn}/{name}", queries=100)
+    copied = partial(temporary_copy, gallery, f"{elastiknn}/{name}")
+    found = verify(propose(gallery, 0.9, queries=100, grid=SMALL), copied, queries=100)
     for proposal in found.proposals:
         assert proposal.measured.predicted == proposal.predicted
         assert proposal.recall == pytest.approx(proposal.predicted, abs=WITHIN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ import pytest
 
 from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, IndexNotFound, IndexUnwritable, VersionMismatch
 from imgsearch_kit.index import create_index, exact, new_passport, open_index
+from imgsearch_kit.index import sqlite as store
 from imgsearch_kit.records import Approx, ExtractorSpec, ImageRecord, Refused
 from tests.index.writing import BATCH, DIM, DROP_ROOT, filled, pictures, run, start
 
@@ -537,3 +539,83 @@ def test_when_there_is_room_again_the_same_object_goes_on(small_disk):
     """
     assert run(code, address, ballast).split() == ["IndexUnwritable", "20"]
     assert content(address)[:2] == expected(30)
+
+
+# -- what is asked once, and what removes ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["local", "npz"])
+def test_the_passport_costs_no_statement(tmp_path, kind, monkeypatch):
+    statements, connect = [], store.connect
+
+    def watched(*arguments):
+        database = connect(*arguments)
+        database.set_trace_callback(statements.append)
+        return database
+
+    monkeypatch.setattr(store, "connect", watched)
+    filled(f"{kind}:{tmp_path / 'index'}", 10)
+    with open_index(f"{kind}:{tmp_path / 'index'}") as index:
+        index.add(*pictures(10, 20))
+        statements.clear()
+        assert {index.passport.count for _ in range(50)} == {20}
+        assert statements == []
+        index.read_passport()
+        assert statements
+
+
+def test_the_passport_knows_its_own_writes_at_once_and_those_of_others_when_read(path):
+    filled(f"local:{path}", 10)
+    with open_index(f"local:{path}") as reader:
+        opened = reader.passport
+        with open_index(f"local:{path}") as writer:
+            writer.add(*pictures(10, 20))
+            writer.amend(roots={"": "/moved"})
+            assert (writer.passport.count, writer.passport.roots) == (20, {"": "/moved"})
+            assert writer.passport.generation == opened.generation + 2
+            written = writer.passport
+        assert reader.passport == opened
+        assert reader.read_passport() == written
+        assert reader.passport == written
+
+
+@pytest.mark.parametrize("address", ["local:{}/index", "npz:{}/index"])
+def test_an_index_that_is_removed_leaves_its_folder_as_it_was(tmp_path, address):
+    address = address.format(tmp_path)
+    (tmp_path / "index-notes.txt").write_text("mine")
+    filled(address, 10)
+    with open_index(address) as index:
+        index.add(*pictures(10, 20))
+        index.remove()
+        with pytest.raises(BadQuery, match="has been closed"):
+            len(index)
+    assert [path.name for path in tmp_path.iterdir()] == ["index-notes.txt"]
+
+
+@pytest.mark.parametrize("address", ["local:{}/index", "npz:{}/index"])
+def test_an_index_that_another_writes_to_is_not_removed(tmp_path, address):
+    address = address.format(tmp_path)
+    filled(address, 10)
+    with open_index(address) as writer, open_index(address) as other:
+        writer.add(*pictures(10, 20))
+        with pytest.raises(IndexUnwritable, match="Another process is writing"):
+            other.remove()
+        writer.add(*pictures(20, 30))
+    assert content(address)[:2] == expected(30)
+
+
+def test_an_index_in_memory_that_is_removed_is_closed():
+    index = create_index("memory:", new_passport(None, dim=DIM))
+    index.remove()
+    with pytest.raises(BadQuery, match="has been closed"):
+        len(index)
+
+
+def test_labels_are_counted_without_reading_records(path, monkeypatch):
+    with create_index(f"local:{path}", new_passport(None, dim=DIM)) as index:
+        records, vectors = pictures(0, 15)
+        records[14] = dataclasses.replace(records[14], label=None)
+        index.add(records, vectors)
+        monkeypatch.setattr(type(index), "records", lambda *_: pytest.fail("records were read"))
+        counts = list(index.label_counts().items())
+    assert counts == [(f"label {i}", 2) for i in range(7)]

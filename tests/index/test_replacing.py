@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 
 from imgsearch_kit.errors import IndexMismatch, IndexUnwritable, KitError
-from imgsearch_kit.index import create_index, new_passport, open_index
+from imgsearch_kit.index import Address, create_index, new_passport, open_index
 from imgsearch_kit.index.elastic import client, replacing
 from imgsearch_kit.index.elastic import writing as elastic
-from imgsearch_kit.indexing import copy as copying
 from imgsearch_kit.indexing.copy import copy
 from tests.faulty_proxy import Proxy
 from tests.index.conftest import remove_from_server
@@ -72,11 +71,11 @@ def test_of_a_writer_that_never_rests_every_acknowledged_picture_is_in_the_copy(
 
 
 def test_a_write_that_no_refresh_has_shown_makes_the_copy_start_again(address, monkeypatch):
-    def late(target, method):  # the copy has looked at the index once, and has not begun to read it
+    def late(address, method):  # the copy has looked at the index once, and has not begun to read it
         with open_index(address) as writer:
             assert writer.add(*pictures(100, 101)) == []
 
-    monkeypatch.setattr(copying, "check_method", late)
+    monkeypatch.setattr(Address, "check_method", late)
     with pytest.raises(IndexMismatch, match="changed while it was copied"):
         copy(address, address, method="hnsw", progress=False)
     assert "00100.jpg" in ids(address)

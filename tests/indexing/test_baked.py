@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import sqlite3
@@ -20,9 +21,12 @@ from imgsearch_kit.extractors.base import probe_pixels
 from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.images import load
 from imgsearch_kit.index import create_index, new_passport, open_index
+from imgsearch_kit.indexing import copy as copying
 from imgsearch_kit.indexing import open as opening
-from imgsearch_kit.indexing.copy import copy, export
+from imgsearch_kit.indexing.copy import copy
+from imgsearch_kit.indexing.export import export
 from imgsearch_kit.indexing.folder import index_folder
+from imgsearch_kit.indexing.rebuild import rebuild_index_of
 from imgsearch_kit.ranking.baked import Learned, bake
 from imgsearch_kit.records import BakedRank, IndexPassport
 from tests.index.conftest import remove_from_server
@@ -108,6 +112,38 @@ def test_a_baked_index_answers_as_its_source_under_the_ranking(source, target, q
             opening.Path(target.partition(":")[2]).unlink()
 
 
+@pytest.mark.parametrize("rank", ["dba:4:1", "pca:5:0.5,dba:4:1", "dba:4:1, pca:5:0.5"])
+def test_sums_are_not_baked_and_nothing_is_opened_to_say_so(source, tmp_path, rank, monkeypatch):
+    monkeypatch.setattr(copying, "open_index", lambda *_: pytest.fail("the source was opened"))
+    with pytest.raises(BadQuery, match=r"dba:4:1 .* cannot be baked .* give it to search or evaluate with --rank"):
+        copy(source, f"local:{tmp_path / 'ranked.db'}", rank=rank, progress=False)
+    assert not (tmp_path / "ranked.db").exists()
+
+
+OLD = {
+    "dba:4:1": r"has dba:4:1 baked in, .* On the index that it was copied from: --rank dba:4:1$",
+    "pca:5, dba:4:1": r"imgsearch copy SOURCE TO --rank pca:5, and search the copy with --rank dba:4:1$",
+}
+
+
+@pytest.mark.parametrize("rank", OLD)
+def test_an_index_that_an_earlier_kit_made_of_sums_is_refused(target, pictures, rank, loading, tmp_path):
+    method = "flat" if target.startswith("http") else "exact"
+    passport = new_passport(QuarterColours().spec, method=method)
+    baked = BakedRank(rank, "u-1", 7, 40, 12)
+    create_index(target, dataclasses.replace(passport, baked=baked, dim=12)).close()
+    for use in (
+        lambda: open_index(target),
+        lambda: Gallery.open(target, "quarters"),
+        lambda: opening.open_to_fill(target),
+        lambda: copy(target, f"npz:{tmp_path / 'copy.npz'}", progress=False),
+        lambda: rebuild_index_of(pictures, target, QuarterColours(), progress=False),
+    ):
+        with pytest.raises(IndexMismatch, match=OLD[rank]):
+            use()
+    assert loading == []
+
+
 def test_what_was_learned_goes_along_on_every_kind_of_index(source, target, tmp_path):
     rank = "pca:5:0.5"
     copy(source, target, method="flat" if target.startswith("http") else None, rank=rank, progress=False)
@@ -141,6 +177,13 @@ def test_an_added_picture_is_projected_as_the_others_were(source, tmp_path, pict
         Image.new("RGB", (8, 8)).save(pictures / "class0/black.png")  # a batch without any vector
         report = index_folder(pictures, index, QuarterColours(), progress=False)  # as it comes, it is projected too
         assert [failure.reason for failure in report.failed] == ["The vector of picture 0 is zero."]
+
+
+def test_what_is_baked_in_is_not_rebuilt_from_pictures(source, tmp_path, pictures):
+    address = f"local:{tmp_path / 'ranked.db'}"
+    copy(source, address, rank="pca:5", progress=False)
+    with pytest.raises(IndexMismatch, match=r"Rebuild that one, and copy it again with --rank pca:5"):
+        rebuild_index_of(pictures, address, QuarterColours(), progress=False)
 
 
 def test_the_rest_works_at_query_time_and_is_refused_in_one_sentence(source, tmp_path):

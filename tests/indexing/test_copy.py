@@ -7,18 +7,22 @@ import dataclasses
 import json
 import re
 import sys
+import uuid
+from functools import partial
 
 import numpy as np
 import pytest
 
 from imgsearch_kit import cli
-from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, IndexNotFound
+from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, IndexNotFound, PluginMissing
 from imgsearch_kit.extractors.base import probe_pixels
-from imgsearch_kit.index import create_index, new_passport, open_index
+from imgsearch_kit.index import Address, create_index, new_passport, open_index
 from imgsearch_kit.index.local import LocalIndex
 from imgsearch_kit.indexing import copy as copying
-from imgsearch_kit.indexing.copy import copy, export
+from imgsearch_kit.indexing.copy import copy, temporary_copy
+from imgsearch_kit.indexing.export import export
 from imgsearch_kit.records import Failure, ImageRecord, Refused
+from tests.index.conftest import remove_from_server
 from tests.small_extractor import QuarterColours
 
 
@@ -58,6 +62,61 @@ def test_a_copy_goes_through_an_archive_and_back(source, tmp_path):
     with open_index(source) as origin, open_index(f"local:{tmp_path / 'b.db'}") as made:
         assert made.records() == origin.records()
         assert (made.vectors() == origin.vectors()).all()
+
+
+@pytest.mark.parametrize("form", ["local:{}/copy.db", "npz:{}/copy.npz", "server"])
+def test_an_address_is_read_once(source, tmp_path, monkeypatch, form, request):
+    parsed, parse = [], Address.parse
+
+    def counted(address):
+        if isinstance(address, str):
+            parsed.append(address)
+        return parse(address)
+
+    target = form.format(tmp_path)
+    if form == "server":
+        target = f"{request.getfixturevalue('elasticsearch_9')}/test-{uuid.uuid4().hex[:12]}"
+        request.addfinalizer(partial(remove_from_server, target))
+    monkeypatch.setattr(Address, "parse", staticmethod(counted))
+    copy(source, target, method="flat" if form == "server" else None, progress=False)
+    assert sorted(parsed) == sorted([source, target])
+
+
+def test_where_the_plugin_is_missing_a_copy_that_names_no_method_is_flat(source, elasticsearch_9, request):
+    target, said = f"{elasticsearch_9}/test-{uuid.uuid4().hex[:12]}", []
+    request.addfinalizer(partial(remove_from_server, target))
+    assert copy(source, target, say=said.append, progress=False).copied == 700
+    with open_index(target) as made:
+        assert made.passport.method == "flat"
+    (sentence,) = said
+    assert "has no Elastiknn plugin, so the copy has the method flat, which answers exactly" in sentence
+    with pytest.raises(PluginMissing, match=r"has no Elastiknn plugin, which the method 'exact' needs"):
+        copy(source, f"{target}-named", method="exact", progress=False)
+
+
+def test_a_copy_on_a_server_keeps_the_method_of_its_source(source, elasticsearch_9, request):
+    first = f"{elasticsearch_9}/test-{uuid.uuid4().hex[:12]}"
+    request.addfinalizer(partial(remove_from_server, first))
+    copy(source, first, method="hnsw:m=8,ef_construction=50", progress=False)
+    copy(first, f"{first}-again", progress=False)
+    with open_index(f"{first}-again") as made:
+        assert made.passport.method == "hnsw:m=8,ef_construction=50"
+
+
+def test_a_temporary_copy_lies_beside_and_is_gone_in_the_end(source, elasticsearch_9):
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    with open_index(source) as origin:
+        with temporary_copy(origin, f"{elasticsearch_9}/{name}", "hnsw", progress=False) as made:
+            assert (len(made), made.passport.method) == (700, "hnsw")
+            address = made.address
+            assert address.startswith(f"{elasticsearch_9}/tune-{name}-")
+        with pytest.raises(IndexNotFound, match="There is no index at"):
+            open_index(address)
+        with (
+            pytest.raises(BadQuery, match="is not the address of an index on a server"),
+            temporary_copy(origin, source, "hnsw"),
+        ):
+            pytest.fail("the block must not begin")
 
 
 def test_what_is_at_the_target_is_never_written_over(source, tmp_path):

@@ -28,7 +28,8 @@ from imgsearch_kit.errors import (
     ServerUnavailable,
     VersionMismatch,
 )
-from imgsearch_kit.index.address import Address, timeout
+from imgsearch_kit.index.address import Address
+from imgsearch_kit.index.elastic.address import timeout
 
 WAITS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # seconds between attempts, once the server has answered at all
 TRANSIENT = (429, 502, 503, 504)
@@ -55,8 +56,9 @@ class Server:
     :raises BadQuery: when the address or one of these variables cannot be used.
     """
 
-    def __init__(self, address: str):
-        parts = Address.parse(address)
+    def __init__(self, address: str | Address):
+        parts = Address.parse(address).server
+        assert parts is not None  # nothing else comes here
         login = parts.credentials()
         self.name, self.address = parts.name, str(parts)
         self.timeout = timeout()

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from imgsearch_kit.errors import IndexMismatch, IndexNotFound, IndexUnwritable
+from imgsearch_kit.index.address import Address
 from imgsearch_kit.index.base import NOT_TEXT, batched, check_add, check_complete, is_text, rebuilt_otherwise
 from imgsearch_kit.index.elastic import bodies, bulk, replacing
 from imgsearch_kit.index.elastic.client import MAJORS, Server
@@ -23,7 +24,7 @@ FOUND_ITSELF = 0.9999  # the least cosine of a stored vector with the best answe
 SAMPLE = 8
 
 
-def open_elastic(address: str) -> ElasticIndex:
+def open_elastic(address: str | Address) -> ElasticIndex:
     """The index at ``http(s)://HOST:PORT/NAME``, where NAME is an alias or an index.
 
     :raises IndexNotFound: when nothing is there.
@@ -37,7 +38,7 @@ def open_elastic(address: str) -> ElasticIndex:
         return index
 
 
-def create_elastic(address: str, passport: IndexPassport) -> ElasticIndex:
+def create_elastic(address: str | Address, passport: IndexPassport) -> ElasticIndex:
     """A new, empty index, with ``passport.method`` as its method SPEC; its address is an alias for it.
 
     :raises BadQuery: when the method or one of its parameters is unknown or out of range.
@@ -57,7 +58,7 @@ def create_elastic(address: str, passport: IndexPassport) -> ElasticIndex:
         )
 
 
-def rebuild_elastic(address: str, passport: IndexPassport) -> ElasticIndex:
+def rebuild_elastic(address: str | Address, passport: IndexPassport) -> ElasticIndex:
     """A new, empty index beside the one that serves at ``address``, to be filled and then ``publish``-ed.
 
     What an interrupted rebuild of this address left behind is deleted first: there is one rebuild at a time.

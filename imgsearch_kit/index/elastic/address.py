@@ -1,0 +1,107 @@
+"""The address of an index on a server, and what the environment says about reaching it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from imgsearch_kit.errors import BadQuery
+
+HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]?#%\\]+)(?::([0-9]{1,5}))?")
+NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,199}")
+PORTS = {"http": 9200, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAddress:
+    """The parts of ``http(s)://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]...]/[PATH/]NAME``; shown without the login."""
+
+    scheme: str
+    hosts: Sequence[str]
+    path: str
+    name: str
+    login: str = field(default="", repr=False)
+
+    @classmethod
+    def parse(cls, address: str) -> ServerAddress:
+        """The parts of an address.
+
+        :raises BadQuery: when it names no host, one that cannot be, or no possible name of an index.
+        """
+        scheme, _, rest = address.partition("://")
+        login, _, rest = rest.rpartition("@")
+        hosts, _, path = rest.partition("/")
+        path, _, name = path.rpartition("/")
+        shown = f"{scheme}://{rest}"
+        if not NAME.fullmatch(name):
+            raise BadQuery(
+                f"The address {shown!r} does not end in the name of an index. Write http(s)://HOST:9200/NAME, the name "
+                "in lower-case letters, digits, '-', '_' and '.', not starting with a sign."
+            )
+        with_ports = [_with_port(host, scheme, shown) for host in hosts.split(",") if host]
+        if not with_ports:
+            raise BadQuery(f"The address {shown!r} names no host. Write http(s)://HOST:9200/NAME")
+        return cls(scheme, with_ports, f"/{path}" if path else "", name, login)
+
+    @property
+    def urls(self) -> list[str]:
+        """The URL of each host, without the name."""
+        return [f"{self.scheme}://{host}{self.path}" for host in self.hosts]
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{','.join(self.hosts)}{self.path}/{self.name}"
+
+    def credentials(self) -> dict[str, Any]:
+        """The client's arguments for logging in: from the address, or else from the environment; {} without any."""
+        if self.login:
+            user, _, password = self.login.partition(":")
+            return {"basic_auth": (unquote(user), unquote(password))}
+        if key := _variable("API_KEY"):
+            return {"api_key": key}
+        if user := _variable("USERNAME"):
+            return {"basic_auth": (user, _variable("PASSWORD"))}
+        return {}
+
+    def certificates(self) -> dict[str, Any]:
+        """The client's arguments for verifying certificates.
+
+        :raises BadQuery: when ``ELASTICSEARCH_CA_CERTS`` names no file.
+        """
+        path = _variable("CA_CERTS")
+        if self.scheme != "https" or not path:
+            return {}
+        if not Path(path).is_file():
+            raise BadQuery(f"ELASTICSEARCH_CA_CERTS names {path!r}, and no file is there. Give the path of a PEM file.")
+        return {"ca_certs": path}
+
+
+def _with_port(host: str, scheme: str, shown: str) -> str:
+    parts = HOST.fullmatch(host)
+    port = int(parts[2] or PORTS[scheme]) if parts else 0
+    if parts is None or not 1 <= port <= 65535:
+        raise BadQuery(f"The address {shown!r} has {host!r} for a host. Write HOST:PORT, the port from 1 to 65535.")
+    return f"{parts[1]}:{port}"
+
+
+def timeout() -> float:
+    """Seconds to wait for an answer, from ``ELASTICSEARCH_TIMEOUT``.
+
+    :raises BadQuery: when that is not a positive number.
+    """
+    text = _variable("TIMEOUT") or "30"
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise BadQuery(f"ELASTICSEARCH_TIMEOUT must be a number of seconds above 0; it is {text!r}.")
+    return seconds
+
+
+def _variable(name: str) -> str:
+    return os.environ.get(f"ELASTICSEARCH_{name}", "")
