@@ -47,6 +47,7 @@ def index(
 ) -> None:
     """Index a folder of pictures, or bring its index up to date."""
     from imgsearch_kit.gallery import Gallery
+    from imgsearch_kit.index import Address
     from imgsearch_kit.indexing.folder import IndexingInterrupted
 
     if root is not None and root.resolve() != folder.resolve():
@@ -159,6 +160,7 @@ def remove(
 ) -> None:
     """Delete an index; the pictures stay."""
     from imgsearch_kit.gallery import Gallery
+    from imgsearch_kit.index import Address
 
     where = Address.parse(address)
     with Gallery.open(where) as gallery:
