@@ -12,6 +12,7 @@ from imgsearch_kit.evaluation.metrics import score_queries
 from imgsearch_kit.evaluation.protocol import Trial, make_trial
 from imgsearch_kit.evaluation.report import Evaluation
 from imgsearch_kit.evaluation.trec import qrels_lines, run_lines
+from imgsearch_kit.files import write_whole
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.progress import progress_bar
 
@@ -76,9 +77,9 @@ def write_trec(trial: Trial, run: Path, qrels: Path, *, depth: int | None = 1_00
     """
     queries, gallery = ([record.id for record in side] for side in (trial.queries, trial.gallery))
     try:
-        with run.open("w", encoding="utf-8") as file:
+        with write_whole(run) as whole, whole.open("w", encoding="utf-8") as file:
             file.writelines(run_lines(trial.scorer(), queries, gallery, trial.junk, depth=depth))
-        with qrels.open("w", encoding="utf-8") as file:
+        with write_whole(qrels) as whole, whole.open("w", encoding="utf-8") as file:
             classes = trial.classes(trial.queries), trial.classes(trial.gallery)
             file.writelines(qrels_lines(queries, gallery, *classes, trial.junk))
     except OSError as error:
