@@ -263,6 +263,12 @@ def test_map_writes_one_file(workplace, tmp_path):
     assert str(workplace) not in page
 
 
+def test_map_lists_the_pictures_it_could_not_draw(workplace, tmp_path):
+    done = run("map", "-o", tmp_path / "map.html", "--root", tmp_path, cwd=workplace, code=1)
+    assert "8 failed" in done.stdout
+    assert "cold/0.jpg" in done.stdout
+
+
 def test_recall_of_an_exact_index_says_what_to_do(workplace):
     assert "--method SPEC" in run("recall", cwd=workplace, code=3).stderr
 

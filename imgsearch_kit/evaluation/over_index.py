@@ -13,6 +13,7 @@ from imgsearch_kit.evaluation.metrics import score_queries
 from imgsearch_kit.evaluation.protocol import Experiment, Side, check_options, make_experiment
 from imgsearch_kit.evaluation.report import Evaluation
 from imgsearch_kit.evaluation.trec import qrels_lines, run_lines
+from imgsearch_kit.files import write_whole
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.indexing.baked import learned_by
 from imgsearch_kit.progress import progress_bar
@@ -143,9 +144,9 @@ def write_trec(experiment: Experiment, score: Scorer, stem: Path, *, depth: int 
     run, qrels = Path(f"{stem}.run"), Path(f"{stem}.qrels")
     queries, gallery = ([record.id for record in side] for side in (experiment.queries, experiment.gallery))
     try:
-        with run.open("w", encoding="utf-8") as file:
+        with write_whole(run) as whole, whole.open("w", encoding="utf-8") as file:
             file.writelines(run_lines(score, queries, gallery, experiment.junk, depth=depth))
-        with qrels.open("w", encoding="utf-8") as file:
+        with write_whole(qrels) as whole, whole.open("w", encoding="utf-8") as file:
             classes = experiment.classes(experiment.queries), experiment.classes(experiment.gallery)
             file.writelines(qrels_lines(queries, gallery, *classes, experiment.junk))
     except OSError as error:
