@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch
-from imgsearch_kit.extractors import Extractor
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.ranking.baked import Learned, bake, bakeable
 from imgsearch_kit.records import BakedRank, ExtractorSpec, ImageRecord, Pixels, Vectors
+
+if TYPE_CHECKING:
+    from imgsearch_kit.extractors import Extractor
 
 BATCH = 512
 

@@ -19,7 +19,6 @@ from imgsearch_kit.index import Address, building, open_index
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.index.building import check_free
 from imgsearch_kit.indexing.baked import RankedContent
-from imgsearch_kit.provenance import with_extractor
 from imgsearch_kit.ranking.baked import bakeable
 from imgsearch_kit.records import ImageRecord, IndexPassport, Refused, Vectors
 
@@ -117,7 +116,11 @@ def copy_index(
         check_free(where)
     # Read before the look that shows what others wrote; a later one may count writes that stay hidden here.
     source = origin.read_passport()
-    passport = with_extractor(source, extractor, weights, say=say) if extractor else source
+    passport = source
+    if extractor is not None:
+        from imgsearch_kit.provenance import with_extractor  # imports all of the extractors
+
+        passport = with_extractor(source, extractor, weights, say=say)
     new = dataclasses.replace(passport, uuid=str(uuid.uuid4()), generation=0, count=0)
     new = dataclasses.replace(new, method=method or (passport.method if where.on_server else "exact"))
     where.check_method(new.method)
