@@ -15,8 +15,8 @@ from imgsearch_kit.evaluation.report import Evaluation
 from imgsearch_kit.evaluation.trec import qrels_lines, run_lines
 from imgsearch_kit.files import write_whole
 from imgsearch_kit.index.base import VectorIndex
-from imgsearch_kit.indexing.baked import learned_by
 from imgsearch_kit.progress import progress_bar
+from imgsearch_kit.ranking.baked import Learned
 from imgsearch_kit.ranking.kept import kept_ranking
 from imgsearch_kit.records import IndexPassport
 from imgsearch_kit.vectors import Scorer
@@ -105,7 +105,9 @@ def read_experiment(
     if queries is not None:
         _check_same_extractor(index, queries)
         asking, of_queries = _read_side(queries)
-        if passport.baked != of_queries.baked and (learned := learned_by(index)):
+        if passport.baked and passport.baked != of_queries.baked:
+            learned = Learned.of(passport.baked, index.learned(), index.address)
+            assert learned is not None
             asking = Side(asking.records, learned.project(asking.vectors))
         about["queries_passport"] = of_queries.published()
     experiment = make_experiment(
@@ -119,9 +121,9 @@ def _read_side(index: VectorIndex) -> tuple[Side, IndexPassport]:
 
     :raises BadQuery: when it changes meanwhile.
     """
-    passport = index.passport
+    passport = index.read_passport()
     side = Side(index.records(), index.vectors())
-    if index.passport.generation != passport.generation:
+    if index.read_passport().generation != passport.generation:
         raise BadQuery(f"{index.address} changed while it was read. Evaluate it when indexing has finished.")
     return side, passport
 

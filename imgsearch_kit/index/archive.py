@@ -178,7 +178,7 @@ def _state(path: Path) -> tuple[int, int, int] | None:
     """What tells one version of a file from another; None when there is no file."""
     try:
         found = path.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return found.st_ino, found.st_size, found.st_mtime_ns
 

@@ -127,13 +127,6 @@ class VectorIndex(ABC):
     def flush(self) -> None:
         """Makes everything added so far searchable."""
 
-    def publish(self, count: int, *, unchanged: int | None = None) -> None:  # noqa: B027 (most are in their place)
-        """Makes the address stand for this index, where ``rebuild_index`` has let another one serve meanwhile.
-
-        :raises IndexMismatch: when there are not ``count`` records, some are not found, or the other index has another
-            generation than ``unchanged``; it serves on.
-        """
-
     def check_writable(self) -> None:  # noqa: B027 (most are)
         """Makes sure that the index may be changed at all, before work begins that would end in a change.
 

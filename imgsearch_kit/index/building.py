@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
 
 from imgsearch_kit.errors import IndexMismatch, IndexNotFound, KitError
 from imgsearch_kit.index import sqlite
 from imgsearch_kit.index.address import FILES, Address, create_index, open_index
 from imgsearch_kit.index.base import VectorIndex
-from imgsearch_kit.index.local import LocalIndex
+from imgsearch_kit.index.local import LocalIndex, make_file
 from imgsearch_kit.records import IndexPassport
 
 
@@ -75,8 +76,9 @@ def _removed_on(kind: type[BaseException] | tuple[type[BaseException], ...], new
 def _beside(where: Address, passport: IndexPassport) -> Iterator[VectorIndex]:
     """A new file, which takes its real name once it is whole; whoever would make one there meanwhile is refused."""
     assert where.file is not None
-    part, address = where.file.with_name(f"{where.file.name}.part"), f"{where.kind}:{where.file}"
+    part, address = _part(where.file), f"{where.kind}:{where.file}"
     check_free(where)
+    make_file(part)  # before the lock, which cannot say why a folder takes none
     lock = sqlite.claim(where.file, address)
     try:
         sqlite.remove(part)  # what a killed process has left
@@ -95,9 +97,9 @@ def _replacing(where: Address, passport: IndexPassport, unchanged: int) -> Itera
     """A new file, whose content the one that is there takes over in one commit."""
     with open_index(where) as old:
         assert isinstance(old, LocalIndex)
-        old.claim()
         assert where.file is not None
-        part = where.file.with_name(f"{where.file.name}.part")
+        old.claim()
+        part = _part(where.file)
         sqlite.remove(part)
         try:
             with LocalIndex.create(part, passport) as new:
@@ -107,6 +109,10 @@ def _replacing(where: Address, passport: IndexPassport, unchanged: int) -> Itera
                 old.flush()
         finally:
             sqlite.remove(part)
+
+
+def _part(file: Path) -> Path:
+    return file.with_name(f"{file.name}.part")
 
 
 def check_free(address: str | Address) -> None:

@@ -68,7 +68,7 @@ class LocalIndex(VectorIndex):
         :raises IndexUnwritable: when the file cannot be made.
         """
         _refuse_folder(path)
-        _make_file(path)
+        make_file(path)
         with sqlite.in_words(f"local:{path}"):
             index = cls(sqlite.connect(path, "mode=rwc"), passport, path)
             try:
@@ -359,7 +359,11 @@ def _refuse_folder(path: Path) -> None:
         raise BadQuery(f"{path} is a folder. Name a file in it, such as local:{path / 'imgsearch.db'}")
 
 
-def _make_file(path: Path) -> None:
+def make_file(path: Path) -> None:
+    """Makes an empty file, with its folder, where none is.
+
+    :raises IndexUnwritable: when that is not possible.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.open("ab").close()

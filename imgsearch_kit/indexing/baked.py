@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch
-from imgsearch_kit.extractors import Extractor
+from imgsearch_kit.errors import BadQuery, IndexMismatch
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.ranking.baked import Learned, bake, bakeable
 from imgsearch_kit.records import BakedRank, ExtractorSpec, ImageRecord, Pixels, Vectors
+
+if TYPE_CHECKING:
+    from imgsearch_kit.extractors import Extractor
 
 BATCH = 512
 
@@ -94,22 +97,6 @@ def projected(index: VectorIndex, extractor: Extractor) -> Extractor:
 
     :raises IndexDamaged: when what the ranking has learned is missing.
     """
-    learned = None if isinstance(extractor, Projected) else learned_by(index)
+    baked = None if isinstance(extractor, Projected) else index.passport.baked
+    learned = Learned.of(baked, index.learned(), index.address) if baked else None
     return extractor if learned is None else Projected(extractor, learned)
-
-
-def learned_by(index: VectorIndex) -> Learned | None:
-    """What the ranking that is baked into an index has learned; None where none is.
-
-    :raises IndexDamaged: when it is missing, or belongs to another index.
-    """
-    baked = index.passport.baked
-    if baked is None:
-        return None
-    learned = Learned.from_bytes(index.learned())
-    if learned.baked != baked:
-        raise IndexDamaged(
-            f"What the index at {index.address} has learned was learned by {learned.baked.spec} from the index "
-            f"{learned.baked.uuid}; its passport says {baked.spec} from {baked.uuid}. Copy it from its source again."
-        )
-    return learned

@@ -18,7 +18,6 @@ from imgsearch_kit.index import Address, building, open_index
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.index.building import check_free
 from imgsearch_kit.indexing.baked import RankedContent
-from imgsearch_kit.indexing.open import with_extractor
 from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.ranking.baked import bakeable
 from imgsearch_kit.records import ImageRecord, IndexPassport, Refused, Vectors
@@ -117,7 +116,10 @@ def copy_index(
     # Read before the look that shows what others wrote; a later one may count writes that stay hidden here.
     source = origin.read_passport()
     passport = dataclasses.replace(source, spec=None) if origin.declared else source  # a bare name is no spec to keep
-    passport = with_extractor(passport, extractor, weights, say=say) if extractor else passport
+    if extractor is not None:
+        from imgsearch_kit.indexing.open import with_extractor  # imports all of the extractors
+
+        passport = with_extractor(passport, extractor, weights, say=say)
     new = dataclasses.replace(passport, uuid=str(uuid.uuid4()), generation=0, count=0)
     new = dataclasses.replace(new, method=method or (passport.method if where.on_server else "exact"))
     where.check_method(new.method)

@@ -57,6 +57,22 @@ class Learned:
             ) from error
         return cls(baked, tuple(Components(*pair) for pair in pairs))
 
+    @classmethod
+    def of(cls, baked: BakedRank | None, stored: bytes, address: str) -> Learned | None:
+        """What the ranking that is ``baked`` into the index at ``address`` has learned; None where none is.
+
+        :raises IndexDamaged: when it cannot be read, or belongs to another index.
+        """
+        if baked is None:
+            return None
+        learned = cls.from_bytes(stored)
+        if learned.baked != baked:
+            raise IndexDamaged(
+                f"What the index at {address} has learned was learned by {learned.baked.spec} from the index "
+                f"{learned.baked.uuid}; its passport says {baked.spec} from {baked.uuid}. Copy it from its source again."
+            )
+        return learned
+
 
 def bake(baked: BakedRank, gallery: Vectors) -> tuple[Learned, Vectors]:
     """What ``baked.spec`` learns of a gallery ``(n, d)``, and the vectors ``(n, dims)`` it makes of it.

@@ -166,6 +166,15 @@ def test_files_of_other_names_are_left_alone(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"index", "index.part.bak", "index.partner"}
 
 
+@pytest.mark.parametrize("kind", ["local", "npz"])
+def test_where_no_file_can_be_made_that_is_said(tmp_path, kind):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(IndexUnwritable, match=r"The file .* cannot be made: File exists .* or give another address"):
+        build((f"{kind}:{tmp_path / 'file' / 'index'}", "exact"), (0, 10), last=must_not_begin)
+    build((f"{kind}:{tmp_path / 'new' / 'folder' / 'index'}", "exact"), (0, 10))
+    assert [path.name for path in (tmp_path / "new" / "folder").iterdir()] == ["index"]
+
+
 def test_in_memory_it_ends_with_the_block():
     with building("memory:", passport("exact")) as new:
         new.add(*pictures(0, 10))

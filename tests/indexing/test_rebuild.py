@@ -11,6 +11,7 @@ import pytest
 
 from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexNotFound, IndexUnwritable
 from imgsearch_kit.index import create_index, new_passport, open_index
+from imgsearch_kit.index.local import LocalIndex
 from imgsearch_kit.indexing import open as opening
 from imgsearch_kit.indexing.folder import IndexingInterrupted, index_folder
 from imgsearch_kit.indexing.labels import relabel
@@ -237,6 +238,19 @@ def test_when_no_picture_can_be_indexed_the_old_index_serves_on(local, folder, m
         path.write_bytes(b"no picture")
     with pytest.raises(BadQuery, match="None of the pictures could be indexed; the first: "):
         rebuild_index_of(folder, local, UpperColours(), progress=False)
+    check_old(local, tmp_path)
+
+
+def test_a_new_index_that_lacks_records_does_not_take_the_place(local, folder, tmp_path, monkeypatch):
+    add = LocalIndex.add
+
+    def forgetful(index, records, vectors, **options):
+        return add(index, records[1:], vectors[1:], **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalIndex, "add", forgetful)
+        with pytest.raises(IndexMismatch, match=r"has 96 records instead of 100, so the old one serves"):
+            rebuild_index_of(folder, local, UpperColours(), progress=False)
     check_old(local, tmp_path)
 
 
