@@ -24,7 +24,7 @@ from rounds import measure
 
 from imgsearch_kit.extractors import Extractor, load_extractor
 from imgsearch_kit.images import Loaded, find_images, load, load_many
-from imgsearch_kit.indexing.folder import BATCH
+from imgsearch_kit.indexing.folder import COMMITTED_AT_ONCE
 
 RESULTS = Path(__file__).parent / "results" / "decoding.json"
 NETWORK, AHEAD, BETWEEN, DECODING = "network alone", "decoded ahead", "decoded between batches", "decoding alone"
@@ -32,7 +32,7 @@ NETWORK, AHEAD, BETWEEN, DECODING = "network alone", "decoded ahead", "decoded b
 
 def batches(pictures: Iterable[np.ndarray]) -> Iterable[np.ndarray]:
     pictures = iter(pictures)
-    while batch := list(itertools.islice(pictures, BATCH)):
+    while batch := list(itertools.islice(pictures, COMMITTED_AT_ONCE)):
         yield np.stack(batch)
 
 
@@ -88,7 +88,7 @@ def main() -> None:
         "pictures": len(paths),
         "folder": wish.folder.name,
         "extractor": wish.extractor,
-        "batch": BATCH,
+        "batch": COMMITTED_AT_ONCE,
         "rounds": wish.rounds,
         "seconds": {name: values[:, 0].round(3).tolist() for name, values in taken.items()},
         "cpu_seconds": {name: values[:, 1].round(3).tolist() for name, values in taken.items()},

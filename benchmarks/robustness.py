@@ -27,7 +27,7 @@ from imgsearch_kit.evaluation.metrics import measures
 from imgsearch_kit.images import load_pixels
 from imgsearch_kit.index import open_index
 from imgsearch_kit.indexing.open import check_computes, extractor_of
-from imgsearch_kit.plots.figure import ACCENT, DARK, new, plain
+from imgsearch_kit.plots.figure import ACCENT, DARK, new, plain_name
 from imgsearch_kit.records import ImageRecord
 from imgsearch_kit.vectors import cosines
 
@@ -209,7 +209,7 @@ def draw(document: dict, path: Path) -> None:
         x = np.arange(len(curve["strength"]))
         top.plot(x, curve["precision"], color=DARK, marker="o", markersize=4)
         top.fill_between(x, curve["low"], curve["high"], color=DARK, alpha=0.18, linewidth=0)
-        top.set_title(plain(name), fontsize=9)
+        top.set_title(plain_name(name), fontsize=9)
         bottom.plot(x, curve["median_rank"], color=ACCENT, marker="s", markersize=4, linestyle="--")
         bottom.set_xlabel(distortions[name]["unit"], fontsize=8)
         bottom.set_yscale("log")

@@ -1,5 +1,9 @@
 """The kinds of error the kit raises; each message says what happened, the values, and what to do."""
 
+from __future__ import annotations
+
+from typing import Any
+
 
 class KitError(Exception):
     """Something the kit refuses or cannot do, in words meant for the person using it."""
@@ -50,3 +54,11 @@ class MissingExtra(KitError):
 
     def __init__(self, package: str, extra: str):
         super().__init__(f"{package} is not installed. Type: python -m pip install 'imgsearch-kit[{extra}]'")
+
+
+class IndexingInterrupted(KeyboardInterrupt):
+    """Ctrl-C during indexing; ``report`` is an ``IndexReport`` of what was committed before it."""
+
+    def __init__(self, report: Any):
+        super().__init__("indexing was interrupted")
+        self.report = report

@@ -16,7 +16,7 @@ from imgsearch_kit.index import Address, open_index
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.provenance import check_extractor
 from imgsearch_kit.ranking.over_index import RankedGallery
-from imgsearch_kit.records import Approx, ImageRecord, IndexPassport, Results, Vectors
+from imgsearch_kit.records import MAX_PIXELS, Approx, ImageRecord, IndexPassport, Results, Vectors
 from imgsearch_kit.search import Searcher, no_record
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from imgsearch_kit.ranking.over_index import RankedGallery
 
 DEFAULT_ADDRESS = "local:imgsearch.db"
-MAX_PIXELS = 178_000_000  # of one picture
 
 log = logging.getLogger("imgsearch_kit")
 
@@ -410,7 +409,7 @@ class Gallery:
     def serve(self, **options: Any) -> Page:
         """The running page: drop a picture, see its neighbours. It returns when the page was stopped.
 
-        ``options`` are those of ``imgsearch_kit.app.serving.serve``: ``host``, ``port``, ``share``, ``auth``, and
+        ``options`` are those of ``imgsearch_kit.app.serving.launch_page``: ``host``, ``port``, ``share``, ``auth``, and
         ``block``, False to return at once.
 
         :raises MissingExtra: when gradio is not installed.

@@ -21,6 +21,7 @@ Pixels = npt.NDArray[np.uint8]
 Vectors = npt.NDArray[np.float32]
 
 FORMAT_VERSION = 1
+MAX_PIXELS = 178_000_000  # of one picture, unless told otherwise
 
 
 @dataclass(frozen=True, slots=True)

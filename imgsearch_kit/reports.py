@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 CELL = "padding:2px 12px 2px 0;vertical-align:top;font-variant-numeric:tabular-nums;text-align:"
 PICTURE = "height:110px;max-width:100%;object-fit:contain"
-FAILURES = 100  # shown; the document and the pandas table have all
+FAILURES_SHOWN = 100  # shown; the document and the pandas table have all
 
 
 class Number(str):
@@ -146,8 +146,8 @@ class RunReport(Report):
 
 def failures(failed: Sequence[Failure | Refused]) -> list[Table]:
     """The table of what failed, with paths and reasons; none where nothing did."""
-    rows = [(failure.path, failure.reason) for failure in failed[:FAILURES]]
-    rows += [(rest, "") for rest in more(len(failed), FAILURES)]
+    rows = [(failure.path, failure.reason) for failure in failed[:FAILURES_SHOWN]]
+    rows += [(rest, "") for rest in more(len(failed), FAILURES_SHOWN)]
     return [Table(rows, title=f"{len(failed):,} failed")] if failed else []
 
 

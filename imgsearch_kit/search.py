@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from imgsearch_kit.ranking.over_index import RankedGallery
 
 OWN_COSINE = 0.9999
-SPARE = 8  # room for a query's own records; with more of them, they are excluded and the index is asked again
+ROOM = 8  # room for a query's own records; with more of them, they are excluded and the index is asked again
 RECENT = 16  # query pictures whose vectors are kept
-RANKINGS = 4  # learned rankings that are kept; each holds the index's vectors at least once
+RANKINGS_KEPT = 4  # learned rankings that are kept; each holds the index's vectors at least once
 
 
 class Searcher:
@@ -109,7 +109,7 @@ class Searcher:
             if ranked is None or ranked.generation != index.read_passport().generation:
                 ranked = RankedGallery(index, rank)
             self._ranked[rank] = ranked  # the latest last
-            for old in list(self._ranked)[:-RANKINGS]:
+            for old in list(self._ranked)[:-RANKINGS_KEPT]:
                 del self._ranked[old]
             return ranked
 
@@ -128,7 +128,7 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Answer:
     """Records of the query itself, and hits in rank order with scores; ``method`` and ``note`` are the index's."""
 
     own: list[ImageRecord]
@@ -162,18 +162,18 @@ def check_request(k: int, labels: Sequence[str] | None, min_score: float | None)
 
 def neighbours(
     index: VectorIndex, query: Query, k: int, labels: Sequence[str] | None = None, approx: Approx | None = None
-) -> Found:
+) -> Answer:
     """The query's own records, and at least ``k`` others where there are as many, best first."""
     own: list[ImageRecord] = []
     while True:
-        found = index.search(query.vector, k + SPARE, approx=approx, labels=labels, exclude=[[r.id for r in own]])
+        found = index.search(query.vector, k + ROOM, approx=approx, labels=labels, exclude=[[r.id for r in own]])
         ids = [id_ for id_ in found.ids[0].tolist() if id_]
         pairs = [(found.records[id_], score) for id_, score in zip(ids, found.scores[0].tolist(), strict=False)]
         mine = [record for record, score in pairs if query.owns(record, score)]
         hits = [(record, score) for record, score in pairs if not query.owns(record, score)]
         own += mine
-        if len(hits) >= k or not mine or len(ids) < k + SPARE:
-            return Found(own, hits, found.method, found.note)
+        if len(hits) >= k or not mine or len(ids) < k + ROOM:
+            return Answer(own, hits, found.method, found.note)
 
 
 def reranked(
@@ -183,10 +183,10 @@ def reranked(
     k: int,
     labels: Sequence[str] | None = None,
     approx: Approx | None = None,
-) -> Found:
+) -> Answer:
     """The same under a ranking, which compares the query with all records."""
     own = neighbours(index, query, k).own
     found = ranking.search(query.vector, k, labels, [record.id for record in own], approx=approx)
     pairs = zip(found.ids[0].tolist(), found.scores[0].tolist(), strict=True)
     hits = [(found.records[id_], score) for id_, score in pairs]
-    return Found(own, hits, found.method, found.note)
+    return Answer(own, hits, found.method, found.note)

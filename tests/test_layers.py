@@ -17,6 +17,7 @@ SHARED_USE = {"numpy", "pandas", "platformdirs", "rich", "scipy", "tqdm", "imgse
 GROUND = {"images", "extractors", "index", "plots", "datasets", "provenance"}  # import no feature
 FEATURES = {"ranking", "evaluation", "approximation", "inspection", "map"}
 OPENERS = {"indexing", "gallery", "cli", "app"}  # open addresses and load extractors
+ALIKE = {"log", "P", "R", "serve"}  # a logger, type variables, the door to the page
 HEAVY = {"tensorflow", "keras", "elasticsearch", "umap", "gradio", "matplotlib", "onnx", "skimage", "pandas", "bokeh"}
 
 
@@ -76,9 +77,8 @@ def test_a_module_imports_only_what_its_layer_may(path):
     elif mine in GROUND:
         assert {part(name) for name in others} <= SHARED, f"{path} imports {others}"
     elif mine in FEATURES:
-        foreign = {
-            name for name in others if part(name) not in SHARED and name not in ("index.base", "images", "plots")
-        }
+        free = SHARED | {"images", "plots"}
+        foreign = {n for n in others if part(n) not in free and n not in ("index.base", "index.exact")}
         assert {part(name) for name in foreign} <= FEATURES, f"{path} imports {foreign}"
         assert not [name for name in foreign if joins(name)], f"{path} imports another feature's joining part"
     else:
@@ -109,12 +109,17 @@ def test_only_elastic_modules_import_elasticsearch():
 
 
 def test_a_name_means_one_thing():
-    """Public functions and classes at the top of modules; commands share their names with what they call."""
+    """Public functions, classes and constants of modules; commands share their names with what they call."""
     places = defaultdict(list)
     for path in MODULES:
         for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
-                places[node.name].append(str(path.relative_to(KIT)))
+            names = [node.name] if isinstance(node, ast.FunctionDef | ast.ClassDef) else []
+            if isinstance(node, ast.Assign | ast.AnnAssign):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                names = [target.id for target in targets if isinstance(target, ast.Name)]
+            for name in names:
+                if not name.startswith("_") and name not in ALIKE:
+                    places[name].append(str(path.relative_to(KIT)))
     twice = {name: where for name, where in places.items() if len([w for w in where if not w.startswith("cli/")]) > 1}
     assert not twice
 

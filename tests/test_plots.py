@@ -16,7 +16,7 @@ from PIL import Image
 
 from imgsearch_kit import plots
 from imgsearch_kit.plots import MethodPoint
-from imgsearch_kit.plots.figure import colours, plain
+from imgsearch_kit.plots.figure import colours, plain_name
 
 STORED = Path(__file__).parent / "pictures"
 NAMES = ["accordion", "airplanes", "anchor", "ant", "barrel"]
@@ -143,8 +143,8 @@ def test_a_name_with_dollars_is_no_formula():
 
 
 def test_a_long_name_is_cut_in_its_middle():
-    assert plain("x" * 40 + "y" * 40, 11) == "xxxxx…yyyyy"
-    assert plain(None) == "no label"
+    assert plain_name("x" * 40 + "y" * 40, 11) == "xxxxx…yyyyy"
+    assert plain_name(None) == "no label"
 
 
 NOTHING = {
@@ -216,7 +216,7 @@ def test_the_alternative_text_is_in_files_and_in_jupyter(tmp_path):
     assert figure.alt_text in (tmp_path / "f.svg").read_text()
     bundle, metadata = figure._repr_mimebundle_()
     assert bundle["image/png"].startswith(b"\x89PNG")
-    assert bundle["text/plain"] == metadata["image/png"]["alt"] == figure.alt_text
+    assert bundle["text/plain_name"] == metadata["image/png"]["alt"] == figure.alt_text
 
 
 def test_nothing_global_is_touched():

@@ -25,15 +25,15 @@ def build_app(gallery: Gallery) -> gr.Blocks:
 
 
 def serve(gallery: Gallery, **options: Any) -> Page:
-    """The running page; ``imgsearch_kit.app.serving.serve`` says what the options are.
+    """The running page; ``imgsearch_kit.app.serving.launch_page`` says what the options are.
 
     :raises MissingExtra: when gradio is not installed.
     :raises BadQuery: when a public link is asked for without a password.
     """
     _require_gradio()
-    from imgsearch_kit.app.serving import serve as launch
+    from imgsearch_kit.app.serving import launch_page
 
-    return launch(gallery, **options)
+    return launch_page(gallery, **options)
 
 
 def _require_gradio() -> None:

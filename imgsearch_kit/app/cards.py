@@ -43,7 +43,7 @@ def status(text: str, kind: str = "done") -> str:
     return f'<p class="status {kind}" role="{role}">{_words(text)}</p>'
 
 
-def empty(headline: str, text: str) -> str:
+def empty_state(headline: str, text: str) -> str:
     """What stands in place of hits when there are none."""
     return f'<div class="empty"><h3>{escape(headline)}</h3><p>{_words(text)}</p></div>'
 

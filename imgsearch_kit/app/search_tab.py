@@ -21,8 +21,10 @@ from imgsearch_kit.reports import data_uri
 
 EXAMPLES = 8
 
-IDLE = cards.empty("No picture yet", "Drop, paste or upload a picture, or click one of the examples.")
-NOTHING_INDEXED = cards.empty("Nothing is indexed yet", "Type `imgsearch index FOLDER` in a terminal, then reload.")
+IDLE = cards.empty_state("No picture yet", "Drop, paste or upload a picture, or click one of the examples.")
+NOTHING_INDEXED = cards.empty_state(
+    "Nothing is indexed yet", "Type `imgsearch index FOLDER` in a terminal, then reload."
+)
 BUSY = cards.status("Searching …", "busy")
 RANKING = cards.status("Ranking … (the first time, it is learned from the whole index)", "busy")
 CRASHED = cards.status("The search failed for a reason the page does not know; the server's log has it.", "error")
@@ -153,7 +155,7 @@ class SearchTab:
     def _nothing(self, labels: list[str]) -> str:
         if not len(self.gallery):
             return NOTHING_INDEXED
-        return cards.empty("No neighbours", "No other picture of these classes is indexed." if labels else "")
+        return cards.empty_state("No neighbours", "No other picture of these classes is indexed." if labels else "")
 
     @staticmethod
     def _line(results: Results) -> str:

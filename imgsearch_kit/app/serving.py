@@ -40,7 +40,7 @@ class Page:
             self.close()
 
 
-def serve(
+def launch_page(
     gallery: Gallery,
     *,
     host: str = "127.0.0.1",

@@ -22,10 +22,10 @@ from imgsearch_kit.reports import Report, Table, number, plain
 if TYPE_CHECKING:
     from imgsearch_kit.plots import Plot
 
-HASHED = (20, 50, 100, 200, 500, 1000, 2000, 5000)  # numbers of candidates to try
-NATIVE = (20, 50, 100, 200, 500)
-MOST = 10_000  # what a server takes
-PROBES = {"l2-lsh": (0, 1, 3)}
+TRIED_HASHED = (20, 50, 100, 200, 500, 1000, 2000, 5000)  # numbers of candidates to try
+TRIED_NATIVE = (20, 50, 100, 200, 500)
+MOST_CANDIDATES = 10_000  # what a server takes
+TRIED_PROBES = {"l2-lsh": (0, 1, 3)}
 WARM_UP = 10  # queries of each setting before the clock counts
 
 Setting = Approx | None  # None: exact
@@ -169,8 +169,9 @@ def default_grid(method: str, n: int, k: int = 10) -> list[Approx]:
     name = method.partition(":")[0]
     if name in ("exact", "flat"):
         return []
-    counts = [count for count in (HASHED if name.endswith("-lsh") else NATIVE) if k < count < n] or [min(n, MOST)]
-    return [Approx(count, probes) for probes in PROBES.get(name, (None,)) for count in counts]
+    tried = TRIED_HASHED if name.endswith("-lsh") else TRIED_NATIVE
+    counts = [count for count in tried if k < count < n] or [min(n, MOST_CANDIDATES)]
+    return [Approx(count, probes) for probes in TRIED_PROBES.get(name, (None,)) for count in counts]
 
 
 def sample_rows(n: int, count: int, seed: int) -> list[int]:

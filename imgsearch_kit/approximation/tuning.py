@@ -28,9 +28,9 @@ from imgsearch_kit.records import Approx, Vectors
 from imgsearch_kit.reports import Report, Table, fields_of, number, plain
 from imgsearch_kit.vectors import Floats
 
-SAMPLE = 20_000  # vectors hashed at once
+HASHED_AT_ONCE = 20_000  # vectors hashed at once
 CANDIDATES = (20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 5000, 7000, 10_000)
-PROBES = {"l2-lsh": (0, 3)}
+SIMULATED_PROBES = {"l2-lsh": (0, 3)}
 SURE = 1.645  # standard errors that a prediction must lie above the wanted recall: 95 % one-sided
 # Nanoseconds of one core as timed on the plugin; only their ratios matter: they say which setting is tried first.
 NS_MULTIPLY, NS_POSTING, NS_DOCUMENT = 1.0, 3.0, 2.0
@@ -140,7 +140,7 @@ def propose(
     *,
     k: int = 10,
     queries: int = 200,
-    sample: int = SAMPLE,
+    sample: int = HASHED_AT_ONCE,
     grid: Grid | None = None,
     seed: int = 0,
     progress: bool | None = None,
@@ -155,19 +155,19 @@ def propose(
     """
     if not 0 < wanted <= 1:
         raise BadQuery(f"The wanted recall must lie above 0 and be at most 1; it is {wanted}.")
-    trial = Trial.of(index, k, queries, sample, seed)
-    tried = parameter_grid(trial.vectors.shape[1]) if grid is None else grid
+    drawn = Sample.of(index, k, queries, sample, seed)
+    tried = parameter_grid(drawn.vectors.shape[1]) if grid is None else grid
     settings = [(name, params) for name, each in tried.items() for params in each]
     found: dict[str, list[tuple[bool, Proposal]]] = {name: [] for name in tried}
     for name, params in progress_bar("simulating", "setting", items=settings, shown=progress):
-        found[name] += trial.proposals(name, params, wanted)
+        found[name] += drawn.proposals(name, params, wanted)
     best = [min(each, key=_cost) for each in found.values() if each]
     return Tuning(
         wanted=wanted,
         k=k,
-        queries=len(trial.asking),
-        gallery=trial.gallery,
-        sampled=len(trial.vectors),
+        queries=len(drawn.asking),
+        gallery=drawn.gallery,
+        sampled=len(drawn.vectors),
         simulated=sum(map(len, found.values())),
         proposals=tuple(proposal for _, proposal in sorted(best, key=_cost)),
     )
@@ -180,7 +180,7 @@ def _cost(judged: tuple[bool, Proposal]) -> tuple[bool, float]:
 
 
 @dataclass(frozen=True)
-class Trial:
+class Sample:
     """A sample of an index: ``(n, dim)`` vectors in id order, and how many each row stands for.
 
     ``asking`` is ``(m,)`` and ``neighbours`` ``(m, k)``: rows of the queries and of their exact neighbours.
@@ -193,7 +193,7 @@ class Trial:
     gallery: int
 
     @classmethod
-    def of(cls, index: VectorIndex, k: int, queries: int, sample: int, seed: int) -> Trial:
+    def of(cls, index: VectorIndex, k: int, queries: int, sample: int, seed: int) -> Sample:
         """Draws the queries, asks the index for their neighbours, and draws about ``sample`` vectors in all.
 
         :raises BadQuery: when there are no more than ``k`` pictures.
@@ -227,7 +227,7 @@ class Trial:
     def proposals(self, name: str, params: Mapping[str, int], wanted: float) -> Iterator[tuple[bool, Proposal]]:
         """For each number of probes the fewest candidates that reach the wanted recall, or the most; and whether so."""
         spec = f"{name}:{','.join(f'{key}={value}' for key, value in params.items())}"
-        for probes in PROBES.get(name, (0,)):
+        for probes in SIMULATED_PROBES.get(name, (0,)):
             places, visited = self.places(name, params, probes)
             for candidates in CANDIDATES:
                 found = (places <= candidates).mean(axis=1)

@@ -24,6 +24,7 @@ from imgsearch_kit.cli.base import (
     note,
     print_result,
 )
+from imgsearch_kit.errors import IndexingInterrupted
 
 
 @app.command()
@@ -48,7 +49,6 @@ def index(
     """Index a folder of pictures, or bring its index up to date."""
     from imgsearch_kit.gallery import Gallery
     from imgsearch_kit.index import Address
-    from imgsearch_kit.indexing.folder import IndexingInterrupted
 
     if root is not None and root.resolve() != folder.resolve():
         raise typer.BadParameter(

@@ -50,9 +50,9 @@ def load_extractors(
         )
     say(loading)
     from imgsearch_kit.extractors import vgg16
-    from imgsearch_kit.extractors.weights import load
+    from imgsearch_kit.extractors.weights import load_weights
 
-    tensors, digest = load(next(iter(inputs))[0], weights, say)
+    tensors, digest = load_weights(next(iter(inputs))[0], weights, say)
     specs = [_spec(name, preset, vgg16.PREPROCESSING, digest, ENGINE) for name, preset in presets.items()]
     return JointExtractor(specs, vgg16.forward(tensors, list(presets.values())))
 

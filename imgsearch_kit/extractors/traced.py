@@ -15,7 +15,7 @@ from imgsearch_kit.records import ExtractorSpec, Pixels, Vectors
 if TYPE_CHECKING:
     import tensorflow as tf
 
-BATCH = 16  # as fast as 32 on a CPU, with half the memory
+NETWORK_BATCH = 16  # as fast as 32 on a CPU, with half the memory
 
 
 class JointExtractor:
@@ -25,7 +25,7 @@ class JointExtractor:
         """``forward`` maps uint8 pixels to one ``(n, dim)`` tensor a spec; they are normalised here."""
         self.specs = {spec.name: spec for spec in specs}
         self.side = specs[0].side
-        # One trace per batch shape, and there are few: powers of two up to BATCH.
+        # One trace per batch shape, and there are few: powers of two up to NETWORK_BATCH.
         self._forward = tensorflow().function(forward, autograph=False)
 
     def extract(self, pixels: Pixels) -> dict[str, Vectors]:
@@ -35,8 +35,8 @@ class JointExtractor:
         """
         check_pixels(pixels, self.side)
         raw = {name: np.zeros((len(pixels), spec.dim), np.float32) for name, spec in self.specs.items()}
-        for start in range(0, len(pixels), BATCH):
-            batch = pixels[start : start + BATCH]
+        for start in range(0, len(pixels), NETWORK_BATCH):
+            batch = pixels[start : start + NETWORK_BATCH]
             for vectors, tensor in zip(raw.values(), self._forward(_padded(batch)), strict=True):
                 vectors[start : start + len(batch)] = tensor.numpy()[: len(batch)]
         return {name: _unit(name, vectors) for name, vectors in raw.items()}

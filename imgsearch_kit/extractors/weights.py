@@ -83,7 +83,7 @@ def weights_folder() -> Path:
     return cache_folder() / "weights"
 
 
-def load(network: str, given: Path | None, say: Say) -> tuple[Tensors, str]:
+def load_weights(network: str, given: Path | None, say: Say) -> tuple[Tensors, str]:
     """The tensors of a network ("vgg16-conv" or "vgg16") and their digest, from the first source that has them.
 
     The order is: the file given, the kit's cache, Keras's cache, Keras's download. ``say`` gets one sentence that names

@@ -1,8 +1,9 @@
 """Files to pixels: find, decode, thumbnail. The only place that touches untrusted bytes."""
 
-from imgsearch_kit.images.decoding import FORMATS, MAX_PIXELS, Loaded, load, load_many, load_pixels
+from imgsearch_kit.images.decoding import FORMATS, Loaded, load, load_many, load_pixels
 from imgsearch_kit.images.finding import Found, FoundImage, find_images
 from imgsearch_kit.images.thumbnails import PREVIEW, THUMBNAIL, thumbnail
+from imgsearch_kit.records import MAX_PIXELS
 
 __all__ = [
     "FORMATS",

@@ -19,9 +19,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from imgsearch_kit.errors import BadQuery, UnreadableImage
-from imgsearch_kit.records import Pixels
-
-MAX_PIXELS = 178_000_000
+from imgsearch_kit.records import MAX_PIXELS, Pixels
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 

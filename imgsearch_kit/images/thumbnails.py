@@ -10,7 +10,8 @@ from PIL import Image
 
 from imgsearch_kit.errors import BadQuery, KitError, UnreadableImage
 from imgsearch_kit.files import cache_folder, write_whole
-from imgsearch_kit.images.decoding import MAX_PIXELS, decode, read_bytes
+from imgsearch_kit.images.decoding import decode, read_bytes
+from imgsearch_kit.records import MAX_PIXELS
 
 THUMBNAIL = 256
 PREVIEW = 1024

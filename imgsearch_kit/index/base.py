@@ -23,6 +23,7 @@ from imgsearch_kit.records import (
 )
 
 NORM_TOLERANCE = 1e-3
+TAKEN_AT_ONCE = 512  # records with their vectors, as one index takes over those of another
 NO_APPROX = "This index has no approximate method; the answers are exact."
 NOT_TEXT = "Its name is not valid Unicode text. Rename the file."
 

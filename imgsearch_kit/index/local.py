@@ -18,6 +18,7 @@ from imgsearch_kit.index import sqlite
 from imgsearch_kit.index.base import (
     NO_APPROX,
     NOT_TEXT,
+    TAKEN_AT_ONCE,
     VectorIndex,
     batched,
     check_add,
@@ -28,8 +29,6 @@ from imgsearch_kit.index.base import (
 )
 from imgsearch_kit.index.exact import Snapshot
 from imgsearch_kit.records import Approx, Failure, ImageRecord, IndexPassport, Neighbours, Refused, Vectors
-
-BATCH = 512  # records with their vectors, as one index takes over those of another
 
 
 class LocalIndex(VectorIndex):
@@ -255,7 +254,7 @@ class LocalIndex(VectorIndex):
                 check_unchanged(self.address, unchanged, sqlite.generation(db))
             db.execute("DELETE FROM records")
             db.execute("DELETE FROM failures")
-            for ids in batched((record.id for record in other.records()), BATCH):
+            for ids in batched((record.id for record in other.records()), TAKEN_AT_ONCE):
                 sqlite.insert(db, list(zip(other.records(ids), other.vectors(ids), strict=True)))
             sqlite.insert_failures(db, other.failures())
             sqlite.set_learned(db, other.learned())

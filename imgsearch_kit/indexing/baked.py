@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imgsearch_kit.errors import BadQuery, IndexMismatch
-from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.index.base import TAKEN_AT_ONCE, VectorIndex
 from imgsearch_kit.ranking.baked import Learned, bake, bakeable
 from imgsearch_kit.records import BakedRank, ExtractorSpec, ImageRecord, Pixels, Vectors
 
 if TYPE_CHECKING:
     from imgsearch_kit.extractors import Extractor
-
-BATCH = 512
 
 
 class RankedContent:
@@ -68,11 +66,11 @@ class RankedContent:
 def _vectors(index: VectorIndex, records: Sequence[ImageRecord]) -> Vectors:
     """All vectors, read in batches: an index that answers for all at once may keep them as well."""
     vectors = np.empty((len(records), index.passport.dim), np.float32)
-    for start in range(0, len(records), BATCH):
-        found = index.vectors([record.id for record in records[start : start + BATCH]])
-        if len(found) != len(vectors[start : start + BATCH]):
+    for start in range(0, len(records), TAKEN_AT_ONCE):
+        found = index.vectors([record.id for record in records[start : start + TAKEN_AT_ONCE]])
+        if len(found) != len(vectors[start : start + TAKEN_AT_ONCE]):
             raise IndexMismatch(f"The index at {index.address} changed while it was read; copy again.")
-        vectors[start : start + BATCH] = found
+        vectors[start : start + TAKEN_AT_ONCE] = found
     return vectors
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, PluginMissing
 from imgsearch_kit.extractors import Extractor
 from imgsearch_kit.index import Address, building, open_index
-from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.index.base import TAKEN_AT_ONCE, VectorIndex
 from imgsearch_kit.index.building import check_free
 from imgsearch_kit.indexing.baked import RankedContent
 from imgsearch_kit.progress import progress_bar
@@ -23,8 +23,7 @@ from imgsearch_kit.ranking.baked import bakeable
 from imgsearch_kit.records import ImageRecord, IndexPassport, Refused, Vectors
 from imgsearch_kit.reports import RunReport, plain
 
-BATCH = 512
-SAMPLE = 256
+VERIFIED = 256
 TOLERANCE = 1e-6
 
 
@@ -190,8 +189,8 @@ def temporary_copy(
 def batches(index: VectorIndex | RankedContent) -> Iterator[tuple[list[ImageRecord], Vectors]]:
     """All records of an index with their ``(n, dim)`` vectors, in id order, some hundreds at a time."""
     records = index.records()
-    for start in range(0, len(records), BATCH):
-        batch = records[start : start + BATCH]
+    for start in range(0, len(records), TAKEN_AT_ONCE):
+        batch = records[start : start + TAKEN_AT_ONCE]
         yield batch, index.vectors([record.id for record in batch])
 
 
@@ -236,7 +235,7 @@ def _verify(content: VectorIndex | RankedContent, made: VectorIndex, report: Cop
         )
     refused = {failure.id for failure in report.failed}
     ids = [record.id for record in content.records() if record.id not in refused]
-    sample = ids[:: max(1, len(ids) // SAMPLE)]
+    sample = ids[:: max(1, len(ids) // VERIFIED)]
     if content.records(sample) != made.records(sample):
         raise IndexDamaged(f"Records at {made.address} differ from those that were sent. Copy again.")
     difference = np.abs(content.vectors(sample) - made.vectors(sample)).max(initial=0)

@@ -13,7 +13,7 @@ from typing import Self
 
 import numpy as np
 
-from imgsearch_kit.errors import BadQuery, IndexMismatch, UnreadableImage
+from imgsearch_kit.errors import BadQuery, IndexingInterrupted, IndexMismatch, UnreadableImage
 from imgsearch_kit.extractors import Extractor
 from imgsearch_kit.images import MAX_PIXELS, Found, FoundImage, Loaded, find_images, load_many
 from imgsearch_kit.index.base import VectorIndex
@@ -22,7 +22,7 @@ from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.records import Failure, ImageRecord, Pixels, Vectors
 from imgsearch_kit.reports import RunReport
 
-BATCH = 32  # pictures of one commit
+COMMITTED_AT_ONCE = 32  # pictures of one commit
 SLICE = 8  # pictures of one call of the extractor, so that the bar moves
 
 
@@ -59,14 +59,6 @@ class IndexReport(RunReport):
         """What to do about pictures that are gone, if there are any."""
         gone = f"{self.vanished:,} indexed pictures are gone from the folder; --prune removes them"
         return [gone] if self.vanished else []
-
-
-class IndexingInterrupted(KeyboardInterrupt):
-    """Ctrl-C during indexing; ``report`` says what was committed before it."""
-
-    def __init__(self, report: IndexReport):
-        super().__init__("indexing was interrupted")
-        self.report = report
 
 
 def index_folder(
@@ -201,7 +193,7 @@ class _Run:
             for path, item in loaded:
                 if not self._sort(todo[path], item):
                     bar.update()
-                self._commit(BATCH, bar.update)
+                self._commit(COMMITTED_AT_ONCE, bar.update)
             self._commit(1, bar.update)
 
     def finish(self, prune: bool) -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from imgsearch_kit.extractors import Extractor
+from imgsearch_kit.extractors.weights import Say
 from imgsearch_kit.images import MAX_PIXELS, find_images
 from imgsearch_kit.index import Address, open_index
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.indexing.folder import IndexReport, check_has_pictures, index_folder
 from imgsearch_kit.indexing.labels import labels_of
-from imgsearch_kit.indexing.open import Say, extractor_to_rebuild, open_to_fill
+from imgsearch_kit.indexing.open import extractor_to_rebuild, open_to_fill
 
 Labels = Path | str | Mapping[str, str | None] | None
 

@@ -13,7 +13,7 @@ from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.records import Refused
 from imgsearch_kit.reports import RunReport
 
-BATCH = 1000
+RELABELLED_AT_ONCE = 1000
 
 
 @dataclass
@@ -68,8 +68,8 @@ def relabel(index: VectorIndex, labels: Mapping[str, str | None]) -> LabelReport
     report.failed += [Refused(id_, "no record has this id") for id_ in sorted(set(labels) - known)]
     changed = [dataclasses.replace(r, label=labels[r.id]) for r in records if r.label != labels[r.id]]
     report.unchanged = len(records) - len(changed)
-    for start in range(0, len(changed), BATCH):
-        batch = changed[start : start + BATCH]
+    for start in range(0, len(changed), RELABELLED_AT_ONCE):
+        batch = changed[start : start + RELABELLED_AT_ONCE]
         refused = index.add(batch, index.vectors([record.id for record in batch]))
         report.failed += refused
         report.relabelled += len(batch) - len(refused)

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable
 from pathlib import Path
 
 from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexNotFound, WeightsNotFound
 from imgsearch_kit.extractors import Extractor, load_extractor
 from imgsearch_kit.extractors.base import DEFAULT_PRESET, probe_vectors
 from imgsearch_kit.extractors.loading import is_extractor_name, named_spec
+from imgsearch_kit.extractors.weights import Say
 from imgsearch_kit.index import Address, create_index, new_passport, open_index
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.indexing.baked import Projected, projected
 from imgsearch_kit.provenance import check_dim, check_extractor, check_name, check_probes
 from imgsearch_kit.records import IndexPassport
-
-Say = Callable[[str], None]
 
 log = logging.getLogger("imgsearch_kit")
 

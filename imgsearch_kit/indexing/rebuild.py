@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from imgsearch_kit.errors import BadQuery, IndexMismatch
+from imgsearch_kit.errors import BadQuery, IndexingInterrupted, IndexMismatch
 from imgsearch_kit.extractors import Extractor
 from imgsearch_kit.extractors.base import probe_vectors
 from imgsearch_kit.images import MAX_PIXELS, Found, find_images
 from imgsearch_kit.index import Address, building, new_passport, open_index
 from imgsearch_kit.index.base import VectorIndex, check_complete
-from imgsearch_kit.indexing.folder import IndexingInterrupted, IndexReport, check_root, folder_label, index_folder
+from imgsearch_kit.indexing.folder import IndexReport, check_root, folder_label, index_folder
 
 
 def rebuild_index_of(

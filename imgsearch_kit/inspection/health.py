@@ -21,7 +21,7 @@ from imgsearch_kit.vectors import Bools, Ints
 
 NEAR = 0.98
 AGREEMENT = 0.8
-SPARE = 50  # places ranked beyond k, so that leaving pictures out seldom needs a second ranking
+WIDER = 50  # places ranked beyond k, so that leaving pictures out seldom needs a second ranking
 SHOWN = 10  # of each list
 
 
@@ -179,7 +179,7 @@ def examine(
     files = _files(sha256s)
     close = near_duplicates(vectors, vectors, near) + _linked(files)
     groups = connected_components(close, directed=False)[1]
-    wide = leave_one_out(vectors, k + SPARE, done=done)
+    wide = leave_one_out(vectors, k + WIDER, done=done)
     alone = leave_one_out(vectors, k, wider=wide)
     without_files = leave_one_out(vectors, k, files, wider=wide)
     without_groups = leave_one_out(vectors, k, groups, wider=wide)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from imgsearch_kit.errors import MissingExtra
 from imgsearch_kit.plots.figure import colours
 
-MARKERS = ("circle", "square", "triangle", "diamond", "inverted_triangle", "hex")
+BOKEH_MARKERS = ("circle", "square", "triangle", "diamond", "inverted_triangle", "hex")
 NO_PICTURE = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="  # one clear pixel
 
 # A tooltip lies in a shadow root, where the page's style sheet does not reach.
@@ -27,7 +27,7 @@ TOOLTIP = """
 </div>
 """
 
-PAGE = Template("""<!doctype html>
+TEMPLATE = Template("""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -101,7 +101,12 @@ def map_page(
     counts = np.bincount(np.array(class_of, np.int64), minlength=len(number)).tolist()
     data = {
         "classes": [
-            {"name": name or "no label", "colour": shades[i], "marker": MARKERS[i % len(MARKERS)], "count": counts[i]}
+            {
+                "name": name or "no label",
+                "colour": shades[i],
+                "marker": BOKEH_MARKERS[i % len(BOKEH_MARKERS)],
+                "count": counts[i],
+            }
             for name, i in number.items()
         ],
         "classOf": class_of,
@@ -115,11 +120,11 @@ def map_page(
         "label": [label or "" for label in labels],
         "thumbnail": [source or NO_PICTURE for source in thumbnails],
         "colour": [shades[c] for c in class_of],
-        "marker": [MARKERS[c % len(MARKERS)] for c in class_of],
+        "marker": [_marker(c) for c in class_of],
         "alpha": np.full(len(ids), 0.8, np.float32),
     }
     beside = Path(__file__)
-    return PAGE.substitute(
+    return TEMPLATE.substitute(
         title=html.escape(title),
         notes=html.escape("; ".join(notes)),
         alt=html.escape(f"Map of {len(ids)} pictures in {len(names)} classes. {'; '.join(notes)}"),
@@ -129,6 +134,11 @@ def map_page(
         figure=_json(_figure(columns)),
         bokeh=Resources(mode="inline", components=["bokeh", "bokeh-gl"]).render_js(),
     )
+
+
+def _marker(number: int) -> str:
+    """The shape of the dots of a class."""
+    return BOKEH_MARKERS[number % len(BOKEH_MARKERS)]
 
 
 def _figure(columns: dict[str, Any]) -> dict[str, Any]:

@@ -118,7 +118,7 @@ class Projection(Report):
 
         if len(labels) != len(self.positions):
             raise BadQuery(f"There are {len(self.positions)} pictures and {len(labels)} labels. Give one for each.")
-        return class_map(self.positions, labels, notes=self.notes())[0]
+        return class_map(self.positions.astype(np.float64), labels, notes=self.notes())[0]
 
     def frame(self) -> Iterable[Mapping[str, Any]]:
         """The rows of ``to_dataframe``, one a picture, in the order of the vectors: x, y, trust and kept."""

@@ -21,7 +21,7 @@ except ImportError as error:
 DARK, LIGHT, ACCENT = "#1f3b57", "#9db4c8", "#c8501e"  # 23 %, 68 % and 42 % of white in grey
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 LINES = ("-", "--", "-.", ":")
-LONGEST = 28
+LONGEST_NAME = 28
 
 
 class Plot(Figure):
@@ -44,7 +44,7 @@ class Plot(Figure):
         self.savefig(drawn, format="png", dpi=100)
         # 256 colours: a third of the size, so that a notebook with its figures stays small.
         Image.open(drawn).convert("RGB").quantize(256).save(small, "PNG", optimize=True)
-        bundle = {"image/png": small.getvalue(), "text/plain": self.alt_text}
+        bundle = {"image/png": small.getvalue(), "text/plain_name": self.alt_text}
         return bundle, {"image/png": {"alt": self.alt_text}}
 
 
@@ -59,7 +59,7 @@ def new(width: float, height: float, alt_text: str, **grid: Any) -> tuple[Plot, 
     return figure, axes
 
 
-def plain(name: str | None, longest: int = LONGEST) -> str:
+def plain_name(name: str | None, longest: int = LONGEST_NAME) -> str:
     """A name as text that Matplotlib takes letter by letter: cut in the middle when long, no formulas, one line."""
     name = " ".join((name or "no label").split())
     if len(name) > longest:
@@ -80,7 +80,7 @@ def _colour(hue: float, grey: float) -> str:
     return f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}"
 
 
-def empty(ax: Axes, what: str) -> None:
+def empty_axes(ax: Axes, what: str) -> None:
     """Says in the middle of empty axes, and in the alternative text, that there is nothing to show."""
     cast(Plot, ax.figure).alt_text = f"Nothing to show: no {what}."
     ax.text(0.5, 0.5, f"no {what}", ha="center", va="center", transform=ax.transAxes, color=DARK)

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.patheffects import withStroke
 
-from imgsearch_kit.plots.figure import MARKERS, Plot, colours, empty, listed, new, plain
-
-Floats = npt.NDArray
+from imgsearch_kit.plots.figure import MARKERS, Plot, colours, empty_axes, listed, new, plain_name
+from imgsearch_kit.vectors import Floats
 
 
 def class_map(positions: Floats, labels: Sequence[str | None], *, notes: Sequence[str] = ()) -> tuple[Plot, Axes]:
@@ -29,7 +27,7 @@ def class_map(positions: Floats, labels: Sequence[str | None], *, notes: Sequenc
     figure, ax = new(8, 6.6 + 0.15 * rows, alt.strip())
     _bare(ax, notes)
     if not len(positions):
-        empty(ax, "pictures")
+        empty_axes(ax, "pictures")
         return figure, ax
     classes = np.array([-1 if label is None else names.index(label) for label in dict.fromkeys(labels)])
     number = dict(zip(dict.fromkeys(labels), classes.tolist(), strict=True))
@@ -51,7 +49,7 @@ def class_map(positions: Floats, labels: Sequence[str | None], *, notes: Sequenc
             linewidths=0,
             alpha=0.8,
             rasterized=True,
-            label=f"{c + 1} {plain(name, 22)}",
+            label=f"{c + 1} {plain_name(name, 22)}",
         )
         spot = _spot(own, taken, float(np.ptp(positions, axis=0).max()) / 40)
         taken.append(spot)
@@ -82,4 +80,4 @@ def _bare(ax: Axes, notes: Sequence[str]) -> None:
     ax.set_yticks([])
     for spine in ax.spines.values():
         spine.set(visible=True, color="0.8")
-    ax.set_title("; ".join(plain(note, 200) for note in notes), fontsize=8)
+    ax.set_title("; ".join(plain_name(note, 200) for note in notes), fontsize=8)

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 
-from imgsearch_kit.plots.figure import ACCENT, DARK, LIGHT, MARKERS, Plot, empty, new, plain
+from imgsearch_kit.plots.figure import ACCENT, DARK, LIGHT, MARKERS, Plot, empty_axes, new, plain_name
 from imgsearch_kit.vectors import Floats
 
 
@@ -37,7 +37,7 @@ def precision_bars(
     alt += f"; over all queries {mean[0]:.3f}." if mean else "."
     figure, ax = new(7, 1.2 + max(len(names), 3) * (0.3 if len(names) <= 20 else 0.15), alt)
     if not len(names):
-        empty(ax, "classes")
+        empty_axes(ax, "classes")
         return figure, ax
     y = np.arange(len(names))
     ax.barh(y, values[order], color=LIGHT, edgecolor=DARK, linewidth=0.6, height=0.75, label=measure)
@@ -50,7 +50,7 @@ def precision_bars(
     if mean:
         ax.axvline(mean[0], color="black", linestyle="--", linewidth=1, label=f"all queries: {mean[0]:.3f}")
         ax.axvspan(*np.nan_to_num(mean[1:], nan=mean[0]), color="black", alpha=0.12, linewidth=0)
-    ax.set_yticks(y, [plain(names[i]) for i in order], fontsize=9 if len(names) <= 20 else 6.5)
+    ax.set_yticks(y, [plain_name(names[i]) for i in order], fontsize=9 if len(names) <= 20 else 6.5)
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.set_xlim(0, 1)
     ax.set_xlabel(measure)
@@ -74,12 +74,12 @@ def confusion_heatmap(
     size = min(max(4.0, 0.22 * max(len(rows), len(columns), 1) + 2), 14.0)
     figure, ax = new(size + 0.8, size, alt + ".")
     if not shares.size:
-        empty(ax, "classes")
+        empty_axes(ax, "classes")
         return figure, ax
     image = ax.imshow(shares, cmap="Greys", norm=PowerNorm(0.5, 0, 1), aspect="auto", interpolation="nearest")
     font = float(np.clip(640 / max(len(rows), len(columns)), 6, 9))
-    ax.set_xticks(range(len(columns)), [plain(name) for name in columns], rotation=90, fontsize=font)
-    ax.set_yticks(range(len(rows)), [plain(name) for name in rows], fontsize=font)
+    ax.set_xticks(range(len(columns)), [plain_name(name) for name in columns], rotation=90, fontsize=font)
+    ax.set_yticks(range(len(rows)), [plain_name(name) for name in rows], fontsize=font)
     ax.set_xlabel("class of the hits")
     ax.set_ylabel("class of the query")
     if len(rows) <= 12 and len(columns) <= 12:
@@ -122,7 +122,7 @@ def recall_latency(points: Sequence[MethodPoint], *, k: int = 10) -> tuple[Plot,
         f"Recall@{k} against milliseconds of {len(points)} methods. Best: {'; '.join(best)}.",
     )
     if not points:
-        empty(ax, "methods")
+        empty_axes(ax, "methods")
         return figure, ax
     families = list(dict.fromkeys(point.family for point in points))
     shades = [DARK, ACCENT, "#5a8a3c", "#7a5195", "black"]
@@ -132,14 +132,14 @@ def recall_latency(points: Sequence[MethodPoint], *, k: int = 10) -> tuple[Plot,
         look = {
             "marker": MARKERS[i % len(MARKERS)],
             "color": shades[i % len(shades)],
-            "label": plain(family) if family else None,
+            "label": plain_name(family) if family else None,
         }
         ax.errorbar([p.ms for p in own], [p.recall for p in own], yerr=spread, linestyle="none", markersize=6, **look)
     ax.plot([points[i].ms for i in front], [points[i].recall for i in front], color="0.5", linewidth=1, zorder=0)
     for number, i in enumerate(front, 1):  # numbers on the line, names below: names would cover each other
         place = (points[i].ms, points[i].recall)
         ax.annotate(str(number), place, xytext=(-9, 4), textcoords="offset points", fontsize=7, weight="bold")
-    names = [f"{number}  {plain(points[i].name, 60)}" for number, i in enumerate(front, 1)]
+    names = [f"{number}  {plain_name(points[i].name, 60)}" for number, i in enumerate(front, 1)]
     figure.supxlabel("\n".join(names), x=0.02, ha="left", fontsize=7)
     ax.set_xscale("log")
     ax.set_xlabel("milliseconds per query")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from imgsearch_kit.plots.figure import ACCENT, DARK, LIGHT, Plot, empty, new
+from imgsearch_kit.plots.figure import ACCENT, DARK, LIGHT, Plot, empty_axes, new
 from imgsearch_kit.vectors import Floats
 
 
@@ -18,7 +18,7 @@ def calibration_curve(
     """
     figure, ax = new(6, 4, "Probability of the same class over cosine")
     if not len(cosines):
-        empty(ax, "hits")
+        empty_axes(ax, "hits")
         return figure, ax
     figure.alt_text += (
         f": {probability[0]:.2f} at cosine {cosines[0]:.2f}, rising to {probability[-1]:.2f} at {cosines[-1]:.2f}."
@@ -51,7 +51,7 @@ def reliability_diagram(
     """
     figure, ax = new(4.6, 4.6, f"Reliability in {len(predicted)} bins: observed against predicted probability")
     if not len(predicted):
-        empty(ax, "hits")
+        empty_axes(ax, "hits")
         return figure, ax
     worst = int(np.argmax(np.abs(np.asarray(predicted) - observed)))
     figure.alt_text += f"; furthest apart where {predicted[worst]:.2f} is predicted and {observed[worst]:.2f} observed"

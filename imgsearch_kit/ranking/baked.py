@@ -69,7 +69,8 @@ class Learned:
         if learned.baked != baked:
             raise IndexDamaged(
                 f"What the index at {address} has learned was learned by {learned.baked.spec} from the index "
-                f"{learned.baked.uuid}; its passport says {baked.spec} from {baked.uuid}. Copy it from its source again."
+                f"{learned.baked.uuid}; its passport says {baked.spec} from {baked.uuid}. Copy it from its source "
+                "again."
             )
         return learned
 

@@ -11,7 +11,7 @@ import pytest
 
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.extractors.engine import tensorflow
-from imgsearch_kit.extractors.traced import BATCH, JointExtractor
+from imgsearch_kit.extractors.traced import NETWORK_BATCH, JointExtractor
 from imgsearch_kit.records import ExtractorSpec
 
 
@@ -41,7 +41,7 @@ def test_vectors_have_unit_norm_and_the_order_of_the_pictures(colours):
     assert vectors["mean"].flags.c_contiguous
 
 
-@pytest.mark.parametrize("count", [0, 1, 3, BATCH, BATCH + 1, 2 * BATCH + 5])
+@pytest.mark.parametrize("count", [0, 1, 3, NETWORK_BATCH, NETWORK_BATCH + 1, 2 * NETWORK_BATCH + 5])
 def test_any_number_of_pictures(colours, count):
     pixels = np.random.default_rng(count).integers(1, 256, (count, 2, 2, 3), dtype=np.uint8)
     expected = pixels.mean((1, 2)).reshape(count, 3)
@@ -54,7 +54,7 @@ def test_few_batch_shapes_are_traced_and_one_picture_stays_one(colours):
     joint, traced = colours
     joint.extract(np.ones((1, 2, 2, 3), np.uint8))
     assert traced == [1]
-    for count in range(1, 3 * BATCH):
+    for count in range(1, 3 * NETWORK_BATCH):
         joint.extract(np.ones((count, 2, 2, 3), np.uint8))
     assert sorted(traced) == [1, 2, 4, 8, 16]
 

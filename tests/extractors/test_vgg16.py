@@ -11,7 +11,7 @@ from PIL import Image
 
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.extractors import PRESETS, load_extractor, load_extractors, probe_pixels, vgg16, weight_files
-from imgsearch_kit.extractors.traced import BATCH
+from imgsearch_kit.extractors.traced import NETWORK_BATCH
 
 POOLED = ["vgg16-rmac", "vgg16-spoc", "vgg16-mac", "vgg16-gem"]
 
@@ -71,7 +71,7 @@ def test_a_picture_gives_the_same_vector_alone_and_in_any_batch(joint, pixels):
     whole = joint.extract(pixels)
     for name in POOLED:
         assert whole[name].shape == (len(pixels), 512)
-    for start, stop in [(0, 1), (20, 21), (3, 6), (0, BATCH), (2, 2 + BATCH)]:
+    for start, stop in [(0, 1), (20, 21), (3, 6), (0, NETWORK_BATCH), (2, 2 + NETWORK_BATCH)]:
         part = joint.extract(pixels[start:stop])
         for name in POOLED:
             np.testing.assert_allclose(part[name], whole[name][start:stop], atol=1e-5)

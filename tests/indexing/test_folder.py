@@ -8,9 +8,9 @@ import shutil
 import numpy as np
 import pytest
 
-from imgsearch_kit.errors import BadQuery, IndexMismatch
+from imgsearch_kit.errors import BadQuery, IndexingInterrupted, IndexMismatch
 from imgsearch_kit.index import create_index, new_passport
-from imgsearch_kit.indexing.folder import BATCH, IndexingInterrupted, index_folder
+from imgsearch_kit.indexing.folder import COMMITTED_AT_ONCE, index_folder
 from tests.small_extractor import QuarterColours, paint
 
 
@@ -238,27 +238,27 @@ def test_new_labels_for_unchanged_files_need_no_extraction(folder, index, extrac
 
 
 def test_batches_are_committed_as_they_come_and_an_interrupted_run_carries_on(tmp_path, index):
-    for i in range(BATCH + 5):
+    for i in range(COMMITTED_AT_ONCE + 5):
         paint(tmp_path / "many" / f"{i:03}.png", (255, i, 0))
 
     class Interrupted(QuarterColours):
         def extract(self, pixels):
-            if sum(self.calls) >= BATCH:
+            if sum(self.calls) >= COMMITTED_AT_ONCE:
                 raise KeyboardInterrupt
             return super().extract(pixels)
 
     with pytest.raises(IndexingInterrupted, match="interrupted") as stop:
         index_folder(tmp_path / "many", index, Interrupted())
-    assert stop.value.report.counts() == {"added": BATCH}
-    assert len(index) == BATCH
+    assert stop.value.report.counts() == {"added": COMMITTED_AT_ONCE}
+    assert len(index) == COMMITTED_AT_ONCE
     extractor = QuarterColours()
-    assert index_folder(tmp_path / "many", index, extractor).counts() == {"added": 5, "unchanged": BATCH}
+    assert index_folder(tmp_path / "many", index, extractor).counts() == {"added": 5, "unchanged": COMMITTED_AT_ONCE}
     assert extractor.calls == [5]
 
 
 def test_many_renames_in_one_run_keep_every_vector_with_its_picture(tmp_path, index, extractor):
     root = tmp_path / "many"
-    colours = {f"{i:03}.png": (255, 3 * i, 255 - 3 * i) for i in range(2 * BATCH + 3)}
+    colours = {f"{i:03}.png": (255, 3 * i, 255 - 3 * i) for i in range(2 * COMMITTED_AT_ONCE + 3)}
     for name, colour in colours.items():
         paint(root / name, colour)
     index_folder(root, index, extractor)

@@ -9,11 +9,11 @@ import uuid
 import numpy as np
 import pytest
 
-from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexNotFound, IndexUnwritable
+from imgsearch_kit.errors import BadQuery, IndexingInterrupted, IndexMismatch, IndexNotFound, IndexUnwritable
 from imgsearch_kit.index import create_index, new_passport, open_index
 from imgsearch_kit.index.local import LocalIndex
 from imgsearch_kit.indexing import open as opening
-from imgsearch_kit.indexing.folder import IndexingInterrupted, index_folder
+from imgsearch_kit.indexing.folder import index_folder
 from imgsearch_kit.indexing.labels import relabel
 from imgsearch_kit.indexing.rebuild import rebuild_index_of
 from imgsearch_kit.records import ImageRecord
