@@ -17,7 +17,7 @@ from pathlib import Path
 
 from imgsearch_kit.approximation.lsh import METHODS, recall_at
 from imgsearch_kit.approximation.over_index import Measured, RecallReport, measure_recall
-from imgsearch_kit.approximation.tuning import Trial, temporary_copy
+from imgsearch_kit.approximation.tuning import Sample, temporary_copy
 from imgsearch_kit.index import open_index
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.index.elastic.methods import parse_method
@@ -33,9 +33,9 @@ def default_methods(dim: int) -> list[str]:
     return [*SPECS, *(f"permutation-lsh:k={k}" for k in PERMUTATIONS if k < dim), *GRAPHS]
 
 
-def predicted(trial: Trial, spec: str, rows: tuple[Measured, ...]) -> Iterator[Measured]:
+def predicted(drawn: Sample, spec: str, rows: tuple[Measured, ...]) -> Iterator[Measured]:
     """The rows with the recall that the simulation expects of the same queries."""
-    method = parse_method(spec, trial.vectors.shape[1])
+    method = parse_method(spec, drawn.vectors.shape[1])
     places = {}
     for row in rows:
         if row.setting is None or method.name not in METHODS:
@@ -43,14 +43,14 @@ def predicted(trial: Trial, spec: str, rows: tuple[Measured, ...]) -> Iterator[M
             continue
         probes = row.setting.probes or 0
         if probes not in places:
-            places[probes], _ = trial.places(method.name, method.parameters, probes)
+            places[probes], _ = drawn.places(method.name, method.parameters, probes)
         yield dataclasses.replace(row, predicted=recall_at(places[probes], row.setting.candidates or 0))
 
 
-def measured(index: VectorIndex, server: str, spec: str, trial: Trial, queries: int) -> RecallReport:
+def measured(index: VectorIndex, server: str, spec: str, drawn: Sample, queries: int) -> RecallReport:
     with temporary_copy(index, server, spec) as copy:
         report = measure_recall(copy, k=K, queries=queries, merge=True, seed=SEED)
-    return dataclasses.replace(report, rows=tuple(predicted(trial, spec, report.rows)))
+    return dataclasses.replace(report, rows=tuple(predicted(drawn, spec, report.rows)))
 
 
 def main() -> None:
@@ -63,10 +63,10 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", metavar="SPEC")
     args = parser.parse_args()
     with open_index(args.index) as index:
-        trial = Trial.of(index, K, args.queries, len(index), SEED)
+        drawn = Sample.of(index, K, args.queries, len(index), SEED)
         document = {"about": args.about, "date": date.today().isoformat(), "methods": {}}
         for spec in args.methods or default_methods(index.passport.dim):
-            report = measured(index, args.server, spec, trial, args.queries)
+            report = measured(index, args.server, spec, drawn, args.queries)
             print(spec, *report.lines(), "", sep="\n", flush=True)
             plain = report.to_json()
             document["methods"][spec] = plain.pop("rows")

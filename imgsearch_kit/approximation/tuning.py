@@ -178,20 +178,20 @@ def propose(
     """
     if not 0 < wanted <= 1:
         raise BadQuery(f"The wanted recall must lie above 0 and be at most 1; it is {wanted}.")
-    trial = Trial.of(index, k, queries, sample, seed)
-    tried = parameter_grid(trial.vectors.shape[1]) if grid is None else grid
+    drawn = Sample.of(index, k, queries, sample, seed)
+    tried = parameter_grid(drawn.vectors.shape[1]) if grid is None else grid
     settings = [(name, params) for name, each in tried.items() for params in each]
     found: dict[str, list[tuple[bool, Proposal]]] = {name: [] for name in tried}
     disable = None if progress is None else not progress
     for name, params in tqdm(settings, unit="setting", desc="simulating", disable=disable):
-        found[name] += trial.proposals(name, params, wanted)
+        found[name] += drawn.proposals(name, params, wanted)
     best = [min(each, key=_cost) for each in found.values() if each]
     return Tuning(
         wanted=wanted,
         k=k,
-        queries=len(trial.asking),
-        gallery=trial.gallery,
-        sampled=len(trial.vectors),
+        queries=len(drawn.asking),
+        gallery=drawn.gallery,
+        sampled=len(drawn.vectors),
         simulated=sum(map(len, found.values())),
         proposals=tuple(proposal for _, proposal in sorted(best, key=_cost)),
     )
@@ -204,7 +204,7 @@ def _cost(judged: tuple[bool, Proposal]) -> tuple[bool, float]:
 
 
 @dataclass(frozen=True)
-class Trial:
+class Sample:
     """A sample of an index: ``(n, dim)`` vectors in id order, and how many each row stands for.
 
     ``asking`` is ``(m,)`` and ``neighbours`` ``(m, k)``: rows of the queries and of their exact neighbours.
@@ -217,7 +217,7 @@ class Trial:
     gallery: int
 
     @classmethod
-    def of(cls, index: VectorIndex, k: int, queries: int, sample: int, seed: int) -> Trial:
+    def of(cls, index: VectorIndex, k: int, queries: int, sample: int, seed: int) -> Sample:
         """Draws the queries, asks the index for their neighbours, and draws about ``sample`` vectors in all.
 
         :raises BadQuery: when there are no more than ``k`` pictures.

@@ -180,8 +180,8 @@ NAMES = [f"{name}-{'-'.join(map(str, params.values()))}-{probes}" for name, para
 
 
 def predicted(gallery, name, params, candidates, probes) -> float:
-    trial = tuning.Trial.of(gallery, 10, 200, tuning.SAMPLE, seed=1)
-    places, _ = trial.places(name, params, probes)
+    drawn = tuning.Sample.of(gallery, 10, 200, tuning.SAMPLE, seed=1)
+    places, _ = drawn.places(name, params, probes)
     return float((places <= candidates).mean())
 
 
