@@ -66,6 +66,21 @@ def create_index(address: str, passport: IndexPassport) -> VectorIndex:
     return LocalIndex.in_memory(passport) if kind == "memory" else LocalIndex.create(path, passport)
 
 
+def check_creatable(address: str, method: str, dim: int) -> None:
+    """Makes sure that an index of ``dim``-d vectors could be made at an address, before its vectors are computed.
+
+    :raises IndexMismatch: when a server has something there already.
+    :raises BadQuery: when the address has none of the known forms, or the kind of index does not know the method.
+    :raises PluginMissing: when the server cannot search by the method.
+    """
+    if _parse(address)[0] != "http":
+        check_method(address, method)
+        return
+    from imgsearch_kit.index.elastic import writing
+
+    writing.check_creatable(address, method, dim)
+
+
 def rebuild_index(address: str, passport: IndexPassport) -> VectorIndex:
     """A new, empty index to be filled and then ``publish``-ed; what is at the address serves until then.
 

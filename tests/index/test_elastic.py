@@ -336,7 +336,7 @@ def test_of_two_processes_that_make_one_address_at_once_one_is_refused(server, m
         with pytest.raises(IndexMismatch, match=r"Another process has made an index at .* at the same moment"):
             create_index(index.address, passport)
         assert list(names(server, index).values()).count(True) == 1
-        patch.setattr(replacing, "family", lambda server: {})
+        patch.setattr(replacing, "serving", lambda server: {})
         with pytest.raises(IndexMismatch, match=r"Another process has made an index at .* at the same moment"):
             new.publish(0)
     with open_index(index.address) as reader:

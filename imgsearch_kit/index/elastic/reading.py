@@ -13,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 
-from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexNotFound, IndexUnwritable, KitError, ServerUnavailable
+from imgsearch_kit.errors import BadQuery, IndexNotFound, IndexUnwritable, KitError, ServerUnavailable
 from imgsearch_kit.index.base import NO_APPROX, VectorIndex, batched, check_search
 from imgsearch_kit.index.elastic import bodies, client
 from imgsearch_kit.index.elastic.bodies import Json, Wish
@@ -371,14 +371,6 @@ class ElasticReader(VectorIndex):
         if reason := done.get("error"):
             raise ServerUnavailable(f"The segments at {self.address} were not merged: {reason}. Try again later.")
         self.flush()
-
-    def check_replaceable(self) -> None:
-        """Makes sure that another index can take the place of this one, because its address is an alias."""
-        if self._name == self._connected.name:
-            raise IndexMismatch(
-                f"{self.address} is an index itself, not an alias for one, so no other can take its place. "
-                f"Copy it to another address: imgsearch copy {self.address} NEW_ADDRESS --method SPEC"
-            )
 
     def _stored_passport(self) -> IndexPassport:
         """The passport as the server keeps it now; its generation is that of the last amendment."""
