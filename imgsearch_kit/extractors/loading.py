@@ -62,6 +62,14 @@ def is_extractor_name(name: str) -> bool:
     return name in PRESETS or name.startswith("keras:")
 
 
+def preset_dim(name: str) -> int | None:
+    """The dimension of a preset's vectors; None of a network that must be loaded to know it.
+
+    :raises BadQuery: when there is no extractor of that name; the message lists them.
+    """
+    return None if name.startswith("keras:") else _preset(name).dim
+
+
 def named_spec(name: str, dim: int) -> ExtractorSpec:
     """What a name alone says of an extractor of ``dim``-d vectors, nothing loaded: neither weights nor engine.
 

@@ -11,11 +11,11 @@ from importlib import metadata
 import numpy as np
 
 from imgsearch_kit.errors import BadQuery
-from imgsearch_kit.index.address import Address, create_index, open_index
+from imgsearch_kit.index.address import Address, check_creatable, create_index, open_index
 from imgsearch_kit.index.building import building
 from imgsearch_kit.records import ExtractorSpec, IndexPassport, Vectors
 
-__all__ = ["Address", "building", "create_index", "new_passport", "open_index"]
+__all__ = ["Address", "building", "check_creatable", "create_index", "new_passport", "open_index"]
 
 LIBRARIES = ("imgsearch-kit", "numpy", "pillow", "tensorflow", "tensorflow-cpu", "keras")
 

@@ -136,6 +136,22 @@ def _check_baked(index: VectorIndex) -> None:
     raise IndexMismatch(message)
 
 
+def check_creatable(address: str | Address, method: str, dim: int) -> None:
+    """Makes sure that an index of ``dim``-d vectors could be made at an address, before its vectors are computed.
+
+    :raises IndexMismatch: when a server has something there already.
+    :raises BadQuery: when the address has none of the known forms, or the kind of index does not know the method.
+    :raises PluginMissing: when the server cannot search by the method.
+    """
+    where = Address.parse(address)
+    if where.server:
+        from imgsearch_kit.index.elastic import writing
+
+        writing.check_elastic_creatable(where, method, dim)
+    else:
+        where.check_method(method)
+
+
 def create_index(address: str | Address, passport: IndexPassport) -> VectorIndex:
     """A new, empty index at an address.
 

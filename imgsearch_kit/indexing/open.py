@@ -9,9 +9,9 @@ from pathlib import Path
 from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexNotFound, WeightsNotFound
 from imgsearch_kit.extractors import Extractor, load_extractor
 from imgsearch_kit.extractors.base import DEFAULT_PRESET, probe_vectors
-from imgsearch_kit.extractors.loading import is_extractor_name, named_spec
+from imgsearch_kit.extractors.loading import is_extractor_name, named_spec, preset_dim
 from imgsearch_kit.extractors.weights import Say
-from imgsearch_kit.index import Address, create_index, new_passport, open_index
+from imgsearch_kit.index import Address, check_creatable, create_index, new_passport, open_index
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.indexing.baked import Projected, projected
 from imgsearch_kit.provenance import check_dim, check_extractor, check_name, check_probes
@@ -104,7 +104,10 @@ def open_to_fill(
         index = open_index(address)
     except IndexNotFound:
         if extractor is None or isinstance(extractor, str):
-            extractor = load_extractor(extractor or DEFAULT_PRESET, weights, say=say)
+            name = extractor or DEFAULT_PRESET
+            if dim := preset_dim(name):
+                check_creatable(address, method or "exact", dim)  # before weights are loaded, or even downloaded
+            extractor = load_extractor(name, weights, say=say)
         passport = new_passport(extractor.spec, probes=probe_vectors(extractor), method=method or "exact")
         return create_index(address, passport), extractor
     try:
@@ -113,6 +116,7 @@ def open_to_fill(
                 f"The index at {index.address} has the method {index.passport.method}, not {method}. "
                 "Leave --method out, or copy the index: imgsearch copy FROM TO --method SPEC"
             )
+        index.check_writable()
         found = extractor_of(index, extractor, weights, say=say)
         check_computes(index, found)
     except BaseException:

@@ -17,7 +17,7 @@ from imgsearch_kit import cli
 from imgsearch_kit.approximation.over_index import measure_recall
 from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, IndexNotFound, IndexUnwritable, VersionMismatch
 from imgsearch_kit.index import create_index, new_passport, open_index
-from imgsearch_kit.index.elastic import bodies, client, reading, replacing
+from imgsearch_kit.index.elastic import bodies, client, replacing, searching
 from imgsearch_kit.index.elastic import writing as elastic
 from imgsearch_kit.index.elastic.client import Server
 from imgsearch_kit.indexing import copy as copying
@@ -140,7 +140,7 @@ def test_with_a_filter_an_lsh_index_answers_exactly_and_says_so(elastiknn, make,
         == f"With a label filter the method {method.partition(':')[0]} would lose neighbours; the answers are exact."
     )
     assert found.ids.tolist() == exact.ids.tolist()
-    many = [[f"{i:05}.jpg" for i in range(reading.FEW + 1)]] * 5
+    many = [[f"{i:05}.jpg" for i in range(searching.FEW + 1)]] * 5
     assert "101 excluded pictures" in index.search(queries, 10, approx=Approx(), exclude=many).note
 
 
@@ -336,7 +336,7 @@ def test_of_two_processes_that_make_one_address_at_once_one_is_refused(server, m
         with pytest.raises(IndexMismatch, match=r"Another process has made an index at .* at the same moment"):
             create_index(index.address, passport)
         assert list(names(server, index).values()).count(True) == 1
-        patch.setattr(replacing, "family", lambda server: {})
+        patch.setattr(replacing, "serving", lambda server: {})
         with pytest.raises(IndexMismatch, match=r"Another process has made an index at .* at the same moment"):
             new.publish(0)
     with open_index(index.address) as reader:

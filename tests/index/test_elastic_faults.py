@@ -17,13 +17,14 @@ import pytest
 from imgsearch_kit import cli
 from imgsearch_kit.errors import (
     BadQuery,
+    IndexMismatch,
     IndexNotFound,
     IndexUnwritable,
     PluginMissing,
     ServerUnavailable,
     VersionMismatch,
 )
-from imgsearch_kit.index import create_index, new_passport, open_index
+from imgsearch_kit.index import check_creatable, create_index, new_passport, open_index
 from imgsearch_kit.index.elastic import bulk, client, reading
 from imgsearch_kit.records import Approx, ImageRecord, Refused
 from tests import elasticsearch_node
@@ -589,8 +590,23 @@ def test_a_server_without_the_plugin(elasticsearch, address, method):
     words = rf"has no Elastiknn plugin, which the method '{method}' needs\. Install elastiknn \d+\.\d+\.\d+\.N on"
     with pytest.raises(PluginMissing, match=words):
         create_index(address, new_passport(None, dim=DIM, method=method))
+    with pytest.raises(PluginMissing, match=words):
+        check_creatable(address, method, DIM)
     with pytest.raises(IndexNotFound, match="There is no index"):
         open_index(address)
+
+
+def test_whether_an_index_could_be_made_is_known_before_it_is(address, index, proxy):
+    check_creatable(f"{address}-2", "hnsw", DIM)
+    assert {request.method for request in proxy.seen[-2:]} == {"GET"}
+    with pytest.raises(IndexNotFound, match="There is no index"):
+        open_index(f"{address}-2")
+    with pytest.raises(IndexMismatch, match=r"There is an index at .* already, with 0 records"):
+        check_creatable(address, "hnsw", DIM)
+    with pytest.raises(BadQuery, match="bbq_hnsw needs vectors of at least 64 dimensions"):
+        check_creatable(f"{address}-2", "bbq_hnsw", DIM)
+    with pytest.raises(BadQuery, match="has the method exact only"):
+        check_creatable("local:a.db", "hnsw", DIM)
 
 
 NO_PLUGIN = {

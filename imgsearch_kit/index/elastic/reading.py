@@ -13,25 +13,24 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 
-from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexNotFound, IndexUnwritable, KitError, ServerUnavailable
-from imgsearch_kit.index.base import NO_APPROX, VectorIndex, batched, check_search
+from imgsearch_kit.errors import BadQuery, IndexNotFound, IndexUnwritable, KitError, ServerUnavailable
+from imgsearch_kit.index.base import VectorIndex, batched, check_search
 from imgsearch_kit.index.elastic import bodies, client
-from imgsearch_kit.index.elastic.bodies import Json, Wish
+from imgsearch_kit.index.elastic.bodies import Json
 from imgsearch_kit.index.elastic.client import TRANSIENT, Server
 from imgsearch_kit.index.elastic.documents import PAGE, Documents
-from imgsearch_kit.index.elastic.methods import NO_TWIN, Method
+from imgsearch_kit.index.elastic.methods import Method
 from imgsearch_kit.index.elastic.scanning import scan
+from imgsearch_kit.index.elastic.searching import nearest, wished
 from imgsearch_kit.index.exact import Snapshot
 from imgsearch_kit.records import Approx, ImageRecord, IndexPassport, Neighbours, Vectors
 
 TOGETHER = 32  # searches in one request
 PAUSE = 0.1  # seconds between two looks at a running merge
 PAGE_BYTES = 8 * 2**20  # of one page of vectors
-FEW = 100  # excluded ids that an LSH method may find and drop, rather than answer exactly
 NEGATIVE = "invalid score"  # what Elastiknn runs into where a cosine of -1 is rounded to a little less
 FELL_BACK = "The approximate method failed on an exactly opposite picture, so the answers are exact."
 
-Row = list[tuple[float, ImageRecord]]  # the hits of one query: -cosine and record, in order
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -180,11 +179,12 @@ class ElasticReader(VectorIndex):
         """
         queries = check_search(vectors, self._passport.dim, k, exclude, approx, labels)
         excluded = [list(dict.fromkeys(each)) for each in exclude] if exclude else [[] for _ in queries]
-        wish, note = self._wish(k, approx, labels, max(map(len, excluded), default=0))
+        most = max(map(len, excluded), default=0)
+        wish, note = wished(self._documents, self.address, k, approx, labels, most)
         if wish.candidates is None and k >= bodies.MOST and len(self) > bodies.MOST:
             return self._compared_here(queries, k, labels, exclude)
         try:
-            found = self._find(queries, k, wish, excluded)
+            found = nearest(self._documents, self._ask, queries, k, wish, excluded)
         except ServerUnavailable as error:
             if NEGATIVE not in str(error):
                 raise
@@ -198,59 +198,8 @@ class ElasticReader(VectorIndex):
         records = {record.id: record for row in found for _, record in row}
         return Neighbours(ids.astype(str), scores, bodies.answered_by(self._method, wish), note, records)
 
-    # -- how a search is asked ----------------------------------------------------------------------------------
-
-    def _wish(self, k: int, approx: Approx | None, labels: Sequence[str] | None, excluded: int) -> tuple[Wish, str]:
-        """What the server is asked but for the excluded ids, and why it is not what the caller wished ("" if it is)."""
-        method, note = self._method, ""
-        kept = {} if labels is None else self._documents.label_filter(labels)
-        if approx and not method.approximate:
-            approx, note = None, NO_APPROX
-        if approx and not method.native and (labels is not None or excluded > FEW):
-            what = "a label filter" if labels is not None else f"{excluded} excluded pictures"
-            approx, note = None, f"With {what} the method {method.name} would lose neighbours; the answers are exact."
-        if approx:
-            count, probes = bodies.candidates(method, approx, k)
-            return Wish(min(k, bodies.MOST), count, probes, **kept), note
-        if not method.answers_exactly:
-            raise BadQuery(
-                f"The index at {self.address} was made with {NO_TWIN}, so it cannot answer exactly. "
-                "Ask it with --approx, or copy it to a method that can."
-            )
-        return Wish(min(k + 1, bodies.MOST), **kept), note
-
-    def _find(self, queries: Vectors, k: int, wish: Wish, excluded: list[list[str]]) -> list[Row]:
-        """The -cosine and record of each query's hits, in order."""
-        wishes = [self._without(wish, each) for each in excluded]
-        found = []
-        for i, (hits, one) in enumerate(zip(self._ask(queries, wishes), wishes, strict=True)):
-            row = self._row(hits, queries[i], one)
-            # Equal scores at the end of an exact answer: which of them come first by id takes seeing all of them.
-            while one.candidates is None and k < len(row) == one.size < bodies.MOST and row[k - 1][0] == row[-1][0]:
-                one = dataclasses.replace(one, size=min(4 * one.size, bodies.MOST))
-                row = self._row(self._ask(queries[i : i + 1], [one])[0], queries[i], one)
-            out = set(excluded[i])
-            found.append([hit for hit in row if hit[1].id not in out][:k])
-        return found
-
-    def _without(self, wish: Wish, excluded: list[str]) -> Wish:
-        if not excluded:
-            return wish
-        if wish.candidates is None or self._method.native:
-            return dataclasses.replace(wish, without=tuple(self._documents.keys(excluded)))
-        more = len(excluded)  # as many candidates more as may be dropped: the answer of an index without these ids
-        size, candidates = min(wish.size + more, bodies.MOST), min(wish.candidates + more, bodies.MOST)
-        return dataclasses.replace(wish, size=size, candidates=candidates)
-
-    def _row(self, hits: list[Json], query: Vectors, wish: Wish) -> Row:
-        cosines = [self._documents.cosine(hit, query, wish) for hit in hits]
-        negative = (-np.clip(cosines, -1, 1)).astype(np.float32).tolist()
-        row = zip(negative, map(self._documents.record, hits), strict=True)
-        return sorted(row, key=lambda hit: (hit[0], hit[1].id))
-
-    def _ask(self, queries: Vectors, wishes: list[Wish]) -> list[list[Json]]:
-        """The hits of each query as the server gives them; several searches go in one request."""
-        asked = [self._documents.search_body(*pair) for pair in zip(queries, wishes, strict=True)]
+    def _ask(self, asked: Sequence[Json]) -> list[list[Json]]:
+        """The hits of each search as the server gives them; several searches go in one request."""
         if len(asked) == 1:
             return [self._ask_one(asked[0])]
         found = []
@@ -371,14 +320,6 @@ class ElasticReader(VectorIndex):
         if reason := done.get("error"):
             raise ServerUnavailable(f"The segments at {self.address} were not merged: {reason}. Try again later.")
         self.flush()
-
-    def check_replaceable(self) -> None:
-        """Makes sure that another index can take the place of this one, because its address is an alias."""
-        if self._name == self._connected.name:
-            raise IndexMismatch(
-                f"{self.address} is an index itself, not an alias for one, so no other can take its place. "
-                f"Copy it to another address: imgsearch copy {self.address} NEW_ADDRESS --method SPEC"
-            )
 
     def _stored_passport(self) -> IndexPassport:
         """The passport as the server keeps it now; its generation is that of the last amendment."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
@@ -32,12 +32,25 @@ def write_alias(name: str) -> str:
     return f"{name}-write"
 
 
+def is_of(name: str, address_name: str) -> bool:
+    """Whether an index has a name that the kit gives those of an address, and of no other."""
+    return re.fullmatch(re.escape(address_name) + "-[0-9a-f]{8}", name) is not None
+
+
 def family(server: Server) -> dict[str, Json]:
     """The indexes that were made for an address, and those of no other, each with its aliases."""
-    made = re.compile(re.escape(server.name) + "-[0-9a-f]{8}")
     found = server.request("GET", f"/{server.name}-*", filter_path="*.aliases")
-    aliases = {name: index["aliases"] for name, index in found.items() if made.fullmatch(name)}
+    aliases = {name: index["aliases"] for name, index in found.items() if is_of(name, server.name)}
     return {name: known for name, known in aliases.items() if write_alias(name) in known}
+
+
+def serving(server: Server) -> dict[str, Json]:
+    """The indexes that an address stands for, each with its aliases."""
+    try:
+        found = server.request("GET", f"/{server.name}", filter_path="*.aliases")
+    except IndexNotFound:
+        return {}
+    return {name: index["aliases"] for name, index in found.items()}
 
 
 def is_held(server: Server, name: str) -> bool:
@@ -58,9 +71,16 @@ def replace(server: Server, new: str, unchanged: int | None, generation: Callabl
 
     With ``unchanged`` that one is held first, and ``generation`` asked for what it has come to.
 
-    :raises IndexMismatch: when that is another than ``unchanged``, or ``new`` is gone; the old one serves on.
+    :raises IndexMismatch: when that is another than ``unchanged``, ``new`` is gone, or the address stands for an index
+        that was not made for it; the old one serves on.
     """
-    old = [name for name, aliases in family(server).items() if server.name in aliases and name != new]
+    old = {name: aliases for name, aliases in serving(server).items() if name != new}
+    for name in old:
+        if not is_of(name, server.name):
+            raise IndexMismatch(
+                f"{server.address} stands for the index {name} now, which was not made for it, so no other can take "
+                "its place. Give the new index another address."
+            )
     try:
         if unchanged is not None:
             for name in old:
@@ -76,13 +96,19 @@ def replace(server: Server, new: str, unchanged: int | None, generation: Callabl
         raise
 
 
-def switch(server: Server, old: Sequence[str], new: str) -> None:
+def switch(server: Server, old: Mapping[str, Json], new: str) -> None:
     """Makes the address stand for the index ``new``, and deletes the old ones, in one step.
+
+    Other aliases of an old one (``old`` holds them by its name) stand for the new one then, as they were.
 
     :raises IndexMismatch: when ``new`` is gone.
     """
+    aliases: dict[str, Json] = {server.name: {}}
+    for name, known in old.items():
+        aliases |= {alias: kept for alias, kept in known.items() if alias != write_alias(name)}
+    aliases[server.name] = aliases[server.name] | {"is_write_index": True}
     steps: list[Json] = [{"remove_index": {"index": name}} for name in old]
-    steps.append({"add": {"index": new, "alias": server.name, "is_write_index": True}})
+    steps += [{"add": {"index": new, "alias": alias, **kept}} for alias, kept in aliases.items()]
     try:
         server.request("POST", "/_aliases", bodies.alias_body(steps))
     except IndexNotFound as error:  # so it is when the answer to a first attempt was lost
@@ -96,11 +122,11 @@ def give_up(server: Server) -> None:
     In this order: a rebuild that is still alive finds its own index gone, and cannot take the place of one written to.
     """
     made = family(server)
-    serving = [name for name, aliases in made.items() if server.name in aliases]
-    for name in set(made).difference(serving):
+    in_use = [name for name, aliases in made.items() if server.name in aliases]
+    for name in set(made).difference(in_use):
         with contextlib.suppress(IndexNotFound):
             server.request("DELETE", f"/{name}")
-    for name in serving:
+    for name in in_use:
         if _is_closed(name, made[name]):
             _let_go(server, name)
 

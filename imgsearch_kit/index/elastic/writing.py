@@ -48,14 +48,24 @@ def create_elastic(address: str | Address, passport: IndexPassport) -> ElasticIn
     method = parse_method(passport.method, passport.dim)
     server = Server(address)
     with _closing_on_error(server):
-        try:
-            found = _opened(server)
-        except IndexNotFound:
-            return _created(server, passport, method, serving=True)
-        raise IndexMismatch(
-            f"There is an index at {server.address} already, with {len(found)} records. "
-            "Open it, delete it, or give another address."
-        )
+        _check_free(server)
+        return _created(server, passport, method, serving=True)
+
+
+def check_elastic_creatable(address: str | Address, method: str, dim: int) -> None:
+    """Makes sure that ``create_elastic`` could make an index with this method SPEC, without making one.
+
+    :raises BadQuery: when the method or one of its parameters is unknown or out of range.
+    :raises IndexMismatch: when something is there already.
+    :raises PluginMissing: when the method is one of Elastiknn's and a node has no such plugin.
+    """
+    wanted = parse_method(method, dim)
+    server = Server(address)
+    try:
+        _check_free(server)
+        _check_able(server, wanted)
+    finally:
+        server.close()
 
 
 def rebuild_elastic(address: str | Address, passport: IndexPassport) -> ElasticIndex:
@@ -96,10 +106,23 @@ def _is_usual(index: Any) -> bool:
         return False
 
 
-def _created(server: Server, passport: IndexPassport, method: Method, *, serving: bool) -> ElasticIndex:
+def _check_free(server: Server) -> None:
+    with contextlib.suppress(IndexNotFound):
+        found = _opened(server)
+        raise IndexMismatch(
+            f"There is an index at {server.address} already, with {len(found)} records. "
+            "Open it, delete it, or give another address."
+        )
+
+
+def _check_able(server: Server, method: Method) -> None:
     server.check_version()
     if not method.native:
         server.require_plugin(method.name)
+
+
+def _created(server: Server, passport: IndexPassport, method: Method, *, serving: bool) -> ElasticIndex:
+    _check_able(server, method)
     name = f"{server.name}-{uuid.uuid4().hex[:8]}"
     aliases = [server.name] if serving else []
     body = bodies.index_body(method, passport, aliases, replacing.write_alias(name))
@@ -112,7 +135,7 @@ def _created(server: Server, passport: IndexPassport, method: Method, *, serving
 
 def _unfit(record: ImageRecord) -> str:
     """Why no document can hold a record; "" if one can."""
-    for what, text in (("name", record.id), ("label", record.label or "")):
+    for what, text in (("name", record.id), ("label", record.label or ""), ("path", record.path)):
         if not is_text(text):
             return NOT_TEXT
         if (size := len(text.encode())) > bodies.LONGEST:
@@ -145,6 +168,22 @@ class ElasticIndex(ElasticReader):
                 f"The index at {self.address} was built by the original system and is opened for reading only. "
                 f"Make a full index of it: imgsearch copy {self.address} NEW_ADDRESS --extractor NAME"
             )
+
+    def check_replaceable(self) -> None:
+        """Makes sure that the address is an alias which the kit made for this index."""
+        name, server = self._name, self._connected
+        if self._documents.writable and replacing.is_of(name, server.name):
+            return
+        if name == server.name:
+            what = "is an index itself, not an alias for one"
+        else:
+            what = f"is an alias for the index {name}, which was not made for it"
+        if self._documents.writable and replacing.is_of(name, name[:-9]):
+            own = f"{self.address.removesuffix(server.name)}{name[:-9]}"
+            instead = f"Use the address of that index: {own}; all its aliases go with it"
+        else:
+            instead = f"Copy it to another address: imgsearch copy {self.address} NEW_ADDRESS --method SPEC"
+        raise IndexMismatch(f"{self.address} {what}, so no other can take its place. {instead}")
 
     @changing
     def add(self, records: Sequence[ImageRecord], vectors: Vectors, *, replaces: Sequence[str] = ()) -> list[Refused]:
