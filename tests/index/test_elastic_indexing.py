@@ -97,7 +97,7 @@ from imgsearch_kit.indexing.folder import index_folder
 from tests.small_extractor import QuarterColours
 class Slow(QuarterColours):
     def extract(self, pixels):
-        print("batch", flush=True)
+        print("call", flush=True)
         return super().extract(pixels)
 with open_index(address) as index:
     index_folder(Path(sys.argv[2]), index, Slow(), progress=False)
@@ -108,8 +108,8 @@ def test_a_run_that_is_killed_is_completed_by_the_next(place, folder):
     address, method = place
     create_index(address, new_passport(QuarterColours().spec, method=method)).close()
     process = start(INDEX, address, folder)
-    for _ in range(4):  # the fourth batch is extracted when the second, at least, has been written
-        assert process.stdout.readline() == "batch\n"
+    for _ in range(13):  # four calls make a batch: the fourth is extracted when the second, at least, has been written
+        assert process.stdout.readline() == "call\n"
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     with open_elastic(address) as index:

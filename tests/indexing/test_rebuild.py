@@ -121,7 +121,7 @@ rebuild_index_of(Path(sys.argv[2]), address, Slow(), method=sys.argv[3], progres
 def test_killed_in_the_middle_the_old_index_serves_and_a_second_run_completes(place, folder, tmp_path):
     address, method = place
     process = start(REBUILD, address, folder, method)
-    for _ in range(4):  # the probes, then the third batch of pictures, when the first has been written
+    for _ in range(10):  # the probes, and four calls a batch: the third begins when the first has been written
         assert process.stdout.readline() == "batch\n", process.communicate()
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
