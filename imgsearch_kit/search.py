@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,8 +47,8 @@ class Searcher:
         if (picture is None) == (id is None):
             raise BadQuery("Give either a picture or the id of an indexed one.")
         check_request(k, labels, min_score)
-        if labels and (unknown := sorted(set(labels).difference(self._gallery.labels()))):
-            raise BadQuery(f"No indexed picture has the label {unknown[0]!r}. `imgsearch info` lists the labels.")
+        if labels and picture is not None:  # before a network is loaded for it
+            self._check_labels(labels)
         ms = {"load": 0.0, "extract": 0.0}
         query = self._of_id(id) if id is not None else self._of_picture(picture, ms)  # type: ignore[arg-type]
         started = time.perf_counter()
@@ -56,6 +56,8 @@ class Searcher:
             found = reranked(self._gallery.index, query, self.ranked(rank), k, labels, approx)
         else:
             found = neighbours(self._gallery.index, query, k, labels, approx)
+        if labels:  # those of hits are known without asking
+            self._check_labels(set(labels).difference(record.label for record, _ in found.hits))
         ms["search"] = (time.perf_counter() - started) * 1e3
         records = {record.id: record for record in [*found.own, *(record for record, _ in found.hits)]}
         return Results(
@@ -67,6 +69,11 @@ class Searcher:
             ms={name: round(value, 3) for name, value in ms.items()},
             picture=lambda id_: self._gallery.thumbnail(records.get(id_, id_)),
         )
+
+    def _check_labels(self, labels: Iterable[str]) -> None:
+        unknown = set(labels)
+        if unknown and (unknown := unknown.difference(self._gallery.labels())):
+            raise BadQuery(f"No indexed picture has the label {min(unknown)!r}. `imgsearch info` lists the labels.")
 
     def _of_id(self, id_: str) -> Query:
         records, vector = self._gallery.index.entries([id_])

@@ -76,23 +76,24 @@ class SearchTab:
     def loaded(self) -> tuple[Any, ...]:
         """The class filter, the examples and the first words, from the index as it is now."""
         self.meaning.now()  # begins while the visitor looks for a picture
-        labels, ids = list(self.gallery.labels()), self.examples()
-        examples = cards.strip(ids, cards.data_uris(self.gallery.thumbnail, ids), names=False)
+        labels, examples = list(self.gallery.labels()), {record.id: record for record in self.examples()}
+        pictures = cards.data_uris(lambda id_: self.gallery.thumbnail(examples[id_]), examples)
+        strip = cards.strip([*examples], pictures, names=False)
         return (
             gr.update(choices=labels, visible=bool(labels)),
-            f'<p class="examples-title">Or try one of these</p>{examples}' if ids else "",
-            IDLE if ids else NOTHING_INDEXED,
+            f'<p class="examples-title">Or try one of these</p>{strip}' if examples else "",
+            IDLE if examples else NOTHING_INDEXED,
         )
 
-    def examples(self) -> list[str]:
+    def examples(self) -> list[ImageRecord]:
         """The largest file of each of a few classes, spread over their alphabet."""
         largest: dict[str | None, ImageRecord] = {}
         for record in self.gallery.records():
             if record.size > largest.setdefault(record.label, record).size:
                 largest[record.label] = record
-        ids = sorted(record.id for record in largest.values())
-        count = min(EXAMPLES, len(ids))
-        return [ids[i * len(ids) // count] for i in range(count)]
+        found = sorted(largest.values(), key=lambda record: record.id)
+        count = min(EXAMPLES, len(found))
+        return [found[i * len(found) // count] for i in range(count)]
 
     def picture(
         self, upload: dict[str, Any] | None, k: int, labels: list[str], rank: str | None, shown: Shown

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 
 import gradio as gr
 
 from imgsearch_kit.app.page import build
-from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.errors import BadQuery, WeightsNotFound
 from imgsearch_kit.gallery import Gallery
+
+log = logging.getLogger("imgsearch_kit")
 
 MAX_UPLOAD = "32mb"
 WAITING = 64  # searches in the queue before visitors are told to come back
@@ -51,19 +54,23 @@ def launch_page(
 ) -> Page:
     """The running page over an index; with ``block`` only after it was stopped.
 
-    The network is loaded and checked first, so that the first visitor does not wait for it. The page listens on
+    The network is loaded and checked first, so that the first visitor does not wait for it; where its weights are not
+    here, indexed pictures can still be searched with, which the log says. The page listens on
     ``host``, the machine itself unless another is named. No folder is served: pictures travel inside the answers, and
     Gradio serves only what it keeps of uploads, at most an hour. Uploads end at 32 MB. ``share`` asks Gradio for a
     public link.
 
     :raises BadQuery: when ``share`` is asked for without ``auth``, or the port is taken.
-    :raises KitError: what ``Gallery.extractor`` raises.
+    :raises IndexMismatch: when the extractor computes something else than when the index was made.
     """
     if share and not auth:
         raise BadQuery(
             "A public link shows the indexed pictures to all who have it. Give --auth USER:PASS with --share."
         )
-    gallery.extractor  # noqa: B018 (loads and checks it)
+    try:
+        gallery.extractor  # noqa: B018 (loads and checks it)
+    except (WeightsNotFound, BadQuery) as error:  # of an index whose extractor is not known, or not here
+        log.warning("Only indexed pictures can be searched with, not others: %s", error)
     blocks = build(gallery)
     blocks.queue(max_size=WAITING, default_concurrency_limit=SEARCHES_AT_ONCE)
     try:

@@ -52,7 +52,8 @@ class Health(Report):
     ``duplicates`` are groups of equal files, ``near_duplicates`` groups linked by cosines of at least ``near`` that are
     not one such group alone; the largest first. ``occurrence`` ``(n,)`` counts in how many other pictures' ``k``
     nearest each picture of ``ids`` is; ``hubs`` pairs id and that count, most first; ``orphans`` are in none.
-    ``skewness`` is that of the counts. ``suspects`` come in order of (-share, id). ``note`` is what a reader must know.
+    ``skewness`` is that of the counts. ``suspects`` come in order of (-share, id). ``unhashed`` is the number of
+    pictures without a hash: whether they are equal to others is not known.
     """
 
     ids: Sequence[str]
@@ -66,7 +67,7 @@ class Health(Report):
     orphans: list[str]
     suspects: list[Suspect]
     effects: list[Effect]
-    note: str = ""
+    unhashed: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """The document of ``imgsearch health --json``."""
@@ -74,7 +75,7 @@ class Health(Report):
             "pictures": len(self.ids),
             "k": self.k,
             "near": self.near,
-            "note": self.note,
+            "note": " ".join(self.notes()),
             "duplicates": self.duplicates,
             "near_duplicates": self.near_duplicates,
             "skewness": self.skewness,
@@ -121,8 +122,12 @@ class Health(Report):
         extra, near = (sum(len(group) - 1 for group in groups) for groups in (self.duplicates, self.near_duplicates))
         far = f"far more often among the {self.k} nearest than others (skewness {self.skewness:.2f})"
         within = f"groups (cosine at least {self.near:g})"
+        duplicates = f"{extra} duplicates in {len(self.duplicates)} groups of equal files"
+        duplicates = "duplicates are not known" if self.unhashed == len(self.ids) else duplicates
         found: dict[str, Iterable[str]] = {
-            f"{extra} duplicates in {len(self.duplicates)} groups of equal files": map(" = ".join, self.duplicates),
+            duplicates if self.unhashed < len(self.ids) else "duplicates are not known": map(
+                " = ".join, self.duplicates
+            ),
             f"{near} near-duplicates in {len(self.near_duplicates)} {within}": map(" ~ ".join, self.near_duplicates),
             f"{len(self.hubs)} hubs, {far}": (f"{id_}: among the nearest of {n} pictures" for id_, n in self.hubs),
             f"{len(self.orphans)} orphans, in no picture's {self.k} nearest": self.orphans,
@@ -137,8 +142,13 @@ class Health(Report):
         ]
 
     def notes(self) -> Sequence[str]:
-        """The note, if there is one."""
-        return [self.note] if self.note else []
+        """That duplicates are not known, where that is so."""
+        if not self.unhashed:
+            return []
+        return [
+            f"Whether files are duplicates is not known of {self.unhashed:,} of {len(self.ids):,} pictures, because "
+            "their index has no sha256 of them. Index their folder to know it."
+        ]
 
 
 def _listed(title: str, items: Sequence[str]) -> Table:
@@ -219,6 +229,7 @@ def examine(
         orphans=[ids[row] for row in np.flatnonzero(orphan).tolist()],
         suspects=sorted(suspects, key=lambda s: (-s.share, s.id)),
         effects=effects,
+        unhashed=sum(not sha256 for sha256 in sha256s),
     )
 
 
