@@ -96,7 +96,7 @@ VIEWS: dict[str, Callable[[Image.Image], Image.Image]] = {
 """The nine generated views of a photograph by name; each takes and gives an RGB picture, the same one every time."""
 
 
-def sample_pictures(folder: Path) -> Path:
+def sample_pictures(folder: Path | str) -> Path:
     """The folder with 200 sample pictures: 20 photographs of 19 subjects, each with nine generated views.
 
     A picture lies in the folder of its subject and is named after its view: ``cat/cat-original.png``,
@@ -106,7 +106,7 @@ def sample_pictures(folder: Path) -> Path:
     :raises MissingExtra: when scikit-image is not installed.
     :raises KitError: when the installed scikit-image lacks a photograph.
     """
-    source = _skimage_data()
+    source, folder = _skimage_data(), Path(folder)
     for subject, names in SUBJECTS.items():
         (folder / subject).mkdir(parents=True, exist_ok=True)
         for name in names:

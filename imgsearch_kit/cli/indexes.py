@@ -170,5 +170,5 @@ def remove(
         if not yes and not typer.confirm(f"Delete {what}?"):
             note("Nothing was deleted.")
             return
-        gallery.index.remove()
+        gallery.remove()
     print(f"Deleted {what}. The pictures are where they were.")

@@ -52,6 +52,8 @@ PRESETS = {
     "vgg16-rmac-ms": Preset("vgg16-conv", "block5_conv3", "rmac", 1024, side=320, scales=(224,)),
 }
 
+CONVOLUTIONAL = [name for name, preset in PRESETS.items() if preset.network == "vgg16-conv"]
+
 
 def probe_pixels(side: int) -> Pixels:
     """Two generated pictures, ``(2, side, side, 3)`` uint8: a colour gradient with a disc, and a grid of waves.
