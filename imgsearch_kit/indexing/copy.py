@@ -147,9 +147,10 @@ def _filled(
         if made.learned() != learned:
             raise IndexDamaged(f"What {made.address} says the ranking has learned is not what was sent. Copy again.")
     made.flush()
-    _check_unchanged(origin, generation)  # a change would be taken for damage
-    _verify(content, made, report)
-    _check_unchanged(origin, generation)
+    try:
+        _verify(content, made, report)
+    finally:  # what has changed meanwhile is not damaged
+        _check_unchanged(origin, generation)
     return report
 
 
