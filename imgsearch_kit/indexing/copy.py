@@ -136,9 +136,10 @@ def copy_index(
         made.set_failures(origin.failures())
         _carry_learned(content, made)
         made.flush()
-        _check_unchanged(origin, source.generation)  # a change would be taken for damage
-        _verify(content, made, report)
-        _check_unchanged(origin, source.generation)
+        try:
+            _verify(content, made, report)
+        finally:  # what has changed meanwhile is not damaged
+            _check_unchanged(origin, source.generation)
     report.silent, report.target = passport.spec is None, str(where)
     return report
 

@@ -688,6 +688,21 @@ def test_what_is_written_while_an_index_is_copied_to_its_own_address_is_not_lost
         assert (len(reader), reader.passport.method) == (61, "flat")
 
 
+def test_what_is_written_while_a_copy_is_checked_is_a_change_and_no_damage(server, make, monkeypatch):
+    index = filled(make(server, "flat", dim=16), 60)
+    verify = copying._verify
+
+    def meanwhile(*arguments):
+        index.add([ImageRecord("00000.late.jpg")], clustered(1, 16))
+        index.flush()
+        verify(*arguments)
+
+    monkeypatch.setattr(copying, "_verify", meanwhile)
+    with pytest.raises(IndexMismatch, match=r"changed while it was copied; copy again"):
+        copy(index.address, index.address, method="hnsw", progress=False)
+    assert list(names(server, index).values()) == [True]
+
+
 def test_a_copy_on_a_server_keeps_the_method_and_one_in_a_file_is_exact(server, make, tmp_path):
     index = filled(make(server, "hnsw:m=8,no-exact", dim=16), 60)
     for target, method in [(f"{index.address}-2", "hnsw:m=8,no-exact"), (f"local:{tmp_path / 'a.db'}", "exact")]:
