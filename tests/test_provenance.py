@@ -121,3 +121,14 @@ def test_a_copy_may_stay_silent_and_be_completed_later(silent, full, tmp_path, q
     assert len(quarters) == 1
     assert not copy(full, f"local:{tmp_path / 'c.db'}", extractor="quarters").silent
     assert len(quarters) == 1  # what has a passport needs no network
+
+
+def test_a_run_with_nothing_to_extract_loads_no_network(full, tmp_path, quarters):
+    paint(tmp_path / "pictures/red/1.png", "red")
+    Gallery.from_folder(tmp_path / "pictures", full, progress=False).close()
+    assert len(quarters) == 1
+    with Gallery.from_folder(tmp_path / "pictures", full, progress=False) as gallery:
+        assert gallery.report.counts()["unchanged"] == 1
+        assert len(quarters) == 1
+        assert gallery.search(tmp_path / "pictures/red/1.png", k=1).own == ("red/1.png",)
+    assert len(quarters) == 2

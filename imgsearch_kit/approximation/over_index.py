@@ -89,14 +89,14 @@ class RecallReport(Report):
         more = "Candidates count per segment, so these figures change when segments merge. --merge forces one."
         return [f"{about} in {self.segments} segments.", more]
 
-    def plot(self) -> Plot:
-        """Recall against milliseconds of each setting that was timed; the best trade-offs are named.
+    def plot(self, *others: RecallReport) -> Plot:
+        """Recall against milliseconds of each setting that was timed, here and in ``others``; the best are named.
 
         :raises MissingExtra: when matplotlib is not installed.
         """
         from imgsearch_kit.plots import MethodPoint, recall_latency
 
-        timed = [row for row in self.rows if not np.isnan(row.p50)]
+        timed = [row for report in (self, *others) for row in report.rows if not np.isnan(row.p50)]
         points = [
             MethodPoint(row.method, row.loss.recall[0], row.p50, *row.loss.recall[1:], row.method.partition(":")[0])
             for row in timed

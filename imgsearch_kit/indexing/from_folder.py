@@ -11,9 +11,10 @@ from imgsearch_kit.extractors.weights import Say
 from imgsearch_kit.images import MAX_PIXELS, find_images
 from imgsearch_kit.index import Address, open_index
 from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.indexing.baked import projected
 from imgsearch_kit.indexing.folder import IndexReport, check_has_pictures, index_folder
 from imgsearch_kit.indexing.labels import labels_of
-from imgsearch_kit.indexing.open import extractor_to_rebuild, open_to_fill
+from imgsearch_kit.indexing.open import Deferred, extractor_to_rebuild, open_to_fill
 
 Labels = Path | str | Mapping[str, str | None] | None
 
@@ -30,8 +31,8 @@ def index_at(
     max_pixels: int = MAX_PIXELS,
     say: Say | None = None,
     **options: Any,
-) -> tuple[VectorIndex, Extractor, IndexReport]:
-    """The index at an address with the pictures of a folder in it, its extractor, and what was done.
+) -> tuple[VectorIndex, Extractor | None, IndexReport]:
+    """The index at an address with the pictures of a folder in it, its extractor if it was loaded, and what was done.
 
     ``rebuild`` extracts all anew while the old index keeps serving. The folder is walked once, before a network is
     loaded or an index made. ``options`` are those of ``index_folder``.
@@ -46,12 +47,14 @@ def index_at(
     if rebuild:
         from imgsearch_kit.indexing.rebuild import rebuild_index_of
 
-        loaded = extractor_to_rebuild(address, extractor, weights, say=say)
-        report = rebuild_index_of(folder, address, loaded, method=method, **options)
-        return open_index(address), loaded, report
-    index, loaded = open_to_fill(address, extractor, weights, method=method, say=say)
+        other = extractor_to_rebuild(address, extractor, weights, say=say)
+        report = rebuild_index_of(folder, address, other, method=method, **options)
+        return open_index(address), other, report
+    index, used = open_to_fill(address, extractor, weights, method=method, say=say)
     try:
-        return index, loaded, index_folder(folder, index, loaded, **options)
+        report = index_folder(folder, index, used, **options)
+        loaded = used.loaded if isinstance(used, Deferred) else used
+        return index, loaded and projected(index, loaded), report
     except BaseException:
         index.close()
         raise

@@ -15,7 +15,7 @@ from imgsearch_kit.index import Address, check_creatable, create_index, new_pass
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.indexing.baked import Projected, projected
 from imgsearch_kit.provenance import check_dim, check_extractor, check_name, check_probes
-from imgsearch_kit.records import IndexPassport
+from imgsearch_kit.records import IndexPassport, Pixels, Vectors
 
 log = logging.getLogger("imgsearch_kit")
 
@@ -97,8 +97,9 @@ def open_to_fill(
     ``extractor`` (a name or an object) and ``method`` may be left out: an index that exists keeps its own, a new one
     gets ``vgg16-rmac`` and is exact.
 
-    :raises IndexMismatch: when the index has another method, was made by another extractor, or its probes come out
-        differently now.
+    The extractor of an index that exists is loaded when it is first used.
+
+    :raises IndexMismatch: when the index has another method, or was made by another extractor.
     """
     try:
         index = open_index(address)
@@ -117,12 +118,41 @@ def open_to_fill(
                 "Leave --method out, or copy the index: imgsearch copy FROM TO --method SPEC"
             )
         index.check_writable()
+        if index.passport.spec and not index.declared and (extractor is None or isinstance(extractor, str)):
+            check_name(index.passport, extractor)
+            return index, Deferred(index.passport, weights, say)
         found = extractor_of(index, extractor, weights, say=say)
         check_computes(index, found)
     except BaseException:
         index.close()
         raise
     return index, found
+
+
+class Deferred:
+    """The extractor of an index, loaded and compared with its probe pictures when the first picture is extracted.
+
+    A run that has nothing to extract loads no network. ``loaded`` is None until then.
+    """
+
+    def __init__(self, passport: IndexPassport, weights: Path | None, say: Say | None):
+        assert passport.spec is not None
+        self.spec = passport.spec
+        self.loaded: Extractor | None = None
+        self._passport, self._weights, self._say = passport, weights, say
+
+    def extract(self, pixels: Pixels) -> Vectors:
+        """The unit vectors of ``(n, side, side, 3)`` uint8 pixels: ``(n, dim)`` float32.
+
+        :raises IndexMismatch: when the extractor has other weights, or computes something else than it did.
+        :raises WeightsNotFound: when its weights are not here.
+        """
+        if self.loaded is None:
+            found = _loaded(self._passport, None, self._weights, self._say)
+            if len(self._passport.probes):
+                check_probes(self._passport, probe_vectors(found))
+            self.loaded = found
+        return self.loaded.extract(pixels)
 
 
 def extractor_to_rebuild(

@@ -10,6 +10,8 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
+from imgsearch_kit import Gallery
+from imgsearch_kit.index import create_index, new_passport
 from tests.app.test_page import BETWEEN_2_AND_3, ORDER
 
 
@@ -150,3 +152,14 @@ def test_a_ranking_can_be_named_and_a_misspelt_one_is_a_sentence(client, gallery
     assert document["method"] == "exact, then krecip:20:6:0.3"
     with pytest.raises(AppError, match="no ranking step 'pac:2'"):
         client.predict(handle_file(query), rank="pac:2", api_name="/search")
+
+
+def test_an_index_whose_extractor_is_unknown_is_served_for_searches_by_id(gallery, serving, query):
+    """As one of the original system, which does not say who made its vectors."""
+    with create_index("memory:", new_passport(None, dim=12)) as index:
+        index.add(gallery.records(), gallery.vectors())
+        client = Client(serving(Gallery(index)), verbose=False)
+        found = client.predict(None, id="red/00.png", k=2, api_name="/search")
+        assert [hit["id"] for hit in found["hits"]] == ["red/01.png", "red/02.png"]
+        with pytest.raises(AppError, match="does not say which extractor made its vectors"):
+            client.predict(handle_file(query), api_name="/search")

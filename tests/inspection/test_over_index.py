@@ -35,6 +35,17 @@ def test_the_health_of_an_index_names_its_own_pictures():
     assert found.k == 5
 
 
+def test_without_hashes_duplicates_are_not_known():
+    index = indexed(count=2, size=4)
+    hashed = health(index, k=2)
+    assert "0 duplicates in 0 groups of equal files" in str(hashed)
+    assert hashed.to_json()["note"] == ""
+    index.add([ImageRecord(r.id, r.label) for r in index.records()], index.vectors())
+    found = health(index, k=2)
+    assert "duplicates are not known" in found.lines()
+    assert found.to_json()["note"].startswith("Whether files are duplicates is not known of 8 of 8 pictures")
+
+
 def test_a_calibration_is_learned_from_labelled_pictures_and_holds_on_the_half_it_did_not_see():
     found = calibration(indexed(spread=0.25))
     assert found.calibration.queries == 180
