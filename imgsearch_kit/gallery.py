@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -81,7 +81,6 @@ class Gallery:
         self._given, self._weights, self._force = extractor, weights, force
         self._loaded: Extractor | None = None
         self._lock = threading.Lock()
-        self._searcher = Searcher(self)
 
     @classmethod
     def open(cls, address: str | Address, extractor: str | Extractor | None = None, **options: Any) -> Self:
@@ -123,8 +122,7 @@ class Gallery:
         :raises IndexMismatch: when the index was made by another extractor or method, or from another folder.
         """
         from imgsearch_kit.extractors.base import CONVOLUTIONAL
-        from imgsearch_kit.indexing.from_folder import index_at
-        from imgsearch_kit.indexing.open import bring_weights
+        from imgsearch_kit.indexing.open import bring_weights, index_at
 
         if fetch and weights is None and (extractor is None or extractor in CONVOLUTIONAL):
             bring_weights(log.warning)
@@ -280,6 +278,10 @@ class Gallery:
         rank = self.rank if rank is None else check_rank(rank)
         wish = Approx() if approx is True else approx or None
         return self._searcher.search(picture, id, k, labels=labels, min_score=min_score, approx=wish, rank=rank)
+
+    @cached_property
+    def _searcher(self) -> Searcher:
+        return Searcher(self)
 
     def ranked(self, rank: str) -> RankedGallery:
         """The index under a rank SPEC: learned once, and again when the index has changed.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 import imgsearch_kit
-from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.errors import BadQuery, KitError
 
 DEFAULT_INDEX = "local:./imgsearch.db"
 EXIT_FAILURES, EXIT_ERROR, EXIT_INTERRUPTED = 1, 3, 130
@@ -112,3 +114,17 @@ def note_time(results: Any) -> None:
         "search": "search {:,.1f} ms",
     }
     note(", ".join(words[name].format(ms) for name, ms in results.ms.items() if ms))
+
+
+def main() -> None:
+    """Runs the command line; a KitError becomes one sentence on stderr and exit code 3."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.getLogger("imgsearch_kit").setLevel(logging.INFO)
+    try:
+        app()
+    except KitError as error:
+        print(f"imgsearch: {error}", file=sys.stderr)
+        sys.exit(EXIT_ERROR)
+    except BrokenPipeError:  # `imgsearch ... | head` closed the pipe: not an error
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_FAILURES)

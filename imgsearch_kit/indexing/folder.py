@@ -88,7 +88,8 @@ def index_folder(
     :raises IndexMismatch: when the index was made from another folder.
     :raises IndexingInterrupted: on Ctrl-C, with the report so far; what was committed stays.
     """
-    extractor = projected(index, extractor)
+    if index.passport.baked:
+        extractor = projected(index, extractor)
     started, root = time.monotonic(), Path(root)
     found = found or find_images(root)
     images = [dataclasses.replace(image, id=_join(prefix, image.id)) for image in found.images]

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexNotFound, WeightsNotFound
 from imgsearch_kit.extractors import Extractor, load_extractor
 from imgsearch_kit.extractors.base import DEFAULT_PRESET, probe_vectors
 from imgsearch_kit.extractors.loading import is_extractor_name, named_spec, preset_dim
 from imgsearch_kit.extractors.weights import Say
+from imgsearch_kit.images import MAX_PIXELS, find_images
 from imgsearch_kit.index import Address, check_creatable, create_index, new_passport, open_index
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.indexing.baked import Projected, projected
 from imgsearch_kit.provenance import check_dim, check_extractor, check_name, check_probes
 from imgsearch_kit.records import IndexPassport, Pixels, Vectors
+
+if TYPE_CHECKING:
+    from imgsearch_kit.indexing.folder import IndexReport
 
 log = logging.getLogger("imgsearch_kit")
 
@@ -82,6 +88,53 @@ def check_computes(index: VectorIndex, extractor: Extractor, *, force: bool = Fa
     if len(index.passport.probes):
         own = extractor.own if isinstance(extractor, Projected) else extractor
         check_probes(index.passport, probe_vectors(own), force=force)
+
+
+Labels = Path | str | Mapping[str, str | None] | None
+
+
+def index_at(
+    address: str | Address,
+    folder: Path,
+    extractor: str | Extractor | None = None,
+    *,
+    weights: Path | None = None,
+    method: str | None = None,
+    rebuild: bool = False,
+    labels: Labels = None,
+    max_pixels: int = MAX_PIXELS,
+    say: Say | None = None,
+    **options: Any,
+) -> tuple[VectorIndex, Extractor | None, IndexReport]:
+    """The index at an address with the pictures of a folder in it, its extractor if it was loaded, and what was done.
+
+    ``rebuild`` extracts all anew while the old index keeps serving. The folder is walked once, before a network is
+    loaded or an index made. ``options`` are those of ``index_folder``.
+
+    :raises BadQuery: when the folder holds no picture.
+    :raises IndexMismatch: when an index is there that was made by another extractor or method, or of another folder.
+    """
+    address = Address.parse(address)
+    from imgsearch_kit.indexing.folder import check_has_pictures, index_folder
+    from imgsearch_kit.indexing.labels import labels_of
+
+    found = find_images(folder)
+    check_has_pictures(found, folder)
+    options |= {"found": found, "labels": None if labels is None else labels_of(labels), "max_pixels": max_pixels}
+    if rebuild:
+        from imgsearch_kit.indexing.rebuild import rebuild_index_of
+
+        other = extractor_to_rebuild(address, extractor, weights, say=say)
+        report = rebuild_index_of(folder, address, other, method=method, **options)
+        return open_index(address), other, report
+    index, used = open_to_fill(address, extractor, weights, method=method, say=say)
+    try:
+        report = index_folder(folder, index, used, **options)
+        loaded = used.loaded if isinstance(used, Deferred) else used
+        return index, projected(index, loaded) if loaded and index.passport.baked else loaded, report
+    except BaseException:
+        index.close()
+        raise
 
 
 def open_to_fill(
