@@ -182,7 +182,7 @@ NAMES = [f"{name}-{'-'.join(map(str, params.values()))}-{probes}" for name, para
 
 
 def predicted(gallery, name, params, candidates, probes) -> float:
-    drawn = tuning.Sample.of(gallery, 10, 200, tuning.SAMPLE, seed=1)
+    drawn = tuning.Sample.of(gallery, 10, 200, tuning.HASHED_AT_ONCE, seed=1)
     places, _ = drawn.places(name, params, probes)
     return float((places <= candidates).mean())
 
