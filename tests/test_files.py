@@ -12,7 +12,7 @@ from imgsearch_kit.errors import BadQuery, KitError
 from imgsearch_kit.extractors.weight_files import write_npz
 from imgsearch_kit.files import write_whole
 from imgsearch_kit.index import create_index, new_passport
-from imgsearch_kit.indexing.copy import export
+from imgsearch_kit.indexing.export import export
 from imgsearch_kit.records import ImageRecord
 
 

@@ -216,7 +216,7 @@ def test_the_alternative_text_is_in_files_and_in_jupyter(tmp_path):
     assert figure.alt_text in (tmp_path / "f.svg").read_text()
     bundle, metadata = figure._repr_mimebundle_()
     assert bundle["image/png"].startswith(b"\x89PNG")
-    assert bundle["text/plain_name"] == metadata["image/png"]["alt"] == figure.alt_text
+    assert bundle["text/plain"] == metadata["image/png"]["alt"] == figure.alt_text
 
 
 def test_nothing_global_is_touched():

@@ -1,4 +1,4 @@
-"""A folder and an address to an index of its pictures: made, brought up to date, or built anew."""
+"""The index of a folder at an address: made, brought up to date, or rebuilt."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def index_at(
     say: Say | None = None,
     **options: Any,
 ) -> tuple[VectorIndex, Extractor, IndexReport]:
-    """The index at an address with the pictures of a folder in it, its extractor, and what was done.
+    """The index at an address with the pictures of a folder in it, its extractor, and a report of what was done.
 
-    ``rebuild`` extracts all anew while the old index keeps serving. The folder is walked once, before a network is
-    loaded or an index made. ``options`` are those of ``index_folder``.
+    ``rebuild`` extracts all pictures again while the old index keeps serving. The folder is searched once, before a
+    network is loaded or an index is made. ``options`` are those of ``index_folder``.
 
-    :raises BadQuery: when the folder holds no picture.
-    :raises IndexMismatch: when an index is there that was made by another extractor or method, or of another folder.
+    :raises BadQuery: when the folder has no picture.
+    :raises IndexMismatch: when the index there was made by another extractor or method, or from another folder.
     """
     address = Address.parse(address)
     found = find_images(folder)

@@ -44,7 +44,7 @@ class Plot(Figure):
         self.savefig(drawn, format="png", dpi=100)
         # 256 colours: a third of the size, so that a notebook with its figures stays small.
         Image.open(drawn).convert("RGB").quantize(256).save(small, "PNG", optimize=True)
-        bundle = {"image/png": small.getvalue(), "text/plain_name": self.alt_text}
+        bundle = {"image/png": small.getvalue(), "text/plain": self.alt_text}
         return bundle, {"image/png": {"alt": self.alt_text}}
 
 
