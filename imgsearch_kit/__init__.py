@@ -1,6 +1,6 @@
 """Image search you can measure: neighbours of a picture, and how good they are per class.
 
-``Gallery`` is where to begin. Each public name is loaded when it is first used, so that the import is fast.
+Start with ``Gallery``. Each public name is loaded when it is first used, so that the import is fast.
 """
 
 from __future__ import annotations

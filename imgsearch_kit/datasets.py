@@ -1,4 +1,4 @@
-"""Pictures to begin with: generated views of free photographs, and Caltech-101."""
+"""Data sets to start with: generated views of free photographs, and Caltech-101."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _part(picture: Image.Image, left: float, top: float, right: float, bottom: f
 
 
 def _rotation(picture: Image.Image) -> Image.Image:
-    """Turned by 15 degrees, and cropped in proportion to what leaves no empty corner."""
+    """Turned by 15 degrees, and cropped to the largest part without empty corners, in the same proportions."""
     aspect = max(picture.size) / min(picture.size)
     margin = (1 - 1 / (math.cos(math.radians(15)) + aspect * math.sin(math.radians(15)))) / 2
     turned = picture.rotate(15, Image.Resampling.BICUBIC)
@@ -93,15 +93,15 @@ VIEWS: dict[str, Callable[[Image.Image], Image.Image]] = {
     "flip": ImageOps.mirror,
     "occlusion": _occlusion,
 }
-"""The nine generated views of a photograph by name; each takes and gives an RGB picture, the same one every time."""
+"""The nine generated views of a photograph by name; each maps an RGB picture to an RGB picture, always the same."""
 
 
 def sample_pictures(folder: Path | str) -> Path:
     """The folder with 200 sample pictures: 20 photographs of 19 subjects, each with nine generated views.
 
-    A picture lies in the folder of its subject and is named after its view: ``cat/cat-original.png``,
+    A picture is in the folder of its subject and is named after its view: ``cat/cat-original.png``,
     ``cat/cat-flip.jpg``. The photographs come from the installed scikit-image, all of them free of known copyright
-    restrictions. Files that are there already are kept, so that an interrupted run is completed by the next.
+    restrictions. Existing files are kept, so that the next run completes an interrupted one.
 
     :raises MissingExtra: when scikit-image is not installed.
     :raises KitError: when the installed scikit-image lacks a photograph.
@@ -141,7 +141,7 @@ def _view(photograph: Path, view: str) -> bytes:
 
 
 def _write_once(path: Path, content: Callable[[], bytes]) -> None:
-    """Writes a file that is not there yet, whole or not at all."""
+    """Writes a file atomically, if it does not exist yet."""
     if path.exists():
         return
     with write_whole(path) as whole:
@@ -175,11 +175,11 @@ _INNER = "101_ObjectCategories"
 
 
 def caltech101(folder: Path, source: Path | None = None, *, archive: Archive = CALTECH101) -> Path:
-    """The folder that holds Caltech-101, one folder a class: ``folder``, or ``source`` when that is such a folder.
+    """The folder with Caltech-101, one folder per class: ``folder``, or ``source`` when that is such a folder.
 
     A complete ``folder`` is used as it is. Otherwise the archive is unpacked into it: ``source`` when given
-    (caltech-101.zip or 101_ObjectCategories.tar.gz), else a download that goes on where an interrupted one stopped.
-    The folder appears complete or not at all.
+    (caltech-101.zip or 101_ObjectCategories.tar.gz), else a download, which resumes an interrupted one.
+    The folder is created atomically.
 
     :raises ServerUnavailable: when the download fails.
     :raises BadQuery: when a checksum or the number of pictures is wrong, the source is no archive of this data set, or
@@ -205,32 +205,32 @@ def caltech101(folder: Path, source: Path | None = None, *, archive: Archive = C
     return folder
 
 
-def _complete(folder: Path, archive: Archive, said_of: Path | None = None) -> Path:
-    """The folder, if all pictures are in it; if not, the message speaks of ``said_of``."""
+def _complete(folder: Path, archive: Archive, shown_as: Path | None = None) -> Path:
+    """The folder, if all pictures are in it; otherwise an error whose message names ``shown_as``."""
     count = sum(1 for path in folder.glob("*/image_*.jpg") if path.parent.name != BACKGROUND)
     if count != archive.pictures:
         raise BadQuery(
-            f"{said_of or folder} holds {count:,} of the {archive.pictures:,} pictures of Caltech-101; "
-            "remove it, or name another one"
+            f"{shown_as or folder} holds {count:,} of the {archive.pictures:,} pictures of Caltech-101; "
+            "remove it, or give another one"
         )
     return folder
 
 
 def _download(archive: Archive, path: Path) -> None:
-    """Brings the archive to ``path``, going on after what is there already, and checks it."""
+    """Downloads the archive to ``path``, resuming an earlier download, and checks it."""
     try:
         _fetch(archive.address, path)
     except (OSError, http.client.HTTPException) as error:
         raise ServerUnavailable(
-            f"Caltech-101 cannot be downloaded from {archive.address}: {error}. Bring caltech-101.zip from elsewhere "
-            "and give its path as the source, or begin with the sample pictures, which need no network"
+            f"Caltech-101 cannot be downloaded from {archive.address}: {error}. Get caltech-101.zip in another way "
+            "and give its path as the source, or start with the sample pictures, which need no network"
         ) from error
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != archive.sha256:
         path.unlink()
         raise BadQuery(
-            f"What came from {archive.address} has the sha256 {found}, not {archive.sha256}, and was removed; "
+            f"The download from {archive.address} has the sha256 {found}, not {archive.sha256}, and was deleted; "
             "try again, or give the path of a good caltech-101.zip as the source"
         )
 
@@ -242,7 +242,7 @@ def _fetch(address: str, path: Path) -> None:
         answer = urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=60)
     except urllib.error.HTTPError as error:
         if have and error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            return  # all of it was there
+            return  # the earlier download is complete
         raise
     with answer:
         if answer.status != HTTPStatus.PARTIAL_CONTENT:
@@ -259,7 +259,7 @@ def _fetch(address: str, path: Path) -> None:
 
 
 def _unpack(source: Path, folder: Path, archive: Archive) -> None:
-    """Unpacks the pictures beside ``folder`` and moves them there when all have come out."""
+    """Unpacks the pictures to a temporary folder, and renames it to ``folder`` when all are unpacked."""
     aside = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(aside, ignore_errors=True)
     try:
@@ -273,10 +273,10 @@ def _unpack(source: Path, folder: Path, archive: Archive) -> None:
         else:
             with tarfile.open(source, "r|*") as tar:
                 tar.extractall(aside, _pictures(tar), filter="data")
-        _complete(aside / _INNER, archive, said_of=source)
+        _complete(aside / _INNER, archive, shown_as=source)
         (aside / _INNER).replace(folder)
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise BadQuery(f"{source} cannot be unpacked: {error}; bring the archive again") from error
+        raise BadQuery(f"{source} cannot be unpacked: {error}; download the archive again") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 

@@ -11,9 +11,9 @@ from imgsearch_kit.indexing.open import bring_weights
 
 
 def sample_gallery(folder: Path, say: Callable[[str], None]) -> Gallery:
-    """The gallery of the sample pictures, which are made and indexed below ``folder`` where they are not yet.
+    """The gallery of the sample pictures, which are made and indexed below ``folder`` if they are not there yet.
 
-    ``say`` gets a sentence on every step that takes time.
+    ``say`` is called with a sentence before every step that takes time.
     """
     pictures = sample_pictures(folder / "pictures")
     bring_weights(say)

@@ -6,39 +6,39 @@ from typing import Any
 
 
 class KitError(Exception):
-    """Something the kit refuses or cannot do, in words meant for the person using it."""
+    """Something the kit refuses or cannot do, with a message for the user."""
 
 
 class UnreadableImage(KitError):
-    """A file that cannot be decoded to a picture, with a reason a person understands."""
+    """A file that cannot be decoded to a picture, with the reason."""
 
 
 class WeightsNotFound(KitError):
-    """An extractor's weights are not here, or the file given does not hold them."""
+    """An extractor's weights are not on this machine, or the given file does not contain them."""
 
 
 class IndexNotFound(KitError):
-    """Nothing lies at the address of an index."""
+    """There is no index at an address."""
 
 
 class IndexMismatch(KitError):
-    """An index and what is asked of it do not belong together (extractor, probes, folder)."""
+    """An index and a request do not match (extractor, probes, folder)."""
 
 
 class IndexDamaged(KitError):
-    """What lies at the address of an index cannot be read as one, or contradicts itself."""
+    """The file or server index at an address cannot be read as an index, or is inconsistent."""
 
 
 class IndexUnwritable(KitError):
-    """An index cannot be written now: read-only, disk full, blocked, or held by another writer."""
+    """An index cannot be written now: read-only, disk full, blocked, or locked by another writer."""
 
 
 class ServerUnavailable(KitError):
-    """A server is absent, refuses, is too slow, or answers something else than expected."""
+    """A server is absent, refuses, is too slow, or sends an unexpected answer."""
 
 
 class PluginMissing(KitError):
-    """The server has no Elastiknn plugin, and the index or method asked for needs it."""
+    """The server has no Elastiknn plugin, and the index or the method needs it."""
 
 
 class VersionMismatch(KitError):
@@ -46,11 +46,11 @@ class VersionMismatch(KitError):
 
 
 class BadQuery(KitError):
-    """A request the kit cannot answer as asked: wrong shape, dtype, length, range or spelling."""
+    """A request that the kit cannot answer: wrong shape, dtype, length, range or spelling."""
 
 
 class MissingExtra(KitError):
-    """An optional package is not installed; the message names the line to type."""
+    """An optional package is not installed; the message gives the command that installs it."""
 
     def __init__(self, package: str, extra: str):
         super().__init__(f"{package} is not installed. Type: python -m pip install 'imgsearch-kit[{extra}]'")

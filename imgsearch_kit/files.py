@@ -1,4 +1,4 @@
-"""What the kit keeps on disk beside an index: its cache folder, and what can be made again from an index.
+"""Files that the kit keeps apart from an index: its cache folder, and what can be recomputed from an index.
 
 An artefact (a map, a calibration ...) stays in the cache until the index changes.
 """
@@ -22,8 +22,8 @@ from imgsearch_kit.records import IndexPassport
 
 Made = TypeVar("Made")
 
-FORMAT = 1  # of all artefacts; a kit that computes something else under the same parameters raises it
-KEPT = 4  # artefacts of one name and index, with other parameters each
+FORMAT = 1  # of all artefacts; to be raised when the same parameters give another result
+KEPT = 4  # artefacts of one name and index, each with other parameters
 
 log = logging.getLogger("imgsearch_kit")
 
@@ -35,12 +35,13 @@ def cache_folder() -> Path:
 
 @contextmanager
 def write_whole(path: Path) -> Iterator[Path]:
-    """A path in the folder of ``path`` to write to; on leaving, what is there replaces ``path`` in one step.
+    """A temporary path to write to; on leaving the block, the file written there replaces ``path`` atomically.
 
-    Nobody ever reads half a file, and an error leaves what lay at ``path``, and nothing else. The file's name is the
-    same, so that its suffix tells a library what to write; two writers do not meet.
+    Nobody ever reads half a file, and after an error the old file is unchanged and nothing is left behind. The
+    temporary file has the same name in another folder, so that libraries see the suffix; two writers do not disturb
+    each other.
 
-    :raises OSError: when the folder is not there or cannot be written.
+    :raises OSError: when the folder does not exist or cannot be written.
     """
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as aside:
         whole = Path(aside, path.name)
@@ -63,12 +64,12 @@ def artefact(
     save: Callable[[Made, Path], object],
     load: Callable[[Path], Made],
 ) -> Made:
-    """The artefact of an index in its present generation: loaded if it is there and sound, else made and saved.
+    """The artefact of an index in its present generation: loaded from the cache if possible, else made and saved.
 
-    ``name`` is a word with a suffix ("projection.npz"), ``parameters`` plain values that decide the outcome. When a new
-    file is saved, those of earlier generations are deleted, and of this one all but the four used last. A cache that
-    cannot be written costs time, not the result. An index without uuid cannot be told from another, so nothing of it is
-    kept.
+    ``name`` is a word with a suffix ("projection.npz"), ``parameters`` are the plain values that determine the result.
+    When a new file is saved, those of earlier generations are deleted, and of this generation all but the four used
+    last. If the cache cannot be written, the result is still returned. For an index without uuid nothing is cached,
+    because it cannot be identified.
     """
     if not passport.uuid:
         return make()
@@ -82,7 +83,7 @@ def artefact(
             made = load(path)
             _touch(path)
             return made
-        except Exception as error:  # whatever is wrong with the file, it can be made again
+        except Exception as error:  # any damaged file can be made again
             log.info("%s is damaged (%s) and is made again.", path, error)
     made = make()
     try:
@@ -94,18 +95,18 @@ def artefact(
         for old in set(files) - {path, *of_now[:KEPT]}:
             old.unlink(missing_ok=True)
     except OSError as error:
-        log.warning("%s could not be kept: %s. It will be made again next time.", path, error)
+        log.warning("%s could not be saved: %s. It will be computed again next time.", path, error)
     return made
 
 
 def _touch(path: Path) -> None:
-    """Notes that a file was used now, where the cache can be written."""
+    """Sets a file's time of last use to now, if the cache can be written."""
     with suppress(OSError):
         os.utime(path)
 
 
 def _used(path: Path) -> float:
-    """When a file was last used, in seconds since 1970; 0 when it has gone meanwhile."""
+    """When a file was last used, in seconds since 1970; 0 when it has been deleted meanwhile."""
     try:
         return path.stat().st_mtime
     except OSError:

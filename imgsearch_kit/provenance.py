@@ -1,4 +1,4 @@
-"""Whether an index and an extractor belong together: names, specs, dimensions and probe pictures, compared."""
+"""Checks that an index and an extractor belong together: names, specs, dimensions and probe pictures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = logging.getLogger("imgsearch_kit")
 
 
 def check_name(passport: IndexPassport, name: str | None) -> None:
-    """Compares an extractor's name, if one is given, with that of a passport, if it has one.
+    """Compares an extractor's name, if given, with that of a passport, if it has one.
 
     :raises IndexMismatch: when they differ.
     """
@@ -30,15 +30,15 @@ def check_dim(passport: IndexPassport, spec: ExtractorSpec) -> None:
     """
     if spec.dim != passport.extracted:
         raise IndexMismatch(
-            f"The index holds {passport.extracted}-d vectors, {spec.name} makes {spec.dim}-d ones. "
-            "Name the extractor that made the index."
+            f"The index holds {passport.extracted}-d vectors, but {spec.name} makes {spec.dim}-d ones. "
+            "Give the extractor that made the index."
         )
 
 
 def check_extractor(passport: IndexPassport, spec: ExtractorSpec) -> None:
-    """Compares an extractor with the one that made an index, or only their dimensions where that one is not known.
+    """Compares an extractor with the one that made an index, or only the dimensions where that one is unknown.
 
-    :raises IndexMismatch: when they differ in anything, with both values of each field.
+    :raises IndexMismatch: when they differ; the message has both values of each field.
     """
     if passport.spec is None:
         check_dim(passport, spec)
@@ -48,9 +48,9 @@ def check_extractor(passport: IndexPassport, spec: ExtractorSpec) -> None:
 
 def _mismatch(name: str, differences: str) -> IndexMismatch:
     return IndexMismatch(
-        f"This index was made by {name}, and what is asked for differs ({differences}). "
-        "Vectors of two extractors are never mixed: use the index's extractor and weights, name another --index, or "
-        "extract all pictures anew: imgsearch index FOLDER --rebuild"
+        f"This index was made by {name}; the extractor given differs from it ({differences}). "
+        "Vectors of two extractors cannot be mixed: use the index's extractor and weights, give another --index, or "
+        "extract all pictures again: imgsearch index FOLDER --rebuild"
     )
 
 
@@ -59,7 +59,7 @@ def check_probes(passport: IndexPassport, vectors: Vectors, *, force: bool = Fal
 
     An index without stored probes is not checked. With ``force`` a difference is logged instead of raised.
 
-    :raises IndexMismatch: when a cosine is below 0.9999: the network, preprocessing or a library computes otherwise.
+    :raises IndexMismatch: when a cosine is below 0.9999, because the network, preprocessing or a library has changed.
     """
     if not len(passport.probes):
         return
@@ -68,8 +68,8 @@ def check_probes(passport: IndexPassport, vectors: Vectors, *, force: bool = Fal
         return
     message = (
         f"The probe pictures' vectors have cosine {cosine:.6f} with those stored in the index (at least "
-        f"{PROBE_COSINE} is expected): the extractor computes something else than when the index was made. "
-        "Install the libraries shown by `imgsearch info`, index anew, or go on with --force."
+        f"{PROBE_COSINE} is expected), so the extractor's results have changed since the index was made. "
+        "Install the libraries shown by `imgsearch info`, index again, or continue with --force."
     )
     if not force:
         raise IndexMismatch(message)

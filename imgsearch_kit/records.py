@@ -1,4 +1,4 @@
-"""The vocabulary every module shares: pictures, vectors' provenance, neighbours. Shapes are written once, here.
+"""The record types that all modules share: pictures, passports, neighbours, results. Shapes are defined here.
 
 Pixels are ``(n, side, side, 3)`` uint8 RGB. Vectors are ``(n, dim)`` float32, C-contiguous, rows of unit L2 norm.
 """
@@ -21,7 +21,7 @@ Pixels = npt.NDArray[np.uint8]
 Vectors = npt.NDArray[np.float32]
 
 FORMAT_VERSION = 1
-MAX_PIXELS = 178_000_000  # of one picture, unless told otherwise
+MAX_PIXELS = 178_000_000  # of one picture, by default
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ class ImageRecord:
     """One indexed picture.
 
     ``id`` is the POSIX path below the indexed root (with the prefix, if one was given), ``label`` the name of the
-    folder it lies in (None at the root) or what a labels file says. ``sha256`` is of the file's bytes, in hex.
-    ``width`` and ``height`` are pixels as displayed, ``mtime`` seconds since 1970, ``size`` bytes. ``path`` is where
-    the picture lies below the root, if that is not the id: so it is with some that the original system indexed.
+    folder it is in (None at the root) or from a labels file. ``sha256`` is of the file's bytes, in hex. ``width`` and
+    ``height`` are pixels as displayed, ``mtime`` seconds since 1970, ``size`` bytes. ``path`` is the picture's path
+    below the root if it is not the id, as with some pictures that the original system indexed.
     """
 
     id: str
@@ -46,7 +46,7 @@ class ImageRecord:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A file or folder that could not be read: its path as an id, the reason in words, and its state when it failed."""
+    """A file or folder that could not be read: its path as an id, the reason, and its size and mtime at that time."""
 
     path: str
     reason: str
@@ -54,33 +54,33 @@ class Failure:
     mtime: float = 0.0
 
     def to_json(self) -> dict[str, str]:
-        """Path and reason, as they stand in every document."""
+        """Path and reason, as in every JSON document."""
         return {"path": self.path, "reason": self.reason}
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A record that an index did not take, with the index's reason."""
+    """A record that an index refused, with the reason."""
 
     id: str
     reason: str
 
     @property
     def path(self) -> str:
-        """The id, which is a path, under the name it has where failures are listed."""
+        """The id, under the name ``path`` that failures have."""
         return self.id
 
     def to_json(self) -> dict[str, str]:
-        """Path and reason, as they stand in every document."""
+        """Path and reason, as in every JSON document."""
         return {"path": self.id, "reason": self.reason}
 
 
 @dataclass(frozen=True, slots=True)
 class ExtractorSpec:
-    """Everything that decides an extractor's numbers; two vectors are comparable only when their specs are equal.
+    """Everything that determines an extractor's vectors; vectors are comparable only when their specs are equal.
 
     ``side`` is the input side in pixels, ``weights_digest`` the sha256 of the tensors used, as float32 in Keras layer
-    order, and ``engine`` what multiplies them ("tensorflow", "numpy", ...).
+    order, and ``engine`` the library that computes ("tensorflow", "numpy", ...).
     """
 
     name: str
@@ -101,9 +101,9 @@ class ExtractorSpec:
 
 @dataclass(frozen=True, slots=True)
 class BakedRank:
-    """A ranking that is part of an index's vectors: its SPEC, and the index it was learned from as it was then.
+    """A ranking that is baked into an index's vectors: its SPEC, and the index that it was learned from.
 
-    ``dim`` is the dimension of that index, so of the vectors that queries come with.
+    ``dim`` is the dimension of that index, and so of an extractor's vectors before the ranking.
     """
 
     spec: str
@@ -113,19 +113,19 @@ class BakedRank:
     dim: int
 
     def rows(self, dim: int) -> list[tuple[str, str]]:
-        """What it says of vectors of ``dim`` dimensions, as pairs of a name and words."""
+        """The rows of a passport with ``dim``-d vectors, as pairs of a name and a text."""
         learned = f"from {self.count:,} pictures, generation {self.generation} of {self.uuid}"
         return [("ranking", f"{self.spec}, baked in: {self.dim}-d to {dim}-d"), ("learned", learned)]
 
 
 @dataclass(frozen=True)
 class IndexPassport(Report):
-    """What an index says of itself: who made its vectors, from which folders, and how far it has grown.
+    """The passport of an index: who made its vectors, from which folders, and its present state.
 
-    ``roots`` maps each prefix ("" for none) to the folder its ids lie below. ``probes`` is ``(2, dim)``: the vectors of
-    the two generated probe pictures when the index was made, empty when vectors came from elsewhere. ``generation``
-    grows with every committed change, ``count`` is the number of records. ``spec`` is None when unknown. Where a
-    ranking is ``baked`` in, the stored vectors are those it made, of ``dim`` dimensions; the probes stay as extracted.
+    ``roots`` maps each prefix ("" for none) to the folder of its ids. ``probes`` is ``(2, dim)``: the vectors of the
+    two generated probe pictures when the index was made, empty for vectors made elsewhere. ``generation`` grows with
+    every committed change, ``count`` is the number of records. ``spec`` is None when unknown. Where a ranking is
+    ``baked`` in, ``dim`` is the dimension of the stored vectors, after the ranking; the probes are before it.
     """
 
     uuid: str
@@ -156,21 +156,21 @@ class IndexPassport(Report):
         return max((prefix for prefix in self.roots if prefix and id.startswith(prefix + "/")), key=len, default="")
 
     def file_of(self, id: str, root: Path | None = None) -> Path:  # noqa: A002 (the field's name)
-        """Where the picture of an id lies: below its prefix's folder, or below ``root`` if the pictures have moved.
+        """The file of an id: below its prefix's folder, or below ``root`` if the pictures have moved.
 
-        :raises BadQuery: when the index does not know the folder, or the id points out of it.
+        :raises BadQuery: when the folder is unknown, or the id points out of it.
         """
         prefix = self.prefix_of(id)
         folder = self.roots.get(prefix) if root is None or prefix else str(root)
         if folder is None:
-            raise BadQuery(f"The index does not say where the picture {id!r} lies. Name its folder with --root FOLDER.")
+            raise BadQuery(f"The folder of the picture {id!r} is unknown. Give it with --root FOLDER.")
         below = PurePosixPath(id[len(prefix) + 1 :] if prefix else id)
         if below.is_absolute() or ".." in below.parts:
             raise BadQuery(f"The id {id!r} points out of the indexed folder, so its picture is not opened.")
         return Path(folder, *below.parts)
 
     def rows(self, *, places: bool = True) -> list[tuple[str, str]]:
-        """What the passport says, as pairs of a name and words; without ``places``, of folders only their names."""
+        """The fields as pairs of a name and a text; without ``places``, folders are shown by name only."""
         spec = self.spec
         folders = [(prefix, folder if places else Path(folder).name) for prefix, folder in self.roots.items()]
         made_by = f"{spec.name}, {spec.dim}-d, side {spec.side}" if spec else f"unknown, {self.extracted}-d"
@@ -187,7 +187,7 @@ class IndexPassport(Report):
         ]
 
     def tables(self) -> Sequence[Table]:
-        """What it says, without the places of folders: notebooks are shared."""
+        """The fields, with folder names instead of paths, because notebooks are shared."""
         return [Table(self.rows(places=False), title="Index passport")]
 
     def frame(self) -> Iterable[Mapping[str, Any]]:
@@ -195,7 +195,7 @@ class IndexPassport(Report):
         return [self.to_json(probes=False)]
 
     def to_json(self, *, probes: bool = True) -> dict[str, Any]:
-        """The passport as plain JSON values; ``probes=False`` leaves the probe vectors out, for people."""
+        """The passport as plain JSON values; ``probes=False`` leaves the probe vectors out."""
         spec = dataclasses.asdict(self.spec) if self.spec else None
         plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         plain |= {"spec": spec, "root": self.root, "roots": dict(self.roots), "libraries": dict(self.libraries)}
@@ -208,7 +208,7 @@ class IndexPassport(Report):
         return plain
 
     def published(self) -> dict[str, Any]:
-        """The passport beside a figure that others will read: ``data`` names the folders, not where they lie."""
+        """The passport for publication with a figure: ``data`` has the folders' names instead of their paths."""
         plain = self.to_json(probes=False)
         del plain["root"], plain["roots"]
         return plain | {"data": sorted({Path(folder).name for folder in self.roots.values()})}
@@ -230,10 +230,10 @@ class IndexPassport(Report):
 
 @dataclass(frozen=True, slots=True)
 class Approx:
-    """A wish for an index's own approximate method; None leaves a parameter at the method's default.
+    """A request for approximate search with the index's method; None means the method's default.
 
     ``candidates`` is how many vectors (per segment, on a server) are scored exactly, ``probes`` how many further
-    buckets L2-LSH looks into.
+    buckets L2-LSH searches.
     """
 
     candidates: int | None = None
@@ -245,8 +245,8 @@ class Neighbours:
     """The answer of an index to ``m`` queries: ``(m, k)`` arrays in order of (-score, id).
 
     ``ids`` holds strings, "" where a row is short; ``scores`` float32 cosines in [-1, 1], NaN where a row is short.
-    ``method`` says what really answered, ``note`` why it is not what was asked for ("" if it is). Where an index
-    answers, ``records`` holds the record of every hit, by id, at no cost beyond the search.
+    ``method`` is the method that was used, ``note`` says why it is not the requested one ("" if it is). In the answer
+    of an index, ``records`` holds the record of every hit, by id, at no cost beyond the search.
     """
 
     ids: npt.NDArray[np.str_]
@@ -268,14 +268,14 @@ class Hit:
     path: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """The hit in a document; ``path`` only where the picture does not lie where its id says."""
+        """The hit as plain JSON values; ``path`` only where it differs from the id."""
         found = {"rank": self.rank, "id": self.id, "label": self.label, "score": self.score}
         return found | ({"path": self.path} if self.path else {})
 
 
 @dataclass(frozen=True, slots=True)
 class Results(Report):
-    """The hits of one search in rank order, and apart from them the query picture's own records.
+    """The hits of one search in rank order, and separately the query picture's own records.
 
     ``own`` are ids of the same picture (same id, same sha256, or cosine above 0.9999). ``ms`` holds the time taken in
     milliseconds under "load" (of the network), "extract" and "search". ``query`` describes the query: its "id" or
@@ -292,7 +292,7 @@ class Results(Report):
     picture: Callable[[str], Path] | None = field(default=None, repr=False, compare=False)
 
     def title(self) -> str:
-        """How many neighbours of what, and what found them."""
+        """The number of neighbours, the query and the method."""
         name = self.query.get("id") or self.query.get("file") or "a picture"
         count = f"{len(self.hits)} neighbour{'s' if len(self.hits) > 1 else ''}" if self.hits else "no hits"
         return f"{count} of {name}, {self.method}" + (f" ({self.note})" if self.note else "")

@@ -1,6 +1,6 @@
-"""How a result shows itself: tables and notes in; text, HTML for Jupyter, pandas tables and JSON values out.
+"""How results are shown: tables and notes as text, HTML for Jupyter, pandas tables and JSON values.
 
-The HTML runs nothing, needs no style sheet, and takes the colours of the notebook.
+The HTML has no scripts, needs no style sheet, and inherits the colours of the notebook.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 CELL = "padding:2px 12px 2px 0;vertical-align:top;font-variant-numeric:tabular-nums;text-align:"
 PICTURE = "height:110px;max-width:100%;object-fit:contain"
-FAILURES_SHOWN = 100  # shown; the document and the pandas table have all
+FAILURES_SHOWN = 100  # as text and HTML; the JSON document and the pandas table have all
 
 
 class Number(str):
-    """The text of a number: it stands to the right in its column."""
+    """The text of a number, which is right-aligned in its column."""
 
     __slots__ = ()
 
 
 def number(value: float | None, low: float | None = None, high: float | None = None, form: str = ".4f") -> Number:
-    """A number as ``0.9076``, with bounds as ``0.9076 [0.9021, 0.9128]``; what is None or NaN is left out."""
+    """A number as ``0.9076``, with bounds as ``0.9076 [0.9021, 0.9128]``; None and NaN become empty."""
     if value is None or math.isnan(value):
         return Number()
     bounded = low is not None and high is not None and not math.isnan(low)
@@ -42,10 +42,11 @@ def number(value: float | None, low: float | None = None, high: float | None = N
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells under the names of the columns, if they have names, and under a title.
+    """Rows of cells, optionally with column names and a title.
 
-    Numbers stand to the right; floats have four decimals, integers thousands, None is an empty cell. With ``picture``,
-    which gives the WEBP file of an id, HTML shows each row as the picture of its last cell, an id, with the row below.
+    Numbers are right-aligned; floats have four decimals, integers thousands separators, None is an empty cell. With
+    ``picture``, which gives the WEBP file of an id, HTML shows each row as the picture of its last cell, an id, with
+    the other cells below it.
     """
 
     rows: Sequence[Sequence[Any]]
@@ -80,12 +81,12 @@ class Table:
 
 
 class Report:
-    """What every result can do, once it says its ``title``, ``tables`` and ``notes``, and the rows of its ``frame``."""
+    """Base class of results: shows the ``title``, ``tables``, ``notes`` and ``frame`` rows that a subclass defines."""
 
     __slots__ = ()
 
     def title(self) -> str:
-        """What the result is about, in a line."""
+        """The subject of the result, in one line."""
         return ""
 
     def tables(self) -> Sequence[Table]:
@@ -93,11 +94,11 @@ class Report:
         return ()
 
     def notes(self) -> Sequence[str]:
-        """What a reader of the figures must know, a sentence each."""
+        """What a reader of the figures must know, one sentence each."""
         return ()
 
     def frame(self) -> Iterable[Mapping[str, Any]]:
-        """The rows of ``to_dataframe``; a result that is nothing but its fields is one row."""
+        """The rows of ``to_dataframe``; by default one row of the fields."""
         return [self.to_json()]
 
     def __str__(self) -> str:
@@ -114,7 +115,7 @@ class Report:
         return "".join([title, *(table._repr_html_() for table in self.tables()), *notes])
 
     def to_dataframe(self) -> pd.DataFrame:
-        """The rows of ``frame`` as a pandas table; what is nested in a row becomes columns such as ``recall low``.
+        """The rows of ``frame`` as a pandas table; nested values become columns such as ``recall low``.
 
         :raises MissingExtra: when pandas is not installed.
         """
@@ -130,34 +131,34 @@ class Report:
 
 
 class RunReport(Report):
-    """The report of a run that may have left things out: ``failed``, each with its path and the reason."""
+    """The report of a run that may have failures: ``failed``, each with its path and the reason."""
 
     failed: Sequence[Failure | Refused]
 
     def tables(self) -> Sequence[Table]:
-        """What failed, if anything did."""
+        """The failures, if there are any."""
         return failures(self.failed)
 
     def frame(self) -> Iterable[Mapping[str, Any]]:
-        """The rows of ``to_dataframe``, one a failure: its path, the reason, and what else is known of it."""
+        """The rows of ``to_dataframe``, one per failure: its path, the reason, and its other fields."""
         known = (dataclasses.asdict(failure) for failure in self.failed)
         return ({"path": row.pop("id", None) or row["path"]} | row for row in known)
 
 
 def failures(failed: Sequence[Failure | Refused]) -> list[Table]:
-    """The table of what failed, with paths and reasons; none where nothing did."""
+    """A table of the failures, with paths and reasons; an empty list when there are none."""
     rows = [(failure.path, failure.reason) for failure in failed[:FAILURES_SHOWN]]
     rows += [(rest, "") for rest in more(len(failed), FAILURES_SHOWN)]
     return [Table(rows, title=f"{len(failed):,} failed")] if failed else []
 
 
 def more(count: int, shown: int) -> list[str]:
-    """What stands below the first ``shown`` of ``count`` things, if those are not all."""
+    """The line below the first ``shown`` of ``count`` things, if there are more."""
     return [f"... and {count - shown:,} more (--json lists all)"] if count > shown else []
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON knows it: a record as its fields, an array as lists, a path as text, a NaN as None."""
+    """A value as plain JSON: a record as its fields, an array as lists, a path as text, NaN as None."""
     if hasattr(value, "to_json"):
         return value.to_json()
     if dataclasses.is_dataclass(value):
@@ -174,12 +175,12 @@ def plain(value: Any) -> Any:
 
 
 def fields_of(record: Any) -> dict[str, Any]:
-    """The fields of a dataclass's instance as plain JSON values."""
+    """The fields of a dataclass instance as plain JSON values."""
     return {field.name: plain(getattr(record, field.name)) for field in dataclasses.fields(record)}
 
 
 def flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row with the mappings in it spread over columns: ``{"a": {"b": 1}}`` becomes ``{"a b": 1}``."""
+    """A row with nested mappings flattened: ``{"a": {"b": 1}}`` becomes ``{"a b": 1}``."""
     spread: dict[str, Any] = {}
     for name, value in row.items():
         inner = flat(value) if isinstance(value, Mapping) else {"": value}
@@ -205,7 +206,7 @@ def _text(value: Any) -> str:
 
 
 def _sides(cells: Sequence[Sequence[str]]) -> list[str]:
-    """Where each column's cells stand: to the right when all that are filled are numbers."""
+    """The alignment of each column: right when all cells that are not empty are numbers."""
     filled = ([cell for cell in column if cell] for column in zip(*cells, strict=True))
     return ["right" if column and all(isinstance(c, Number) for c in column) else "left" for column in filled]
 
@@ -221,7 +222,7 @@ def _row(tag: str, cells: Sequence[str], sides: Sequence[str]) -> str:
 
 
 def _strip(cells: Sequence[Sequence[str]], picture: Callable[[str], Path]) -> str:
-    """A row of pictures that wraps, each over its cells, the id in a line of its own."""
+    """A row of pictures that wraps, each above its cells, with the id on a separate line."""
     drawn = []
     for *words, id_ in cells:
         uri = data_uri(picture, id_)

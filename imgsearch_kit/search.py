@@ -1,4 +1,4 @@
-"""A picture, or the id of one, to its neighbours: its own records apart, re-ranked if wanted."""
+"""Search by a picture or an id: the neighbours, separately the query's own records, optionally re-ranked."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from imgsearch_kit.ranking.over_index import RankedGallery
 
 OWN_COSINE = 0.9999
-ROOM = 8  # room for a query's own records; with more of them, they are excluded and the index is asked again
+ROOM = 8  # extra hits for a query's own records; if there are more, they are excluded and the search is repeated
 RECENT = 16  # query pictures whose vectors are kept
 RANKINGS_KEPT = 4  # learned rankings that are kept; each holds the index's vectors at least once
 
 
 class Searcher:
-    """Answers the searches of a gallery, and keeps what the next ones may need again; threads may share one."""
+    """Runs the searches of a gallery, and caches what later searches may need; threads may share one."""
 
     def __init__(self, gallery: Gallery):
         self._gallery = gallery
         self._recent: dict[str, Vectors] = {}  # by sha256
         self._ranked: dict[str, RankedGallery] = {}  # by SPEC
-        self._learning = threading.Lock()  # its own, so that plain searches go on meanwhile
+        self._learning = threading.Lock()  # separate, so that plain searches are not blocked
 
     def search(
         self,
@@ -56,7 +56,7 @@ class Searcher:
             found = reranked(self._gallery.index, query, self.ranked(rank), k, labels, approx)
         else:
             found = neighbours(self._gallery.index, query, k, labels, approx)
-        if labels:  # those of hits are known without asking
+        if labels:  # the labels of hits exist; only others must be looked up
             self._check_labels(set(labels).difference(record.label for record, _ in found.hits))
         ms["search"] = (time.perf_counter() - started) * 1e3
         records = {record.id: record for record in [*found.own, *(record for record, _ in found.hits)]}
@@ -99,7 +99,7 @@ class Searcher:
         vector = self._recent.pop(loaded.sha256, None)
         if vector is None:
             vector = extractor.extract(loaded.pixels[None])
-        self._recent[loaded.sha256] = vector  # the latest last: another k or label costs no extraction
+        self._recent[loaded.sha256] = vector  # newest last: another k or label needs no extraction
         for old in list(self._recent)[:-RECENT]:
             self._recent.pop(old, None)
         ms |= {"load": (ready - decoded) * 1e3, "extract": (decoded - started + time.perf_counter() - ready) * 1e3}
@@ -115,7 +115,7 @@ class Searcher:
             ranked = self._ranked.pop(rank, None)
             if ranked is None or ranked.generation != index.read_passport().generation:
                 ranked = RankedGallery(index, rank)
-            self._ranked[rank] = ranked  # the latest last
+            self._ranked[rank] = ranked  # newest last
             for old in list(self._ranked)[:-RANKINGS_KEPT]:
                 del self._ranked[old]
             return ranked
@@ -123,7 +123,7 @@ class Searcher:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A picture that asks: its vector ``(1, dim)``, and what is known of it ("id" or "file", "sha256", ...)."""
+    """A query picture: its vector ``(1, dim)``, and what is known of it ("id" or "file", "sha256", ...)."""
 
     vector: Vectors
     about: Mapping[str, Any]
@@ -136,7 +136,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Records of the query itself, and hits in rank order with scores; ``method`` and ``note`` are the index's."""
+    """The query's own records, and hits in rank order with scores; ``method`` and ``note`` come from the index."""
 
     own: list[ImageRecord]
     hits: list[tuple[ImageRecord, float]]
@@ -155,9 +155,9 @@ def no_record(id: str) -> BadQuery:  # noqa: A002 (the field's name)
 
 
 def check_request(k: int, labels: Sequence[str] | None, min_score: float | None) -> None:
-    """Refuses what no search can answer.
+    """Checks the arguments of a search.
 
-    :raises BadQuery: when ``k`` is not a positive whole number, ``labels`` is one string, or ``min_score`` no cosine.
+    :raises BadQuery: when ``k`` is not a positive whole number, ``labels`` is a string, or ``min_score`` is no cosine.
     """
     if isinstance(k, bool) or not isinstance(k, int) or k < 1:
         raise BadQuery(f"k must be a whole number of at least 1; it is {k!r}.")
@@ -170,7 +170,7 @@ def check_request(k: int, labels: Sequence[str] | None, min_score: float | None)
 def neighbours(
     index: VectorIndex, query: Query, k: int, labels: Sequence[str] | None = None, approx: Approx | None = None
 ) -> Answer:
-    """The query's own records, and at least ``k`` others where there are as many, best first."""
+    """The query's own records, and at least ``k`` others if there are as many, best first."""
     own: list[ImageRecord] = []
     while True:
         found = index.search(query.vector, k + ROOM, approx=approx, labels=labels, exclude=[[r.id for r in own]])
@@ -191,7 +191,7 @@ def reranked(
     labels: Sequence[str] | None = None,
     approx: Approx | None = None,
 ) -> Answer:
-    """The same under a ranking, which compares the query with all records."""
+    """The same with a ranking, which compares the query with all records."""
     own = neighbours(index, query, k).own
     found = ranking.search(query.vector, k, labels, [record.id for record in own], approx=approx)
     pairs = zip(found.ids[0].tolist(), found.scores[0].tolist(), strict=True)

@@ -1,4 +1,4 @@
-"""Arithmetic of unit vectors: rows of norm 1, cosines a block at a time, and the first places of scores."""
+"""Arithmetic of unit vectors: normalised rows, cosines block by block, and the k largest scores."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Bools = npt.NDArray[np.bool_]
 Scores = npt.NDArray[np.float32]
 Scorer = Callable[[slice], Scores]  # query rows -> their (b, n) scores against the gallery
 
-CELLS = 1 << 21  # of one block of queries against the gallery: some 100 MB with everything derived from it
-CHUNK = 1024  # rows that are held in float64 at a time
+CELLS = 1 << 21  # of one block of queries against the gallery: about 100 MB with all derived arrays
+CHUNK = 1024  # rows converted to float64 at a time
 
 
 def unit(vectors: npt.NDArray[np.floating]) -> Vectors:
-    """The rows of ``(n, d)`` over their L2 norm, as C-contiguous float32; a zero row stays zero."""
+    """The rows of ``(n, d)`` divided by their L2 norm, as C-contiguous float32; a zero row stays zero."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.ascontiguousarray(vectors / np.maximum(norms, np.finfo(np.float32).tiny), np.float32)
 
@@ -34,7 +34,7 @@ def blocks(m: int, n: int, cells: int | None = None) -> Iterator[slice]:
 def cosines(queries: Vectors, gallery: Vectors) -> Scorer:
     """Scores a slice of unit query rows ``(m, d)`` against the whole gallery ``(n, d)``: ``(b, n)`` float32 cosines.
 
-    Summed in float64 and rounded to float32 once, so they depend neither on the block nor on the machine's BLAS (but
+    Summed in float64 and rounded to float32 once, so they depend neither on the block nor on the machine's BLAS (except
     for a sum within 1e-15 of the border between two float32 values), and equal vectors get equal scores.
     """
 
@@ -52,8 +52,8 @@ def cosines(queries: Vectors, gallery: Vectors) -> Scorer:
 def first(scores: npt.NDArray[np.floating], k: int) -> tuple[Ints, npt.NDArray[np.floating]]:
     """The columns of each row's ``k`` largest of ``(b, n)`` scores, and these, both ``(b, min(k, n))``.
 
-    In order of (-score, column), so of equal scores those of the lower columns are taken, also at the last place. A
-    score that is no number counts as minus infinity, which is a score like any other, the lowest.
+    In order of (-score, column), so among equal scores the lower columns are taken, also at the last place. NaN counts
+    as minus infinity, the lowest score.
     """
     behind = -scores
     behind[np.isnan(behind)] = np.inf
@@ -72,7 +72,7 @@ def _smallest(values: npt.NDArray[np.floating], k: int) -> Ints:
     edge = np.take_along_axis(values, columns, axis=1)
     last = edge[:, :k].max(axis=1, initial=-np.inf)
     columns = np.sort(columns[:, :k], axis=1)
-    tied = np.flatnonzero(last == edge[:, k])  # there the partition took any of the equal ones
+    tied = np.flatnonzero(last == edge[:, k])  # there the partition chose arbitrarily among equal values
     if len(tied):
         rows, last = values[tied], last[tied, None]
         before, level = rows < last, rows == last

@@ -172,8 +172,8 @@ def test_search_prints_a_table_or_csv(workplace):
 
 
 def test_asking_for_an_approximate_answer_that_is_not_to_be_had_is_said(workplace):
-    for wish in (["--approx"], ["--candidates", "50"], ["--probes", "1"]):
-        document = json.loads(run("search", "--id", "cold/0.jpg", *wish, "--json", cwd=workplace).stdout)
+    for options in (["--approx"], ["--candidates", "50"], ["--probes", "1"]):
+        document = json.loads(run("search", "--id", "cold/0.jpg", *options, "--json", cwd=workplace).stdout)
         assert document["method"] == "exact"
         assert "no approximate method" in document["note"]
 
@@ -337,7 +337,7 @@ def test_serve_says_where_the_page_is_and_ends_quietly_on_ctrl_c(workplace, conv
         (("index", "pictures", "--method", "hnsw"), 3, "has the method exact, not hnsw"),
         (("evaluate", "--k", "0"), 2, "at least 1"),
         (("evaluate", "--trec", "nowhere/stem"), 3, "TREC files"),
-        (("evaluate", "--against", "list.json"), 3, "holds no JSON object"),
+        (("evaluate", "--against", "list.json"), 3, "has no JSON object"),
         (("evaluate", "--against", "empty.json"), 3, "--per-query -o FILE"),
         (("serve", "--port", "99999"), 2, "--port"),
         (("recall", "--plot", "x.txt"), 2, "must end in .png, .svg or .pdf"),
@@ -380,7 +380,7 @@ def test_ctrl_c_ends_with_a_report_and_a_second_run_carries_on(tmp_path, conv_we
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
-    assert "carries on from there" in err
+    assert "the same command continues" in err
     assert "Traceback" not in err
     added = json.loads(out)["added"]
     assert 0 < added < 150

@@ -238,7 +238,7 @@ def test_a_wrong_checksum_is_refused_and_nothing_stays(tmp_path):
     with (
         serving(WHOLE) as (address, _),
         pytest.raises(
-            BadQuery, match=f"has the sha256 {hashlib.sha256(WHOLE).hexdigest()}, not {'0' * 64}, and was rem"
+            BadQuery, match=f"has the sha256 {hashlib.sha256(WHOLE).hexdigest()}, not {'0' * 64}, and was del"
         ),
     ):
         caltech101(tmp_path / "caltech101", archive=archive_at(address, "0" * 64))
@@ -278,7 +278,7 @@ def test_a_finished_download_that_was_not_unpacked_is_not_fetched_again(tmp_path
 def test_offline_the_other_ways_are_named(tmp_path):
     with pytest.raises(
         ServerUnavailable,
-        match=r"cannot be downloaded from http://127\.0\.0\.1:9/.*refused.*Bring caltech-101\.zip.*sample pictures",
+        match=r"cannot be downloaded from http://127\.0\.0\.1:9/.*refused.*Get caltech-101\.zip.*sample pictures",
     ):
         caltech101(tmp_path / "caltech101", archive=NOWHERE)
 
@@ -315,7 +315,7 @@ def test_an_incomplete_folder_is_refused_and_left_alone(tmp_path, missing):
     (tmp_path / "some" / "ant").mkdir(parents=True)
     (tmp_path / "some" / "ant" / "image_0001.jpg").write_bytes(JPEG.getvalue())
     folder, source = (tmp_path / "new", tmp_path / "some") if missing == "source" else (tmp_path / "some", None)
-    with pytest.raises(BadQuery, match="some holds 1 of the 3 pictures of Caltech-101; remove it, or name another one"):
+    with pytest.raises(BadQuery, match="some holds 1 of the 3 pictures of Caltech-101; remove it, or give another one"):
         caltech101(folder, source, archive=NOWHERE)
     assert contents(tmp_path) == {"some/ant/image_0001.jpg": JPEG.getvalue()}
 

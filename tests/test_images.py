@@ -164,9 +164,9 @@ def test_broken_links_are_reported(tmp_path):
     (tmp_path / "notes.txt").symlink_to(tmp_path / "nowhere")
     failures = find_images(tmp_path).unreadable
     assert [(failure.path, failure.reason) for failure in failures] == [
-        ("gone", "The link leads nowhere"),
-        ("gone.jpg", "The link leads nowhere"),
-        ("self.png", "The link leads nowhere"),
+        ("gone", "The link is broken"),
+        ("gone.jpg", "The link is broken"),
+        ("self.png", "The link is broken"),
     ]
 
 

@@ -68,14 +68,14 @@ def test_what_a_person_says_is_not_written_down(silent, tmp_path):
 
 
 def test_another_dimension_or_an_unknown_name_is_refused(silent):
-    with pytest.raises(IndexMismatch, match="The index holds 12-d vectors, vgg16-rmac makes 512-d ones"):
+    with pytest.raises(IndexMismatch, match="The index holds 12-d vectors, but vgg16-rmac makes 512-d ones"):
         Gallery.open(silent, "vgg16-rmac")
     with pytest.raises(BadQuery, match=r"no extractor named 'vgg16-rmak'\. Did you mean vgg16-rmac"):
         Gallery.open(silent, "vgg16-rmak")
 
 
 def test_a_name_must_agree_with_the_passport_in_the_same_words_everywhere(full, tmp_path):
-    words = r"This index was made by quarters, and what is asked for differs \(name: quarters != vgg16-rmac\)"
+    words = r"This index was made by quarters; the extractor given differs from it \(name: quarters != vgg16-rmac\)"
     with Gallery.open(full, "quarters") as gallery:
         assert gallery.passport.spec == QuarterColours().spec
     with pytest.raises(IndexMismatch, match=words):
@@ -88,7 +88,7 @@ def test_a_name_must_agree_with_the_passport_in_the_same_words_everywhere(full, 
 
 
 def test_queries_of_the_kit_may_ask_an_index_that_a_person_names(silent, full):
-    unknown = pytest.raises(IndexMismatch, match="the extractor of the gallery is not known")
+    unknown = pytest.raises(IndexMismatch, match="the extractor of the gallery is unknown")
     with Gallery.open(silent) as gallery, unknown:
         gallery.evaluate(queries=full, progress=False)
     with Gallery.open(silent, "quarters") as gallery, Gallery.open(full, "quarters") as queries:

@@ -144,7 +144,7 @@ def test_a_size_that_webp_cannot_hold_is_refused(size):
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
     data = encoded(red_and_blue(40, 20), "PNG")
-    with pytest.raises(KitError, match=r"file cannot be written: .*; set IMGSEARCH_CACHE to a folder that can"):
+    with pytest.raises(KitError, match=r"file cannot be written: .*; set IMGSEARCH_CACHE to a writable folder"):
         thumbnail(data, sha256(data), folder=tmp_path / "file")
 
 

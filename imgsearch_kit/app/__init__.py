@@ -1,4 +1,4 @@
-"""The Gradio page: one file a tab, joined by ``build_app`` and put on a port by ``serve``."""
+"""The Gradio page: one file per tab, combined by ``build_app`` and started by ``serve``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def build_app(gallery: Gallery) -> gr.Blocks:
-    """The page over an index, not yet launched; ``serve`` launches it with the kit's security settings.
+    """The page of a gallery, not yet launched; ``serve`` launches it with the kit's security settings.
 
     :raises MissingExtra: when gradio is not installed.
     """
@@ -25,10 +25,10 @@ def build_app(gallery: Gallery) -> gr.Blocks:
 
 
 def serve(gallery: Gallery, **options: Any) -> Page:
-    """The running page; ``imgsearch_kit.app.serving.launch_page`` says what the options are.
+    """The running page; ``imgsearch_kit.app.serving.launch_page`` describes the options.
 
     :raises MissingExtra: when gradio is not installed.
-    :raises BadQuery: when a public link is asked for without a password.
+    :raises BadQuery: when a public link is requested without a password.
     """
     _require_gradio()
     from imgsearch_kit.app.serving import launch_page

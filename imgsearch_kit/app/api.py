@@ -24,9 +24,9 @@ def answer(
     min_score: float | None = None,
     rank: str | None = None,
 ) -> Results:
-    """The results of an uploaded file or of an indexed id: what both the page and ``/search`` answer with.
+    """The results for an uploaded file or an indexed id, for both the page and ``/search``.
 
-    :raises BadQuery: when ``k`` is outside 1 to 50, or the gallery refuses.
+    :raises BadQuery: when ``k`` is outside 1 to 50, or the gallery refuses the request.
     :raises UnreadableImage: when the file cannot be decoded.
     """
     if not isinstance(k, int) or not 1 <= k <= MAX_K:
@@ -36,7 +36,7 @@ def answer(
 
 
 def add_endpoint(gallery: Gallery) -> None:
-    """Adds ``/search``, which answers the document of ``imgsearch search --json``."""
+    """Adds ``/search``, which returns the document of ``imgsearch search --json``."""
 
     def search(
         image: str | None,

@@ -1,4 +1,4 @@
-"""Results, details and examples as HTML: the gallery's answers in, strings out."""
+"""Results, details and examples as HTML strings."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from imgsearch_kit.inspection.calibration import Calibration
 from imgsearch_kit.records import Hit, ImageRecord, Results
 from imgsearch_kit.reports import data_uri
 
-RANK_HELP = """<details><summary>Advanced: a ranking of your own</summary><p>Type a SPEC into the field above and press
+RANK_HELP = """<details><summary>Advanced: another ranking</summary><p>Type a SPEC into the field above and press
 Enter: steps joined by commas, each <code>pca:DIMS:POWER</code>, <code>rca:DIMS:N</code>, <code>dba:N:ALPHA</code>,
 <code>qe:N:ALPHA</code> or,
 at the end, <code>krecip:K1:K2:LAMBDA</code>. For example <code>pca:64:0.5,qe:5:1</code>.</p></details>"""
 
-DRAWING_THREADS = 4  # a thumbnail made for the first time is decoded, and decoding frees the interpreter
+DRAWING_THREADS = 4  # a new thumbnail must be decoded first, and decoding releases the interpreter lock
 
 
 def data_uris(picture: Callable[[str], Path], ids: Iterable[str]) -> dict[str, str]:
-    """The pictures of several ids by id, made side by side.
+    """The pictures of several ids by id, made in parallel.
 
-    They travel inside the answer, so no folder of the machine is served and no path is told.
+    They are part of the answer, so no folder of the machine is served and no path is shown.
     """
     wanted = list(dict.fromkeys(ids))
     with ThreadPoolExecutor(DRAWING_THREADS) as pool:
@@ -32,55 +32,55 @@ def data_uris(picture: Callable[[str], Path], ids: Iterable[str]) -> dict[str, s
 
 
 def count(number: int, noun: str) -> str:
-    """A number of things in words: ``1 picture``, ``1,234 pictures``, ``3 classes``."""
+    """A number with its noun: ``1 picture``, ``1,234 pictures``, ``3 classes``."""
     plural = noun + ("es" if noun.endswith("s") else "s")
     return f"{number:,} {noun if number == 1 else plural}"
 
 
 def status(text: str, kind: str = "done") -> str:
-    """One line on how the search went; ``kind`` is "done", "busy" or "error"."""
+    """One line with the state of the search; ``kind`` is "done", "busy" or "error"."""
     role = "alert" if kind == "error" else "status"
     return f'<p class="status {kind}" role="{role}">{_words(text)}</p>'
 
 
 def empty_state(headline: str, text: str) -> str:
-    """What stands in place of hits when there are none."""
+    """The text in place of hits when there are none."""
     return f'<div class="empty"><h3>{escape(headline)}</h3><p>{_words(text)}</p></div>'
 
 
 def _words(text: str) -> str:
-    """A sentence as HTML, with what stands between backticks as code."""
+    """A sentence as HTML; text between backticks becomes code."""
     return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
-def hits(results: Results, thumbnails: Mapping[str, str], meaning: Calibration | None = None) -> str:
-    """The hits of a search as a list of buttons, in rank order; with ``meaning`` each says what its score means."""
-    cards = (_hit(hit, thumbnails[hit.id], meaning) for hit in results.hits)
+def hits(results: Results, thumbnails: Mapping[str, str], calibration: Calibration | None = None) -> str:
+    """The hits of a search as buttons in rank order; with ``calibration`` each has the probability of its score."""
+    cards = (_hit(hit, thumbnails[hit.id], calibration) for hit in results.hits)
     return f'<ol class="hits" aria-label="Neighbours, {escape(results.method)}">{"".join(cards)}</ol>'
 
 
-def unlike(best: float, meaning: Calibration) -> str:
-    """The line that says that the neighbours are none."""
+def unlike(best: float, calibration: Calibration) -> str:
+    """The note that no indexed picture is like the query."""
     return (
         f'<p class="unlike" role="note"><strong>Nothing like this is indexed.</strong> The best cosine is {best:.3f}; '
-        f"only {meaning.unlike:.0%} of the indexed pictures have none above {meaning.bound:.3f}.</p>"
+        f"only {calibration.unlike:.0%} of the indexed pictures have none above {calibration.bound:.3f}.</p>"
     )
 
 
-def _chance(hit: Hit, meaning: Calibration) -> tuple[str, str]:
+def _chance(hit: Hit, calibration: Calibration) -> tuple[str, str]:
     """The probability that a hit shares the query's class, and its bounds."""
-    probability, low, high = meaning(hit.score)
+    probability, low, high = calibration(hit.score)
     return _percent(probability), f"{_percent(low)} to {_percent(high)}"
 
 
 def _percent(probability: float) -> str:
-    """Never 0 or 100 %, which nobody can know."""
+    """The percentage, at least 1 and at most 99, because certainty cannot be known."""
     return f"{min(max(probability, 0.01), 0.99):.0%}"
 
 
-def _hit(hit: Hit, thumbnail: str, meaning: Calibration | None) -> str:
+def _hit(hit: Hit, thumbnail: str, calibration: Calibration | None) -> str:
     label = hit.label or "no class"
-    chance = f'<span class="chance">{_chance(hit, meaning)[0]} same class</span>' if meaning else ""
+    chance = f'<span class="chance">{_chance(hit, calibration)[0]} same class</span>' if calibration else ""
     return (
         f'<li><button type="button" class="card" data-id="{escape(hit.id)}" title="{escape(hit.id)}">'
         f"{_picture(thumbnail, hit.id)}"
@@ -93,7 +93,7 @@ def _hit(hit: Hit, thumbnail: str, meaning: Calibration | None) -> str:
 
 
 def own(ids: Sequence[str], thumbnails: Mapping[str, str]) -> str:
-    """The query picture's own records, apart from the hits; "" when it is not in the index."""
+    """The query picture's own records, which are not among the hits; "" when it is not in the index."""
     if not ids:
         return ""
     verb = "is" if len(ids) == 1 else f"is {len(ids)} times"
@@ -112,16 +112,16 @@ def strip(ids: Sequence[str], thumbnails: Mapping[str, str], *, names: bool = Tr
 
 def _picture(uri: str, name: str) -> str:
     if not uri:
-        return '<span class="gone">The file is gone</span>'
+        return '<span class="gone">The file no longer exists</span>'
     return f'<img src="{uri}" alt="{escape(name)}" decoding="async">'
 
 
-def details(record: ImageRecord, hit: Hit | None, preview: str, meaning: Calibration | None = None) -> str:
+def details(record: ImageRecord, hit: Hit | None, preview: str, calibration: Calibration | None = None) -> str:
     """A dialog with everything known about one picture, and the button that searches with it."""
     facts = {
         "Class": record.label or "none",
         **({"Rank": str(hit.rank), "Score": f"{hit.score:.4f}"} if hit else {}),
-        **({"Same class": "{} ({})".format(*_chance(hit, meaning))} if hit and meaning else {}),
+        **({"Same class": "{} ({})".format(*_chance(hit, calibration))} if hit and calibration else {}),
         "Size": f"{record.width} × {record.height} pixels" if record.width else "unknown",
         "File": _file(record),
         "SHA-256": f"{record.sha256[:16]}…" if record.sha256 else "unknown",

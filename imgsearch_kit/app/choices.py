@@ -1,4 +1,4 @@
-"""The rankings a visitor chooses from, and what a score of each means."""
+"""The rankings that a visitor can choose, and the calibration of scores."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ RANKINGS = {  # by SPEC: the name, and what it does
     "pca:128:0.5,dba:10:1,qe:10:1": ("Whitened, with DBA + QE", "Every picture is averaged with its own neighbours."),
     "krecip:20:6:0.3": ("k-reciprocal", "Pictures that are each other's neighbours come first."),
 }
-OTHER = "A SPEC of your own, step by step from left to right."
+OTHER = "Your own SPEC, step by step from left to right."
 
 LABELLED = 100  # with fewer pictures the bound for "nothing like this" does not exist
-LARGE = 50_000  # minutes of work for both cores; too much beside a page
+LARGE = 50_000  # with more pictures it takes minutes on two cores, too long while a page is served
 
 
 def spec_of(choice: str | None) -> str:
@@ -32,7 +32,7 @@ def spec_of(choice: str | None) -> str:
 
 
 def explained(choice: str | None) -> str:
-    """A choice in a few words."""
+    """A short explanation of a choice."""
     return RANKINGS.get(spec_of(choice) or AS_INDEXED, ("", OTHER))[1]
 
 
@@ -42,7 +42,7 @@ class _Learned:
     calibration: Calibration | None
 
 
-class Meaning:
+class BackgroundCalibration:
     """The calibration of a gallery as it is now, learned in the background so that no search waits for it."""
 
     def __init__(self, gallery: Gallery):
@@ -52,7 +52,7 @@ class Meaning:
         self._lock = threading.Lock()
 
     def now(self) -> Calibration | None:
-        """The calibration if it is known, else None, and then it is begun.
+        """The calibration if it is known; else None, and its computation starts.
 
         It stays None for an index with fewer than 100 labelled pictures, with one class only, or with more than 50,000.
         """
@@ -72,6 +72,6 @@ class Meaning:
             if LABELLED <= sum(labels.values()) <= LARGE and len(labels) > 1:
                 learned = self.gallery.calibration(progress=False).calibration
         except KitError as error:
-            log.warning("What a score means is not shown: %s", error)
-        if self.gallery.passport.generation == generation:  # else it was written to meanwhile, and `now` begins anew
+            log.warning("The probabilities of scores are not shown: %s", error)
+        if self.gallery.passport.generation == generation:  # else it was written to meanwhile, and `now` starts again
             self._learned = _Learned(generation, learned)

@@ -1,4 +1,4 @@
-"""The page as a whole: its frame, its style, and its tabs."""
+"""The whole page: its frame, its style, and its tabs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from imgsearch_kit.app.search_tab import search_tab
 from imgsearch_kit.gallery import Gallery
 
 TITLE = "Image search"
-UPLOADS_KEPT = 3600  # seconds; what visitors upload is looked for this often, and deleted at this age
+UPLOADS_KEPT = 3600  # seconds; uploads are checked at this interval, and deleted at this age
 STYLE = Path(__file__).with_name("page.css")
 
 
 def build(gallery: Gallery) -> gr.Blocks:
-    """The page over an index, not yet launched.
+    """The page of a gallery, not yet launched.
 
-    The style travels in the page, not in ``launch``, so that the page looks the same however it is launched or mounted.
+    The style is part of the page, not of ``launch``, so that the page always looks the same when launched or mounted.
     """
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(UPLOADS_KEPT, UPLOADS_KEPT)) as page:
         frame = f"<style>{STYLE.read_text('utf-8')}</style><h1>{TITLE}</h1>${{value}}"

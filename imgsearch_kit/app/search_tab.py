@@ -1,4 +1,4 @@
-"""The search tab: a picture in, its neighbours out."""
+"""The search tab: a query picture and its neighbours."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gradio.processing_utils import save_file_to_cache
 
 from imgsearch_kit.app import cards
 from imgsearch_kit.app.api import DEFAULT_K, MAX_K, answer
-from imgsearch_kit.app.choices import AS_INDEXED, RANKINGS, Meaning, explained, spec_of
+from imgsearch_kit.app.choices import AS_INDEXED, RANKINGS, BackgroundCalibration, explained, spec_of
 from imgsearch_kit.errors import KitError
 from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.inspection.calibration import Calibration
@@ -27,7 +27,7 @@ NOTHING_INDEXED = cards.empty_state(
 )
 BUSY = cards.status("Searching …", "busy")
 RANKING = cards.status("Ranking … (the first time, it is learned from the whole index)", "busy")
-CRASHED = cards.status("The search failed for a reason the page does not know; the server's log has it.", "error")
+CRASHED = cards.status("The search failed with an unexpected error; see the server's log.", "error")
 
 ON_CLICK = """element.addEventListener('click', (event) => {
   const button = event.target.closest('[data-id]');
@@ -51,31 +51,31 @@ element.addEventListener('click', (event) => {
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What one visitor looks at: the file drawn as the query, its id if it is an indexed picture, and the answer.
+class TabState:
+    """What one visitor sees: the file shown as the query, its id if it is an indexed picture, and the results.
 
-    ``meaning`` says what its scores mean, None where that is not known or they are not the index's own cosines.
+    ``calibration`` gives the probability of a score; None where it is unknown, or a ranking changed the scores.
     """
 
     picture: str | None = None
     id: str | None = None
     results: Results | None = None
-    meaning: Calibration | None = None
+    calibration: Calibration | None = None
 
 
 class SearchTab:
     """The handlers of the page's events over one gallery; each returns values for the tab's outputs, in their order.
 
-    The outputs are the query picture, the status line, the own records, the hits, and what is ``Shown``.
+    The outputs are the query picture, the status line, the own records, the hits, and the ``TabState``.
     """
 
     def __init__(self, gallery: Gallery, uploads: str):
         self.gallery, self.uploads = gallery, Path(uploads).resolve()
-        self.meaning = Meaning(gallery)
+        self.calibration = BackgroundCalibration(gallery)
 
     def loaded(self) -> tuple[Any, ...]:
-        """The class filter, the examples and the first words, from the index as it is now."""
-        self.meaning.now()  # begins while the visitor looks for a picture
+        """The class filter, the examples and the welcome text, from the index as it is now."""
+        self.calibration.now()  # starts while the visitor chooses a picture
         labels, examples = list(self.gallery.labels()), {record.id: record for record in self.examples()}
         pictures = cards.data_uris(lambda id_: self.gallery.thumbnail(examples[id_]), examples)
         strip = cards.strip([*examples], pictures, names=False)
@@ -86,7 +86,7 @@ class SearchTab:
         )
 
     def examples(self) -> list[ImageRecord]:
-        """The largest file of each of a few classes, spread over their alphabet."""
+        """The largest file of each of a few classes, evenly chosen from the sorted classes."""
         largest: dict[str | None, ImageRecord] = {}
         for record in self.gallery.records():
             if record.size > largest.setdefault(record.label, record).size:
@@ -96,61 +96,65 @@ class SearchTab:
         return [found[i * len(found) // count] for i in range(count)]
 
     def picture(
-        self, upload: dict[str, Any] | None, k: int, labels: list[str], rank: str | None, shown: Shown
+        self, upload: dict[str, Any] | None, k: int, labels: list[str], rank: str | None, state: TabState
     ) -> tuple[Any, ...]:
-        """A picture was dropped, pasted or uploaded, or taken away."""
+        """Handles a picture that was dropped, pasted or uploaded, or removed."""
         if upload is None:
-            return gr.skip(), "", "", "", Shown()
+            return gr.skip(), "", "", "", TabState()
         path = Path(upload["path"]).resolve()
-        if not path.is_relative_to(self.uploads):  # a request written by hand may name any file of the machine
+        if not path.is_relative_to(self.uploads):  # a forged request may name any file of the machine
             raise gr.Error("That file was not uploaded.")
-        return self._answer(Shown(str(path)), k, labels, rank, shown)
+        return self._answer(TabState(str(path)), k, labels, rank, state)
 
-    def again(self, k: int, labels: list[str], rank: str | None, shown: Shown, event: gr.EventData) -> tuple[Any, ...]:
-        """An indexed picture becomes the query: its stored vector is used, and its preview is drawn."""
+    def again(
+        self, k: int, labels: list[str], rank: str | None, state: TabState, event: gr.EventData
+    ) -> tuple[Any, ...]:
+        """Makes an indexed picture the query: its stored vector is used, and its preview is shown."""
         id_ = str(event.id)
         try:
-            # a copy among the uploads: only those are served
+            # copied to the uploads, because only those are served
             picture = save_file_to_cache(self.gallery.preview(id_), str(self.uploads))
         except KitError:
-            picture = None  # the original is gone, its vector is not; an unknown id is refused by the search
-        return self._answer(Shown(picture, id_), k, labels, rank, shown)
+            picture = None  # the file no longer exists, but its vector does; the search refuses an unknown id
+        return self._answer(TabState(picture, id_), k, labels, rank, state)
 
-    def options(self, k: int, labels: list[str], rank: str | None, shown: Shown) -> tuple[Any, ...]:
-        """The number of hits, the classes or the ranking changed."""
-        if shown.picture is None and shown.id is None:
-            return gr.skip(), "", "", gr.skip(), shown
-        return self._answer(shown, k, labels, rank, shown)
+    def options(self, k: int, labels: list[str], rank: str | None, state: TabState) -> tuple[Any, ...]:
+        """Handles a change of the number of hits, the classes or the ranking."""
+        if state.picture is None and state.id is None:
+            return gr.skip(), "", "", gr.skip(), state
+        return self._answer(state, k, labels, rank, state)
 
-    def _answer(self, wanted: Shown, k: int, labels: list[str], rank: str | None, shown: Shown) -> tuple[Any, ...]:
-        """The results of what is wanted; after an error, the words for it beside what was shown before."""
+    def _answer(
+        self, wanted: TabState, k: int, labels: list[str], rank: str | None, state: TabState
+    ) -> tuple[Any, ...]:
+        """The results of the wanted search; after an error, its message together with the earlier results."""
         spec = spec_of(rank)
-        # An uploaded picture is drawn already, and by now perhaps replaced by the next one.
-        drawn = wanted.picture if wanted.id and wanted.id != shown.id else gr.skip()
+        # An uploaded picture is shown already, and the visitor may have replaced it meanwhile.
+        drawn = wanted.picture if wanted.id and wanted.id != state.id else gr.skip()
         try:
             if spec:
                 self.gallery.ranked(spec)
-        except KitError as error:  # the picture stays, to be searched for with a ranking that is possible
-            waiting = dataclasses.replace(shown, picture=wanted.picture, id=wanted.id)
-            return drawn, self._refused(error, shown), gr.skip(), gr.skip(), waiting
+        except KitError as error:  # keep the picture, so that it can be searched with another ranking
+            waiting = dataclasses.replace(state, picture=wanted.picture, id=wanted.id)
+            return drawn, self._refused(error, state), gr.skip(), gr.skip(), waiting
         try:
             results = answer(self.gallery, None if wanted.id else wanted.picture, wanted.id, k, labels, rank=spec)
         except KitError as error:
-            return shown.picture, self._refused(error, shown), gr.skip(), gr.skip(), shown
+            return state.picture, self._refused(error, state), gr.skip(), gr.skip(), state
         own = results.own[:EXAMPLES]
         thumbnails = cards.data_uris(
             results.picture or self.gallery.thumbnail, [*own, *(hit.id for hit in results.hits)]
         )
-        meaning = None if spec else self.meaning.now()
-        found = cards.hits(results, thumbnails, meaning) if results.hits else self._nothing(labels)
-        if meaning and results.hits and not (labels or own) and meaning.nothing_alike(results.hits[0].score):
-            found = cards.unlike(results.hits[0].score, meaning) + found
-        shown = dataclasses.replace(wanted, results=results, meaning=meaning)
-        return drawn, self._line(results), cards.own(own, thumbnails), found, shown
+        calibration = None if spec else self.calibration.now()
+        found = cards.hits(results, thumbnails, calibration) if results.hits else self._nothing(labels)
+        if calibration and results.hits and not (labels or own) and calibration.nothing_alike(results.hits[0].score):
+            found = cards.unlike(results.hits[0].score, calibration) + found
+        state = dataclasses.replace(wanted, results=results, calibration=calibration)
+        return drawn, self._line(results), cards.own(own, thumbnails), found, state
 
     @staticmethod
-    def _refused(error: KitError, shown: Shown) -> str:
-        kept = " Below are still the results from before." if shown.results else ""
+    def _refused(error: KitError, state: TabState) -> str:
+        kept = " The earlier results are still shown below." if state.results else ""
         return cards.status(f"{error}{kept}", "error")
 
     def _nothing(self, labels: list[str]) -> str:
@@ -165,21 +169,21 @@ class SearchTab:
         words = [found, f"extraction {extract:.0f} ms", f"search {search:.1f} ms", results.method, results.note]
         return cards.status(" · ".join(filter(None, words)))
 
-    def details(self, shown: Shown, event: gr.EventData) -> str:
-        """The dialog about a picture that was clicked."""
+    def details(self, state: TabState, event: gr.EventData) -> str:
+        """The dialog of a picture that was clicked."""
         try:
             record = self.gallery.record(str(event.id))
         except KitError:
-            return ""  # deleted since it was drawn
-        hits = shown.results.hits if shown.results else ()
+            return ""  # deleted since it was shown
+        hits = state.results.hits if state.results else ()
         hit = next((hit for hit in hits if hit.id == record.id), None)
-        return cards.details(record, hit, data_uri(self.gallery.preview, record.id), shown.meaning)
+        return cards.details(record, hit, data_uri(self.gallery.preview, record.id), state.calibration)
 
 
 def search_tab(gallery: Gallery, page: gr.Blocks) -> None:
     """Draws the tab into the open page and wires its events."""
     plain: dict[str, Any] = {"apply_default_css": False}
-    shown = gr.State(Shown())
+    state = gr.State(TabState())
     with gr.Row(elem_id="columns"):
         with gr.Column(scale=1, min_width=280, elem_id="ask"):
             query = gr.Image(
@@ -221,7 +225,7 @@ def search_tab(gallery: Gallery, page: gr.Blocks) -> None:
             details = gr.HTML(js_on_load=ON_DIALOG, elem_id="details", **plain)
 
     tab = SearchTab(gallery, query.GRADIO_CACHE)
-    outputs = [query, status, own, hits, shown]
+    outputs = [query, status, own, hits, state]
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     page.load(tab.loaded, outputs=[labels, examples, welcome], **quiet)
 
@@ -230,11 +234,11 @@ def search_tab(gallery: Gallery, page: gr.Blocks) -> None:
         options |= {"trigger_mode": "always_last", "concurrency_id": "search", **quiet}
         gr.on(triggers, handler, inputs, outputs, **options).failure(lambda: CRASHED, outputs=status, **quiet)
 
-    # Without preprocessing, because the loader judges what was uploaded in words, and gr.Image says only "Error".
-    options = [k, labels, rank, shown]
+    # Without preprocessing, because the kit's loader explains what is wrong with a file, and gr.Image does not.
+    options = [k, labels, rank, state]
     wire([query.input], tab.picture, [query, *options], preprocess=False)
     wire([k.change, labels.change], tab.options, options)
     wire([rank.input], tab.options, options, RANKING)
     rank.input(lambda choice: gr.update(info=explained(choice)), rank, rank, **quiet)
     wire([examples.select, details.select], tab.again, options)
-    gr.on([hits.select, own.select], tab.details, [shown], details, **quiet)
+    gr.on([hits.select, own.select], tab.details, [state], details, **quiet)

@@ -1,4 +1,4 @@
-"""The page on a port, with every security setting in one place."""
+"""Starts the page on a port, with all security settings in one place."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from imgsearch_kit.gallery import Gallery
 log = logging.getLogger("imgsearch_kit")
 
 MAX_UPLOAD = "32mb"
-WAITING = 64  # searches in the queue before visitors are told to come back
+WAITING = 64  # searches in the queue; further ones are refused
 SEARCHES_AT_ONCE = 2
 
 FONT = gr.themes.utils.fonts.LocalFont("IBM Plex Sans", (400, 700))  # its 600 lacks most letters
@@ -52,25 +52,24 @@ def launch_page(
     auth: tuple[str, str] | None = None,
     block: bool = True,
 ) -> Page:
-    """The running page over an index; with ``block`` only after it was stopped.
+    """The running page of a gallery; with ``block`` it returns only after the page was stopped.
 
-    The network is loaded and checked first, so that the first visitor does not wait for it; where its weights are not
-    here, indexed pictures can still be searched with, which the log says. The page listens on
-    ``host``, the machine itself unless another is named. No folder is served: pictures travel inside the answers, and
-    Gradio serves only what it keeps of uploads, at most an hour. Uploads end at 32 MB. ``share`` asks Gradio for a
-    public link.
+    The network is loaded and checked first, so that the first visitor does not wait for it. If its weights are missing,
+    only indexed pictures can be the query, and the log says so. The page listens on ``host``, by default only on this
+    machine. No folder is served: pictures are part of the answers, and Gradio serves only uploads, for at most an hour.
+    Uploads are limited to 32 MB. ``share`` asks Gradio for a public link.
 
-    :raises BadQuery: when ``share`` is asked for without ``auth``, or the port is taken.
-    :raises IndexMismatch: when the extractor computes something else than when the index was made.
+    :raises BadQuery: when ``share`` is given without ``auth``, or the port is in use.
+    :raises IndexMismatch: when the extractor's results have changed since the index was made.
     """
     if share and not auth:
         raise BadQuery(
-            "A public link shows the indexed pictures to all who have it. Give --auth USER:PASS with --share."
+            "A public link shows the indexed pictures to everyone who has it. Give --auth USER:PASS with --share."
         )
     try:
         gallery.extractor  # noqa: B018 (loads and checks it)
-    except (WeightsNotFound, BadQuery) as error:  # of an index whose extractor is not known, or not here
-        log.warning("Only indexed pictures can be searched with, not others: %s", error)
+    except (WeightsNotFound, BadQuery) as error:  # the extractor is unknown, or its weights are missing
+        log.warning("Only indexed pictures can be used as queries, no others: %s", error)
     blocks = build(gallery)
     blocks.queue(max_size=WAITING, default_concurrency_limit=SEARCHES_AT_ONCE)
     try:
@@ -91,7 +90,7 @@ def launch_page(
         )
     except OSError as error:
         raise BadQuery(
-            f"Nothing can listen on {host}, port {port} ({error}). Name another --port or --host."
+            f"The page cannot listen on {host}, port {port} ({error}). Give another --port or --host."
         ) from error
     page = Page(url, share_url, blocks)
     if block:

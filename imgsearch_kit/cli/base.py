@@ -1,4 +1,4 @@
-"""What the commands share: the application, options, exit codes, and how results are printed."""
+"""Shared by all commands: the application, options, exit codes, and the printing of results."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ app = typer.Typer(
 Index = Annotated[str, typer.Option("--index", metavar="ADDRESS", envvar="IMGSEARCH_INDEX", help="The index.")]
 ExtractorName = Annotated[str | None, typer.Option("--extractor", metavar="NAME", help="The network and pooling.")]
 MadeBy = Annotated[
-    str | None, typer.Option("--extractor", metavar="NAME", help="Who made an index that does not say it itself.")
+    str | None, typer.Option("--extractor", metavar="NAME", help="The extractor of an index that does not name it.")
 ]
 Weights = Annotated[Path | None, typer.Option("--weights", metavar="PATH", help="A file with the network's weights.")]
-Root = Annotated[Path | None, typer.Option("--root", metavar="FOLDER", help="Where the pictures lie, if they moved.")]
-Force = Annotated[bool, typer.Option("--force", help="Go on when the probe pictures come out differently.")]
+Root = Annotated[Path | None, typer.Option("--root", metavar="FOLDER", help="The pictures' folder, if it has moved.")]
+Force = Annotated[bool, typer.Option("--force", help="Continue although the probe pictures' vectors differ.")]
 Rank = Annotated[str | None, typer.Option("--rank", metavar="SPEC", help="Re-rank, e.g. pca:128:0.5,qe:10:1.")]
 MaxMegapixels = Annotated[float, typer.Option(min=0.001, max=1e6, help="Refuse pictures larger than this.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -44,7 +44,7 @@ Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", h
 
 
 def print_version(wanted: bool) -> None:
-    """The version on stdout, and the end."""
+    """Prints the version and exits."""
     if wanted:
         print(f"imgsearch {imgsearch_kit.__version__}")
         raise typer.Exit
@@ -60,35 +60,35 @@ def imgsearch(
 
 
 def print_json(document: Any) -> None:
-    """One document on stdout; a number that is not one becomes null, as JSON has no NaN."""
+    """Prints one JSON document to stdout."""
     print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def print_result(document: Any, as_json: bool, *shown: Any, output: Path | None = None) -> None:
-    """The document, or what is shown of it as text, an empty line between; the document also to a file."""
+    """Prints the document, or its text with empty lines between the parts; also writes the document to a file."""
     if output:
         write_json(output, document)
     print_json(document) if as_json else print("\n\n".join(map(str, shown)))
 
 
 def note(sentence: str) -> None:
-    """A sentence about what is going on, beside the results."""
+    """Prints a sentence to stderr, separate from the results."""
     print(sentence, file=sys.stderr)
 
 
 def read_json(path: Path) -> Any:
-    """A document that `-o` wrote."""
+    """Reads a document that `-o` wrote."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise BadQuery(f"{path} cannot be read as JSON: {error}. Name a file that -o wrote.") from error
+        raise BadQuery(f"{path} cannot be read as JSON: {error}. Give a file that -o wrote.") from error
     if not isinstance(document, dict):
-        raise BadQuery(f"{path} holds no JSON object, so it is not a file that -o wrote.")
+        raise BadQuery(f"{path} has no JSON object, so -o did not write it. Give a file that -o wrote.")
     return document
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Writes a document whole or not at all."""
+    """Writes a document atomically."""
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     with whole_output(path) as whole:
         whole.write_text(text, encoding="utf-8")
@@ -96,7 +96,7 @@ def write_json(path: Path, document: Any) -> None:
 
 @contextmanager
 def whole_output(path: Path) -> Iterator[Path]:
-    """The path to write the file to that ``-o`` or ``--plot`` names, which then is there whole or not at all."""
+    """A temporary path for the file of ``-o`` or ``--plot``, which is then written atomically."""
     from imgsearch_kit.files import write_whole
 
     try:
@@ -107,7 +107,7 @@ def whole_output(path: Path) -> Iterator[Path]:
 
 
 def note_time(results: Any) -> None:
-    """How long the parts of a search took, beside its results; nothing of what was not done."""
+    """Prints how long each part of a search took to stderr, without parts that were not needed."""
     words = {
         "load": "loading the network {:,.0f} ms",
         "extract": "extraction {:,.0f} ms",

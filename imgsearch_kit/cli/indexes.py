@@ -34,14 +34,14 @@ def index(
     extractor: ExtractorName = None,
     weights: Weights = None,
     method: Annotated[
-        str | None, typer.Option(metavar="SPEC", help="How a new index searches; exactly, if not given.")
+        str | None, typer.Option(metavar="SPEC", help="The search method of a new index; exact by default.")
     ] = None,
     rebuild: Annotated[
-        bool, typer.Option("--rebuild", help="Extract all anew; the old index serves until the new one is whole.")
+        bool, typer.Option("--rebuild", help="Extract all again; the old index stays in use until then.")
     ] = False,
     labels: Annotated[Path | None, typer.Option(metavar="CSV", help="Labels: columns path and label.")] = None,
-    prefix: Annotated[str, typer.Option(metavar="NAME", help="Goes before the ids of a second folder.")] = "",
-    prune: Annotated[bool, typer.Option("--prune", help="Remove pictures whose file is gone.")] = False,
+    prefix: Annotated[str, typer.Option(metavar="NAME", help="A prefix for the ids of a second folder.")] = "",
+    prune: Annotated[bool, typer.Option("--prune", help="Remove pictures whose file no longer exists.")] = False,
     root: Root = None,
     max_megapixels: MaxMegapixels = 178,
     as_json: Json = False,
@@ -52,7 +52,7 @@ def index(
 
     if root is not None and root.resolve() != folder.resolve():
         raise typer.BadParameter(
-            f"--root {root} says where the folder {folder} has moved to; give the same folder twice."
+            f"--root {root} must be the new place of the folder {folder}; give the same folder twice."
         )
     options: dict[str, Any] = {"prefix": prefix, "labels": labels, "prune": prune, "moved_root": root is not None}
     options |= {
@@ -67,9 +67,7 @@ def index(
             report = gallery.report
         code = EXIT_FAILURES if report.failed else 0
     except IndexingInterrupted as stop:
-        kept = (
-            "The old index serves on" if rebuild else "What was committed stays; the same command carries on from there"
-        )
+        kept = "The old index stays in use" if rebuild else "What was committed is kept; the same command continues"
         note(f"\nInterrupted. {kept}.")
         report, code = stop.report, EXIT_INTERRUPTED
     print_result(report.to_json(), as_json, report)
@@ -82,9 +80,10 @@ def index(
 @app.command()
 def copy(
     source: Annotated[str, typer.Argument(metavar="FROM", help="The address of an index.")],
-    target: Annotated[str, typer.Argument(metavar="TO", help="An address where nothing is yet.")],
+    target: Annotated[str, typer.Argument(metavar="TO", help="The address of the new index.")],
     method: Annotated[
-        str | None, typer.Option(metavar="SPEC", help="How the copy searches; on a server as FROM does, if not given.")
+        str | None,
+        typer.Option(metavar="SPEC", help="The search method of the copy; on a server that of FROM by default."),
     ] = None,
     rank: Annotated[
         str | None, typer.Option(metavar="SPEC", help="Bake pca and rca steps into the copy: pca:128:0.5.")
@@ -93,7 +92,7 @@ def copy(
     weights: Weights = None,
     as_json: Json = False,
 ) -> None:
-    """One index into another, of any kind, without touching a picture."""
+    """Copy an index to another of any kind; no picture is read."""
     from imgsearch_kit.gallery import Gallery
 
     with Gallery.open(source, extractor, weights=weights) as gallery:
@@ -111,7 +110,7 @@ def label(
     extractor: MadeBy = None,
     as_json: Json = False,
 ) -> None:
-    """Give indexed pictures other labels, without extracting anew."""
+    """Give indexed pictures other labels, without extracting again."""
     from imgsearch_kit.gallery import Gallery
 
     with Gallery.open(address, extractor) as gallery:
@@ -122,7 +121,7 @@ def label(
 
 @app.command()
 def info(address: Index = DEFAULT_INDEX, extractor: MadeBy = None, as_json: Json = False) -> None:
-    """Who made an index, from what, and what it holds."""
+    """Show what made an index, from which folders, and its classes."""
     from imgsearch_kit.gallery import Gallery
     from imgsearch_kit.index import Address
     from imgsearch_kit.reports import Table, failures, plain
@@ -166,9 +165,9 @@ def remove(
     with Gallery.open(where) as gallery:
         what = f"the index at {where} with {len(gallery):,} pictures"
         if not yes and not sys.stdin.isatty():
-            raise typer.BadParameter(f"--yes is needed where nobody can be asked; it would delete {what}")
+            raise typer.BadParameter(f"--yes is needed without a terminal; the command would delete {what}")
         if not yes and not typer.confirm(f"Delete {what}?"):
             note("Nothing was deleted.")
             return
         gallery.remove()
-    print(f"Deleted {what}. The pictures are where they were.")
+    print(f"Deleted {what}. The picture files were not touched.")

@@ -1,4 +1,4 @@
-"""Commands that say how good an index is."""
+"""Commands that measure how good an index is."""
 
 from __future__ import annotations
 
@@ -28,13 +28,15 @@ from imgsearch_kit.cli.base import (
 def evaluate(
     address: Index = DEFAULT_INDEX,
     queries: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Queries from another index.")] = None,
-    split: Annotated[Path | None, typer.Option(metavar="FILE", help="A path and 0 (query) or 1 a line.")] = None,
+    split: Annotated[Path | None, typer.Option(metavar="FILE", help="Lines of a path and 0 (query) or 1.")] = None,
     k: Annotated[str, typer.Option("--k", help="The cut-offs of P@k.")] = "1,4,10",
-    exclude_label: Annotated[list[str] | None, typer.Option(help="A label to take out of everything.")] = None,
-    group_duplicates: Annotated[bool, typer.Option("--group-duplicates", help="Equal files are no answers.")] = False,
-    near: Annotated[float | None, typer.Option(metavar="COSINE", help="Nor are pictures of at least this.")] = None,
+    exclude_label: Annotated[list[str] | None, typer.Option(help="A label to leave out everywhere.")] = None,
+    group_duplicates: Annotated[
+        bool, typer.Option("--group-duplicates", help="Equal files do not count as hits.")
+    ] = False,
+    near: Annotated[float | None, typer.Option(metavar="COSINE", help="Nor do pictures of at least this.")] = None,
     rank: Rank = None,
-    per_query: Annotated[bool, typer.Option("--per-query", help="Add what a later --against compares.")] = False,
+    per_query: Annotated[bool, typer.Option("--per-query", help="Add the values that --against compares.")] = False,
     trec: Annotated[
         Path | None, typer.Option(metavar="STEM", help="Write STEM.run (1,000 places) and STEM.qrels.")
     ] = None,
@@ -45,7 +47,7 @@ def evaluate(
     as_json: Json = False,
     output: Output = None,
 ) -> None:
-    """How good neighbours are, per class, with intervals."""
+    """Measure how good neighbours are, per class, with intervals."""
     from imgsearch_kit.gallery import Gallery
 
     try:
@@ -72,14 +74,14 @@ def evaluate(
 def recall(
     address: Index = DEFAULT_INDEX,
     k: Annotated[int, typer.Option("-k", min=1, help="How many neighbours.")] = 10,
-    queries: Annotated[int, typer.Option(min=1, help="How many indexed pictures to ask with.")] = 200,
+    queries: Annotated[int, typer.Option(min=1, help="How many indexed pictures are queries.")] = 200,
     merge: Annotated[bool, typer.Option("--merge", help="Merge the index into one segment first.")] = False,
     extractor: MadeBy = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw recall over latency (.png, .svg).")] = None,
     as_json: Json = False,
     output: Output = None,
 ) -> None:
-    """What an approximate index loses against exact answers."""
+    """Measure what an approximate index loses against exact answers."""
     from imgsearch_kit.gallery import Gallery
 
     if plot and plot.suffix not in (".png", ".svg", ".pdf"):
@@ -95,10 +97,12 @@ def recall(
 @app.command()
 def tune(
     address: Index = DEFAULT_INDEX,
-    wanted: Annotated[float, typer.Option("--recall", help="The recall that is wanted, in (0, 1].")] = 0.95,
+    wanted: Annotated[float, typer.Option("--recall", help="The wanted recall, in (0, 1].")] = 0.95,
     k: Annotated[int, typer.Option("-k", min=1, help="How many neighbours.")] = 10,
     extractor: MadeBy = None,
-    on: Annotated[str | None, typer.Option(metavar="ADDRESS", help="A server to verify the proposals on.")] = None,
+    on: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="A server on which to verify the proposals.")
+    ] = None,
     as_json: Json = False,
     output: Output = None,
 ) -> None:
@@ -118,15 +122,15 @@ def health(
     as_json: Json = False,
     output: Output = None,
 ) -> None:
-    """Duplicates, hubs, orphans, doubtful labels, what scores mean."""
+    """Find duplicates, hubs, orphans and doubtful labels; calibrate scores."""
     from imgsearch_kit.gallery import Gallery
 
     with Gallery.open(address, extractor) as gallery:
         found = gallery.health(k=k)
         labelled = sum(gallery.labels().values())
-        meaning = gallery.calibration(k=k) if labelled >= 4 else None
-    document = found.to_json() | {"calibration": meaning.to_json() if meaning else None}
-    print_result(document, as_json, found, *([meaning] if meaning else []), output=output)
+        calibration = gallery.calibration(k=k) if labelled >= 4 else None
+    document = found.to_json() | {"calibration": calibration.to_json() if calibration else None}
+    print_result(document, as_json, found, *([calibration] if calibration else []), output=output)
 
 
 @app.command(name="map")
@@ -134,11 +138,11 @@ def draw_map(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.html", help="The page to write.")],
     address: Index = DEFAULT_INDEX,
     root: Root = None,
-    seed: Annotated[int, typer.Option(help="Of the layout.")] = 42,
+    seed: Annotated[int, typer.Option(help="The seed of the layout.")] = 42,
     extractor: MadeBy = None,
     as_json: Json = False,
 ) -> None:
-    """One HTML file to explore the pictures by, offline."""
+    """Write one HTML file to explore the pictures offline."""
     from imgsearch_kit.gallery import Gallery
 
     with Gallery.open(address, extractor, root=root) as gallery:

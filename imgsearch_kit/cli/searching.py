@@ -1,4 +1,4 @@
-"""Commands that find neighbours: in the terminal and on the page."""
+"""Commands that find neighbours, in the terminal and on the page."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from imgsearch_kit.cli.base import (
 
 @app.command()
 def demo(
-    folder: Annotated[Path, typer.Argument(help="Where sample pictures and their index go.")] = Path("demo"),
+    folder: Annotated[Path, typer.Argument(help="The folder for sample pictures and their index.")] = Path("demo"),
     once: Annotated[bool, typer.Option("--once", help="Stop before the page.")] = False,
     port: Annotated[int, typer.Option(min=1, max=65535, help="The page's port.")] = 7860,
 ) -> None:
-    """Sample pictures, their index, one search, the page."""
+    """Make sample pictures and their index, search once, serve the page."""
     from imgsearch_kit.demo import sample_gallery
 
     with sample_gallery(folder, note) as gallery:
@@ -50,11 +50,11 @@ def search(
     id: Annotated[str | None, typer.Option("--id", help="Search with an indexed picture instead.")] = None,  # noqa: A002
     address: Index = DEFAULT_INDEX,
     k: Annotated[int, typer.Option("-k", min=1, help="How many neighbours.")] = 10,
-    label: Annotated[list[str] | None, typer.Option("--label", help="Only this label; may be given again.")] = None,
+    label: Annotated[list[str] | None, typer.Option("--label", help="Only this label; can be repeated.")] = None,
     min_score: Annotated[float | None, typer.Option(help="Only hits of at least this cosine.")] = None,
-    approx: Annotated[bool, typer.Option("--approx", help="Ask the index's approximate method.")] = False,
+    approx: Annotated[bool, typer.Option("--approx", help="Use the index's approximate method.")] = False,
     candidates: Annotated[int | None, typer.Option(min=1, help="How many it scores exactly.")] = None,
-    probes: Annotated[int | None, typer.Option(min=0, help="How many further buckets l2-lsh looks into.")] = None,
+    probes: Annotated[int | None, typer.Option(min=0, help="How many further buckets l2-lsh searches.")] = None,
     rank: Rank = None,
     extractor: ExtractorName = None,
     weights: Weights = None,
@@ -63,7 +63,7 @@ def search(
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the hits as CSV.")] = False,
 ) -> None:
-    """The neighbours of a picture, or of an indexed one."""
+    """Find the neighbours of a picture, or of an indexed one."""
     from imgsearch_kit.gallery import Gallery
     from imgsearch_kit.records import Approx
 
@@ -73,11 +73,11 @@ def search(
         raise typer.BadParameter("--json and --csv exclude each other")
     options: dict[str, Any] = {"weights": weights, "force": force, "rank": rank}
     with Gallery.open(address, extractor, max_pixels=round(max_megapixels * 1e6), **options) as gallery:
-        wish = Approx(candidates, probes) if approx or candidates or probes is not None else None
-        results = gallery.search(image, id=id, k=k, labels=label or None, min_score=min_score, approx=wish)
+        approximation = Approx(candidates, probes) if approx or candidates or probes is not None else None
+        results = gallery.search(image, id=id, k=k, labels=label or None, min_score=min_score, approx=approximation)
     if as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        paths = any(hit.path for hit in results.hits)  # of an index in which an id does not say where a picture lies
+        paths = any(hit.path for hit in results.hits)  # an index of the original system has ids that are not paths
         writer.writerow(["rank", "id", "label", "score", *(["path"] if paths else [])])
         for hit in results.hits:
             writer.writerow([hit.rank, hit.id, hit.label or "", f"{hit.score:.6f}", *([hit.path] if paths else [])])
@@ -92,8 +92,10 @@ def serve(
     address: Index = DEFAULT_INDEX,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 7860,
-    share: Annotated[bool, typer.Option("--share", help="A public link through Gradio; needs --auth.")] = False,
-    auth: Annotated[str | None, typer.Option(metavar="USER:PASS", envvar="IMGSEARCH_AUTH", help="Ask for it.")] = None,
+    share: Annotated[bool, typer.Option("--share", help="Make a public link through Gradio; needs --auth.")] = False,
+    auth: Annotated[
+        str | None, typer.Option(metavar="USER:PASS", envvar="IMGSEARCH_AUTH", help="Require this login.")
+    ] = None,
     rank: Rank = None,
     extractor: ExtractorName = None,
     weights: Weights = None,
@@ -101,7 +103,7 @@ def serve(
     force: Force = False,
     max_megapixels: MaxMegapixels = 178,
 ) -> None:
-    """The page: drop a picture, see its neighbours."""
+    """Serve the page: drop a picture, see its neighbours."""
     from imgsearch_kit.gallery import Gallery
 
     if auth is not None and not all(auth.partition(":")):
@@ -115,6 +117,6 @@ def serve_page(gallery: Any, **options: Any) -> None:
     """Serves until Ctrl-C."""
     auth = options.pop("auth", None)
     page = gallery.serve(auth=tuple(auth.split(":", 1)) if auth else None, block=False, **options)
-    shared = f" and, for everyone, at {page.share_url}" if page.share_url else ""
+    shared = f" and publicly at {page.share_url}" if page.share_url else ""
     print(f"The page is at {page.url}{shared}", flush=True)
     page.wait()

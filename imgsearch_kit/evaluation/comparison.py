@@ -17,18 +17,18 @@ DIGITS = 6  # of per-query values in a file, and so of a comparison with it
 
 
 def paired(here: Evaluation, earlier: Evaluation | Mapping[str, Any]) -> tuple[dict[str, int], list[str], Comparison]:
-    """What has changed since an earlier evaluation, or since the document of one with per-query values.
+    """The differences to an earlier evaluation, or to its document with per-query values.
 
     Returned are the numbers of queries in "common", only "here" and only "there", the measures of both, and their
     differences over the common queries, ``(M, 3)`` in the order of the measures.
 
-    :raises BadQuery: when ``earlier`` holds no per-query values, or they share no query or no measure.
+    :raises BadQuery: when ``earlier`` has no per-query values, or they share no query or no measure.
     """
     rows, theirs = _per_query(earlier if isinstance(earlier, Mapping) else earlier.to_json(per_query=True))
     if wrong := [name for name, column in theirs.items() if column.shape != (len(rows),)]:
         raise BadQuery(
-            f"The earlier evaluation has {len(rows)} different queries, and not one value of {wrong[0]} for each. "
-            "Write it anew with: imgsearch evaluate --per-query -o FILE"
+            f"The earlier evaluation has {len(rows)} different queries, but another number of values of {wrong[0]}. "
+            "Write it again with: imgsearch evaluate --per-query -o FILE"
         )
     common = [row for row, name in enumerate(here.queries) if name in rows]
     names = [name for name in here.measures if name in theirs]
@@ -46,7 +46,7 @@ def paired(here: Evaluation, earlier: Evaluation | Mapping[str, Any]) -> tuple[d
 
 
 def _per_query(document: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, np.ndarray]]:
-    """The row of each query in a document, and of each measure the values."""
+    """The row of each query in a document, and the values of each measure."""
     try:
         values = {name: np.asarray(each, np.float64) for name, each in document["per_query"]["values"].items()}
         return {name: row for row, name in enumerate(document["per_query"]["ids"])}, values

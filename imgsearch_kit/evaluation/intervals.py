@@ -1,4 +1,4 @@
-"""How sure a mean is: bootstrap intervals over queries and classes, and the paired comparison of two systems."""
+"""Uncertainty of means: bootstrap intervals over queries and classes, and the paired comparison of two systems."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def intervals(values: Floats, classes: Ints, *, resamples: int = RESAMPLES, seed
     """Means of ``(m, M)`` values with 95 % percentile bootstrap bounds (Efron and Tibshirani 1993, chapter 13).
 
     ``classes`` is ``(m,)``: each query's class in [0, C), every class with at least one query. For the micro mean (over
-    queries) and the mean of a class, queries are drawn anew within each class; for the macro mean (of class means),
-    classes are. The gallery is held fixed: the bounds say how far the choice of queries, or of classes, moves the mean.
+    queries) and the mean of a class, queries are resampled within each class; for the macro mean (of class means),
+    classes are. The gallery is fixed: the bounds show how much the mean depends on the queries, or on the classes.
 
-    Percentile bounds exist for every sample, and those of equal values meet in that value, where BCa has none. A class
-    of one query, or a single class, cannot be resampled: its bounds are NaN. Classes of one query each are drawn
-    together for the micro mean, else they would seem to have no spread. The same seed gives the same bounds.
+    Percentile bounds exist for every sample; for equal values both bounds are that value, where BCa has none. A class
+    of one query, or a single class, cannot be resampled: its bounds are NaN. Classes of one query are resampled
+    together for the micro mean, because alone they would have no variance. The same seed gives the same bounds.
     """
     rng = np.random.default_rng(seed)
     sizes = np.bincount(classes)

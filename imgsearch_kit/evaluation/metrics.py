@@ -1,11 +1,11 @@
-"""Retrieval measures of every query, from the ranks at which the relevant pictures stand.
+"""Retrieval measures of every query, from the ranks of the relevant pictures.
 
-A picture is relevant when it has the query's label; relevance is yes or no. ``R`` is the number of relevant pictures
-in the gallery, whether found or not. Conventions where k is larger than what is there are those of ``trec_eval``:
+A picture is relevant when it has the query's label; relevance is binary. ``R`` is the number of relevant pictures
+in the gallery, whether found or not. Where k is larger than the gallery or R, conventions are those of ``trec_eval``:
 
-- ``P@k`` divides by k always, so a class with R < k (or a gallery smaller than k) cannot reach 1.
+- ``P@k`` always divides by k, so a class with R < k (or a gallery smaller than k) cannot reach 1.
 - ``nDCG@k`` divides by the gain of the best ranking of the whole gallery cut at k (the first min(k, R) places all
-  relevant), not by the best order of what happened to be found.
+  relevant), not by the best order of the pictures found.
 - ``recall@k``, ``R-precision``, ``mAP`` and ``MAP@R`` divide by R.
 - A query without relevant pictures has no value (NaN); ``trec_eval`` leaves it out as well.
 - Only the order of ties differs: here by id ascending, in ``trec_eval`` descending. They are counted.
@@ -38,7 +38,7 @@ class Ties:
 
 @dataclass(frozen=True)
 class QueryScores:
-    """What each of ``m`` queries scored.
+    """The values of ``m`` queries in each measure.
 
     ``values`` maps each measure's name to ``(m,)`` float64, NaN where ``relevant`` is 0. ``relevant`` and ``available``
     are ``(m,)`` ints: R, and how many pictures were ranked. ``top`` is ``(m, max(ks))``: gallery rows of the first
@@ -104,7 +104,7 @@ def measures(rows: Ints, ranks: Ints, relevant: Ints, ks: Sequence[int]) -> dict
 
 
 def chance(relevant: Ints, available: Ints, ks: Sequence[int]) -> dict[str, Floats]:
-    """What each measure is worth on average when the ranking is a shuffle, name to ``(m,)`` float64, NaN where R is 0.
+    """The expected value of each measure for a random ranking, name to ``(m,)`` float64, NaN where R is 0.
 
     ``relevant`` and ``available`` are ``(m,)``: R and the number N of ranked pictures of each query. Exact: every place
     is relevant with probability R / N, and given a hit each place before it with (R - 1) / (N - 1).
@@ -134,7 +134,7 @@ def _ideal_gain(R: Floats, k: int) -> Floats:
 def rank(scores: Scores, junk: csr_array) -> tuple[Ints, Scores]:
     """Gallery rows in order of (-score, row) and their scores, both ``(b, n)``; junk comes last, at minus infinity.
 
-    ``scores`` is ``(b, n)`` and is overwritten where ``junk``, a sparse ``(b, n)``, has an entry. Gallery rows stand in
+    ``scores`` is ``(b, n)`` and is overwritten where ``junk``, a sparse ``(b, n)``, has an entry. Gallery rows are in
     id order, so ties break by id.
     """
     scores[junk.nonzero()] = -np.inf
@@ -144,8 +144,8 @@ def rank(scores: Scores, junk: csr_array) -> tuple[Ints, Scores]:
 def same_picture(queries: Ints, gallery: Ints) -> csr_array:
     """The junk of each query as a sparse boolean ``(m, n)``: the gallery rows with the query's number.
 
-    ``queries`` is ``(m,)`` and ``gallery`` ``(n,)``: numbers of pictures, from 0; -1 is a query that the gallery does
-    not have.
+    ``queries`` is ``(m,)`` and ``gallery`` ``(n,)``: numbers of pictures, from 0; -1 is a query that is not in the
+    gallery.
     """
     count = int(max(queries.max(initial=0), gallery.max(initial=0))) + 1
     ours = np.flatnonzero(queries >= 0)
@@ -170,10 +170,10 @@ def score_queries(
     cells: int | None = None,
     done: Callable[[int], object] = bool,
 ) -> QueryScores:
-    """Ranks the gallery for every query and measures the rankings, a block of queries at a time.
+    """The values of every query: ranks the gallery and measures the rankings, a block of queries at a time.
 
-    ``query_labels`` is ``(m,)`` and ``gallery_labels`` ``(n,)``, numbers of classes; gallery rows stand in id order.
-    ``junk``, sparse ``(m, n)``, marks what is taken out of each query's ranking: the query itself and its duplicates.
+    ``query_labels`` is ``(m,)`` and ``gallery_labels`` ``(n,)``, numbers of classes; gallery rows are in id order.
+    ``junk``, sparse ``(m, n)``, marks what is left out of each query's ranking: the query itself and its duplicates.
     ``done`` is called with the number of queries of each finished block.
     """
     m, n = len(query_labels), len(gallery_labels)

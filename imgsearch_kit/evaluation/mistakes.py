@@ -1,4 +1,4 @@
-"""Where an evaluation goes wrong: classes taken for each other, and the worst queries with what they found."""
+"""The errors in an evaluation: confused classes, and the worst queries with their hits."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Confusion(Report):
         return self.counts / self.counts.sum(axis=1, keepdims=True)
 
     def pairs(self, count: int = 10) -> list[ConfusedPair]:
-        """The classes most often found for another class's queries, largest share of their places first."""
+        """The classes found most often for another class's queries, largest share first."""
         others = np.array(self.queries, object)[:, None] != np.array(self.found, object)
         shares = np.where(others, self.shares, 0)
         order = np.argsort(-shares, axis=None, kind="stable")[:count]
@@ -56,16 +56,16 @@ class Confusion(Report):
         return [ConfusedPair(self.queries[r], self.found[c], float(shares[r, c])) for r, c in pairs if shares[r, c] > 0]
 
     def title(self) -> str:
-        """Of what the shares are."""
+        """What the shares are."""
         return f"Classes found for another class's queries, with their share of the first {self.k} places"
 
     def tables(self) -> Sequence[Table]:
-        """The hardest pairs of classes."""
+        """The most confused pairs of classes."""
         rows = [(pair.query, pair.retrieved, pair.share) for pair in self.pairs()]
         return [Table(rows, ("class of the query", "class found", "share"))]
 
     def frame(self) -> Iterable[Mapping[str, Any]]:
-        """The rows of ``to_dataframe``, one a class of queries: its name under "class", and the share of each class."""
+        """The rows of ``to_dataframe``, one per class of queries: its name ("class"), and the share of each class."""
         return (
             {"class": name} | dict(zip(self.found, row, strict=True))
             for name, row in zip(self.queries, self.shares.tolist(), strict=True)
@@ -93,14 +93,14 @@ class QueryReport:
 
 @dataclass(frozen=True)
 class WorstQueries(Report):
-    """The queries that did worst in a measure, worst first; ``picture`` gives the thumbnail file of an id."""
+    """The queries with the worst values in a measure, worst first; ``picture`` gives the thumbnail file of an id."""
 
     measure: str
     queries: tuple[QueryReport, ...]
     picture: Callable[[str], Path] | None = field(default=None, repr=False, compare=False)
 
     def tables(self) -> Sequence[Table]:
-        """A table a query: the query itself, then its hits with rank, score, and whether their class is the query's."""
+        """One table per query: the query, then its hits with rank, score, and whether the class is right."""
         return [
             Table(
                 [("query", None, "", query.label, query.id)]
@@ -115,7 +115,7 @@ class WorstQueries(Report):
         ]
 
     def frame(self) -> Iterable[Mapping[str, Any]]:
-        """The rows of ``to_dataframe``, one a hit: the query's id, label and value, then the hit."""
+        """The rows of ``to_dataframe``, one per hit: the query's id, label and value, then the hit."""
         return (
             {"query": query.id, "query label": query.label, self.measure: query.value} | dataclasses.asdict(hit)
             for query in self.queries
@@ -129,7 +129,7 @@ def confusion(evaluation: Evaluation, k: int) -> Confusion:
     :raises BadQuery: when ``k`` is not between 1 and the largest k evaluated.
     """
     if not 1 <= k <= max(evaluation.ks):
-        raise BadQuery(f"The first {max(evaluation.ks)} places were kept; k is {k}. Evaluate with a k that large.")
+        raise BadQuery(f"k must be between 1 and {max(evaluation.ks)}; it is {k}. Evaluate with a larger k first.")
     top = evaluation.scores.top[:, :k]
     ranked = top >= 0
     rows = np.broadcast_to(evaluation.strata[:, None], top.shape)[ranked]
@@ -140,7 +140,7 @@ def confusion(evaluation: Evaluation, k: int) -> Confusion:
 
 
 def worst_queries(evaluation: Evaluation, count: int = 10, measure: str = "mAP") -> list[QueryReport]:
-    """The queries that did worst in ``measure``, worst first, equals in id order, each with the hits that were kept.
+    """The queries with the worst values in ``measure``, worst first, ties in id order, each with its stored hits.
 
     :raises BadQuery: when there is no such measure.
     """

@@ -1,4 +1,4 @@
-"""An index's stored vectors and labels to an evaluation, and to TREC files."""
+"""Evaluation of an index from its stored vectors and labels, and TREC files."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def evaluate(
     seed: int = 0,
     progress: bool | None = None,
 ) -> Evaluation:
-    """How well the pictures' neighbours share their label: per query, per class and overall, with intervals.
+    """How often the pictures' neighbours share their label: per query, per class and overall, with intervals.
 
-    P@k, nDCG@k and recall@k are given for each of ``ks``, ``seed`` draws the intervals; the other arguments are those
-    of ``read_experiment``. Queries with nothing to find, alone in their class, are left out and counted. ``trec`` names
-    two files to write, STEM.run with the rankings of 1,000 places and STEM.qrels with the relevant pictures.
+    P@k, nDCG@k and recall@k are given for each of ``ks``; ``seed`` is that of the intervals; the other arguments are
+    those of ``read_experiment``. Queries that are alone in their class are left out and counted. ``trec`` is the stem
+    of two files to write, STEM.run with the rankings of 1,000 places and STEM.qrels with the relevant pictures.
 
     :raises BadQuery: when there is nothing to evaluate, an argument is wrong, or a file cannot be written.
     :raises IndexMismatch: when ``queries`` was not made by the extractor of ``index``.
@@ -63,7 +63,7 @@ def evaluate(
     kept = np.flatnonzero(scores.relevant)
     if not len(kept):
         raise BadQuery(
-            f"None of {len(experiment.queries)} labelled pictures has another one of its label to find, so there is "
+            f"None of {len(experiment.queries)} labelled pictures shares its label with another one, so there is "
             "nothing to evaluate. Index more pictures per label, or correct the labels with `imgsearch label`."
         )
     if trec is not None:
@@ -90,10 +90,10 @@ def read_experiment(
     group_duplicates: bool | float = False,
     rank: str | None = None,
 ) -> tuple[Experiment, IndexPassport]:
-    """Who asks whom among the records of an index, and its passport when they were read.
+    """The queries and the gallery of an evaluation of an index, and its passport when they were read.
 
-    ``queries`` is another index whose pictures ask those of ``index`` (through the ranking that is baked into it, if
-    one is); the other arguments are those of ``make_experiment``.
+    ``queries`` is another index whose pictures are the queries (projected by the ranking that is baked into ``index``,
+    if there is one); the other arguments are those of ``make_experiment``.
 
     :raises BadQuery: when no labelled picture is left on either side, an argument is wrong, or an index changes.
     :raises IndexMismatch: when ``queries`` was not made by the extractor of ``index``.
@@ -117,7 +117,7 @@ def read_experiment(
 
 
 def _read_side(index: VectorIndex) -> tuple[Side, IndexPassport]:
-    """All records and vectors of an index, and its passport from before.
+    """All records and vectors of an index, and its passport.
 
     :raises BadQuery: when it changes meanwhile.
     """
@@ -129,7 +129,7 @@ def _read_side(index: VectorIndex) -> tuple[Side, IndexPassport]:
 
 
 def _scorer(experiment: Experiment, passport: IndexPassport) -> Scorer:
-    """The scores of an experiment; what its ranking learns is kept in the cache."""
+    """The scorer of an experiment; what its ranking learns is cached."""
     if experiment.rank is None:
         return experiment.scorer()
     gallery, spare = experiment.gallery_vectors, experiment.most_junk
@@ -152,7 +152,7 @@ def write_trec(experiment: Experiment, score: Scorer, stem: Path, *, depth: int 
             classes = experiment.classes(experiment.queries), experiment.classes(experiment.gallery)
             file.writelines(qrels_lines(queries, gallery, *classes, experiment.junk))
     except OSError as error:
-        raise BadQuery(f"The TREC files {run} and {qrels} cannot be written: {error}. Name another place.") from error
+        raise BadQuery(f"The TREC files {run} and {qrels} cannot be written: {error}. Give another place.") from error
 
 
 def _checked_ks(ks: Sequence[int]) -> tuple[int, ...]:
@@ -167,11 +167,11 @@ def _check_same_extractor(gallery_index: VectorIndex, queries_index: VectorIndex
     differences = [f"dim: {queries.extracted} != {gallery.extracted}"] if queries.extracted != gallery.extracted else []
     if gallery.spec and queries.spec:
         differences = queries.spec.differences(gallery.spec)
-        if gallery_index.declared or queries_index.declared:  # a name is all that is known of one of them
+        if gallery_index.declared or queries_index.declared:  # only the name of one is known
             differences = [each for each in differences if each.startswith(("name:", "dim:"))]
     elif gallery.spec or queries.spec:
         which = "queries" if gallery.spec else "gallery"
-        differences.append(f"the extractor of the {which} is not known")
+        differences.append(f"the extractor of the {which} is unknown")
     if queries.baked and queries.baked != gallery.baked:
         differences.append(f"ranking: {queries.baked.spec} of another index is baked into the queries")
     if differences:

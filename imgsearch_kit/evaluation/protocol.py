@@ -1,4 +1,4 @@
-"""Who asks whom in an evaluation, from records and vectors: queries, gallery, and what is left out."""
+"""The protocol of an evaluation, from records and vectors: queries, gallery, and what is left out."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from imgsearch_kit.vectors import Ints, Scorer, cosines
 
 @dataclass(frozen=True)
 class Side:
-    """Some records in id order, with their vectors ``(n, dim)``."""
+    """Records in id order, with their vectors ``(n, dim)``."""
 
     records: Sequence[ImageRecord]
     vectors: Vectors
 
     def take(self, rows: Ints) -> Side:
-        """Those of some rows."""
+        """The records and vectors of some rows."""
         return Side([self.records[row] for row in rows], self.vectors[rows])
 
     def labelled_but(self, excluded: Sequence[str]) -> Side:
-        """Those with a label that is not excluded."""
+        """The records with a label that is not excluded."""
         rows = [i for i, r in enumerate(self.records) if r.label is not None and r.label not in excluded]
         return self if len(rows) == len(self.records) else self.take(np.array(rows, np.int64))
 
@@ -42,8 +42,8 @@ class Side:
 class Experiment:
     """Records and ``(m, dim)`` and ``(n, dim)`` vectors of queries and gallery, each in id order, all with a label.
 
-    ``junk``, sparse boolean ``(m, n)``, marks what is no answer to a query: its own record, and its duplicates where
-    they are grouped. ``rank`` is a SPEC or None, ``about`` says how it was made and what was left out.
+    ``junk``, sparse boolean ``(m, n)``, marks what does not count as a hit of a query: its own record, and its
+    duplicates where they are grouped. ``rank`` is a SPEC or None, ``about`` holds settings and what was left out.
     """
 
     queries: Sequence[ImageRecord]
@@ -66,11 +66,11 @@ class Experiment:
 
     @property
     def most_junk(self) -> int:
-        """The most gallery rows that are no answer to one query."""
+        """The largest number of junk rows of a query."""
         return int(self.junk.sum(axis=1).max())
 
     def scorer(self, ranking: Ranking | None = None) -> Scorer:
-        """Scores a slice of queries against the gallery: cosines, or a ranking's, where junk helps no query."""
+        """Scores a slice of queries against the gallery: by cosine, or by a ranking that does not use junk."""
         if ranking is None:
             return cosines(self.query_vectors, self.gallery_vectors)
         return lambda rows: ranking.scores(self.query_vectors[rows], self.junk[rows])
@@ -85,12 +85,13 @@ def make_experiment(
     group_duplicates: bool | float = False,
     rank: str | None = None,
 ) -> Experiment:
-    """Who asks whom, for ``evaluate``.
+    """The experiment of ``evaluate``: its queries and gallery.
 
-    Each labelled picture asks all others (leave-one-out); or ``queries`` ask the gallery; or those that a ``split``
-    file gives a 0 ask those it gives a 1. Pictures of ``exclude_labels`` and pictures without a label are taken out of
-    queries and gallery. A query's own record (same id, and not known to be another file) is no answer to it. With
-    ``group_duplicates`` neither is a picture of the same sha256 nor, if it is a number, one of at least that cosine.
+    Each labelled picture is a query against all others (leave-one-out); or ``queries`` are, against the gallery; or the
+    pictures with a 0 in a ``split`` file, against those with a 1. Pictures of ``exclude_labels`` and pictures without a
+    label are left out of queries and gallery. A query's own record (same id, and not known to be another file) is no
+    hit. With ``group_duplicates`` a picture of the same sha256 is none either, nor, if it is a number, one of at least
+    that cosine.
 
     :raises BadQuery: when no labelled picture is left on either side, or an argument is wrong.
     """
@@ -121,9 +122,9 @@ def make_experiment(
 
 
 def check_options(queries: object, split: Path | None, group_duplicates: bool | float, rank: str | None) -> None:
-    """Makes sure of what can be checked before anything is read.
+    """Checks the options that can be checked before anything is read.
 
-    :raises BadQuery: when the SPEC is misspelt, the bound is no cosine, or queries and a split were both given.
+    :raises BadQuery: when the SPEC is wrong, the bound is no cosine, or queries and a split were both given.
     """
     if not isinstance(group_duplicates, bool) and not 0 < group_duplicates <= 1:
         raise BadQuery(f"Duplicates are grouped above a cosine in (0, 1]; it is {group_duplicates!r}. Try 0.98.")
@@ -134,7 +135,7 @@ def check_options(queries: object, split: Path | None, group_duplicates: bool | 
 
 
 def _junk(queries: Side, gallery: Side, group_duplicates: bool | float) -> tuple[csr_array, csr_array]:
-    """Each query's own record, and that with its duplicates if they are grouped, sparse boolean ``(m, n)``."""
+    """Each query's own record; and the same with duplicates if they are grouped; both sparse boolean ``(m, n)``."""
     own = _own(queries.records, gallery.records)
     junk = own
     if group_duplicates is not False:
@@ -145,7 +146,7 @@ def _junk(queries: Side, gallery: Side, group_duplicates: bool | float) -> tuple
 
 
 def _own(queries: Sequence[ImageRecord], gallery: Sequence[ImageRecord]) -> csr_array:
-    """Each query's own record: of the same id, unless both files are known and differ."""
+    """Each query's own record: that of the same id, unless both hashes are known and differ."""
     rows = {record.id: (row, record.sha256) for row, record in enumerate(gallery)}
     found = [rows.get(record.id, (-1, "")) for record in queries]
     same = [
@@ -156,7 +157,7 @@ def _own(queries: Sequence[ImageRecord], gallery: Sequence[ImageRecord]) -> csr_
 
 
 def _copies(queries: Sequence[ImageRecord], gallery: Sequence[ImageRecord]) -> csr_array:
-    """The gallery pictures of the same sha256 as a query; files that are not known are no copies."""
+    """The gallery pictures of the same sha256 as a query; unknown hashes are not equal."""
     numbers: dict[str, int] = {}
     theirs = [numbers.setdefault(record.sha256 or f"id {record.id}", len(numbers)) for record in gallery]
     return same_picture(np.array([numbers.get(record.sha256, -1) for record in queries]), np.array(theirs))

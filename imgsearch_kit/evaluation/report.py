@@ -1,4 +1,4 @@
-"""An evaluation as people and programs read it: means with intervals and chance, over all queries and per class."""
+"""The result of an evaluation: means with intervals and chance, over all queries and per class."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ METHOD = "percentile bootstrap; micro: queries within class, macro: classes"
 
 @dataclass(frozen=True, repr=False)
 class Evaluation(Report):
-    """The scores of ``m`` queries, each with something to find, against ``n`` gallery pictures.
+    """The scores of ``m`` queries, each with a relevant picture, against ``n`` gallery pictures.
 
     ``queries`` and ``gallery`` are ids in order, ``labels`` the sorted names of all classes; ``query_classes`` ``(m,)``
-    and ``gallery_classes`` ``(n,)`` are rows of ``labels``. ``about`` is what else the document says: what was left
-    out, the settings, the passport. ``picture`` gives the thumbnail file of an id, so that Jupyter can show the worst
-    queries.
+    and ``gallery_classes`` ``(n,)`` are rows of ``labels``. ``about`` holds the other parts of the JSON document: what
+    was left out, the settings, the passport. ``picture`` gives the thumbnail file of an id, for the worst queries in
+    Jupyter.
     """
 
     queries: Sequence[str]
@@ -60,7 +60,7 @@ class Evaluation(Report):
 
     @cached_property
     def chance(self) -> Floats:
-        """What a shuffle of the gallery scores on each query, ``(m, M)`` float64."""
+        """The expected value of a random ranking for each query, ``(m, M)`` float64."""
         expected = chance(self.scores.relevant, self.scores.available, self.ks)
         return np.stack([expected[name] for name in self.measures], axis=1)
 
@@ -130,7 +130,7 @@ class Evaluation(Report):
         return {name: estimate(row) for name, row in zip(self.measures, table, strict=True)}
 
     def frame(self) -> Iterable[Mapping[str, Any]]:
-        """The rows of ``to_dataframe``, one a class: its queries, and of each measure value, bounds and chance."""
+        """The rows of ``to_dataframe``, one per class: its queries, and value, bounds and chance of each measure."""
         for row, c in enumerate(self.scored_classes):
             found: dict[str, Any] = {"class": self.labels[c], "queries": int((self.strata == row).sum())}
             for column, name in enumerate(self.measures):
@@ -139,7 +139,7 @@ class Evaluation(Report):
             yield found
 
     def title(self) -> str:
-        """Who was asked about whom, and what was left out, in one line."""
+        """The numbers of queries, classes and pictures, and what was left out, in one line."""
         left_out = [f"{self.about[key]:,} {words}" for key, words in LEFT_OUT.items() if self.about.get(key)]
         return (
             f"{len(self.queries):,} queries of {len(self.scored_classes):,} classes "
@@ -147,15 +147,15 @@ class Evaluation(Report):
         )
 
     def notes(self) -> list[str]:
-        """What a reader of the means must know, a sentence each."""
+        """What a reader of the means must know, one sentence each."""
         tied = self.scores.ties.queries
         ties = [f"Queries with a tie, broken by id, between a right and a wrong picture: {tied:,}"] if tied else []
         return ties + [note for note in [self.about.get("note")] if note]
 
     def plot(self, measure: str | None = None) -> Plot:
-        """A bar a class with its interval, best first, and the mean over all queries; P@k of the middle k by default.
+        """A bar per class with its interval, best first, and the mean over all queries; by default P@k of the middle k.
 
-        :raises BadQuery: when there is no such measure, or it is no share in [0, 1].
+        :raises BadQuery: when there is no such measure, or its values are not in [0, 1].
         :raises MissingExtra: when matplotlib is not installed.
         """
         from imgsearch_kit.plots import precision_bars
@@ -163,7 +163,7 @@ class Evaluation(Report):
         measure = measure or self._middle()
         shares = [name for name in self.measures if name != "first-hit rank"]
         if measure not in shares:
-            raise BadQuery(f"There are no bars of {measure!r}. Choose one of: {', '.join(shares)}.")
+            raise BadQuery(f"{measure!r} cannot be plotted as bars. Choose one of: {', '.join(shares)}.")
         column = self.measures.index(measure)
         names = [self.labels[c] for c in self.scored_classes.tolist()]
         values, low, high = self.intervals.per_class[:, column].T
@@ -171,21 +171,21 @@ class Evaluation(Report):
         return precision_bars(names, values, low, high, self.class_chance[:, column], mean=mean, measure=measure)[0]
 
     def confusion(self, k: int | None = None) -> Confusion:
-        """Which classes the first ``k`` hits (the middle k by default) of each class's queries are of; it has a plot.
+        """The classes of the first ``k`` hits (by default the middle k) by the class of the query; it has a plot.
 
         :raises BadQuery: when ``k`` is not between 1 and the largest k evaluated.
         """
         return confusion(self, k or self.ks[len(self.ks) // 2])
 
     def hardest_pairs(self, k: int | None = None, count: int = 10) -> list[ConfusedPair]:
-        """The ``count`` classes most often found for another class's queries, as ``confusion(k)`` says.
+        """The ``count`` classes found most often for another class's queries, from ``confusion(k)``.
 
         :raises BadQuery: when ``k`` is not between 1 and the largest k evaluated.
         """
         return self.confusion(k).pairs(count)
 
     def worst(self, count: int = 10, measure: str = "mAP") -> WorstQueries:
-        """The ``count`` queries that did worst in a measure, with their hits; in Jupyter as pictures.
+        """The ``count`` queries with the worst values in a measure, with their hits; in Jupyter as pictures.
 
         :raises BadQuery: when there is no such measure.
         """
@@ -227,12 +227,12 @@ class Evaluation(Report):
         ]
 
     def against(self, earlier: Evaluation | Mapping[str, Any]) -> Compared:
-        """What has changed since an earlier evaluation, paired by query: differences with 95 % bounds and p-values.
+        """The differences to an earlier evaluation, paired by query, with 95 % bounds and p-values.
 
         ``earlier`` may be a document with per-query values. Queries and measures of both are compared; "queries" says
-        how many those are, and how many stand in one only.
+        how many queries those are, and how many are in one only.
 
-        :raises BadQuery: when ``earlier`` holds no per-query values, or they share no query or no measure.
+        :raises BadQuery: when ``earlier`` has no per-query values, or they share no query or no measure.
         """
         counts, names, found = paired(self, earlier)
         means = {"micro": (found.micro, found.micro_p), "macro": (found.macro, found.macro_p)}
@@ -245,14 +245,14 @@ class Evaluation(Report):
 
 
 class Compared(Report, dict[str, Any]):
-    """What ``Evaluation.against`` found, as it stands in a document.
+    """The result of ``Evaluation.against``, as in the JSON document.
 
-    "queries" counts them: in "common", only "here", only "there". "micro" and "macro" hold the "difference", "low",
-    "high" (None where unknown) and "p" of each measure.
+    "queries" has the numbers in "common", only "here" and only "there". "micro" and "macro" have the "difference",
+    "low", "high" (None where unknown) and "p" of each measure.
     """
 
     def title(self) -> str:
-        """Over which queries, in one line."""
+        """The number of queries, in one line."""
         queries = self["queries"]
         alone = f" ({queries['here']:,} only here, {queries['there']:,} only there)"
         return f"Difference over {queries['common']:,} queries in common" + (
@@ -260,16 +260,16 @@ class Compared(Report, dict[str, Any]):
         )
 
     def tables(self) -> Sequence[Table]:
-        """The differences with bounds and p-values, a row a measure."""
+        """The differences with bounds and p-values, one row per measure."""
         rows = [(row["measure"], *_signed(row["micro"]), *_signed(row["macro"])) for row in self.frame()]
         return [Table(rows, ("", "micro, 95 %", "p", "macro, 95 %", "p"))]
 
     def frame(self) -> Iterable[Mapping[str, Any]]:
-        """The rows of ``to_dataframe``, one a measure: of micro and macro the difference, low, high and p."""
+        """The rows of ``to_dataframe``, one per measure: difference, low, high and p of micro and macro."""
         return ({"measure": name, "micro": row, "macro": self["macro"][name]} for name, row in self["micro"].items())
 
     def to_json(self) -> dict[str, Any]:
-        """What stands in the document."""
+        """The same as a plain dict."""
         return dict(self)
 
 

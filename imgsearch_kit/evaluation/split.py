@@ -18,12 +18,12 @@ NAMED = 3  # examples in a message
 def read_split(path: Path, ids: Sequence[str]) -> tuple[Ints, Ints]:
     """The rows of ``ids`` that are queries and those that are the gallery, both ascending.
 
-    Each line of the file is a picture's path, white space, and 0 (query) or 1 (gallery). A path stands for the id that
-    is its longest suffix, whole folder names at a time: ``data/cats/1.jpg`` for the id ``cats/1.jpg``. Ids without a
-    line are neither.
+    Each line of the file is a picture's path, white space, and 0 (query) or 1 (gallery). A path matches the id that is
+    its longest suffix of whole folder names: ``data/cats/1.jpg`` matches the id ``cats/1.jpg``. Ids without a line are
+    neither.
 
-    :raises BadQuery: when the file cannot be read, a line has another form or stands for no id, two lines stand for one
-        id, or one of the two roles has no picture.
+    :raises BadQuery: when the file cannot be read, a line has another form or matches no id, two lines match one id, or
+        one of the two roles has no picture.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -46,8 +46,10 @@ def read_split(path: Path, ids: Sequence[str]) -> tuple[Ints, Ints]:
             roles[found] = role
     twice = [f"{name!r} ({'; '.join(where)})" for name, where in lines.items() if len(where) > 1]
     _refuse(path, wrong, "are not a path and 0 or 1", "Write `PATH 0` for a query, `PATH 1` for the gallery.")
-    _refuse(path, unmatched, "stand for no picture of the index", "Index these pictures too, or remove the lines.")
-    _refuse(path, twice, "ids have several lines", "Keep one line per picture, with enough folders to tell it.")
+    _refuse(path, unmatched, "match no picture of the index", "Index these pictures too, or remove the lines.")
+    _refuse(
+        path, twice, "ids have several lines", "Keep one line per picture, with enough folder names to identify it."
+    )
     query, gallery = (
         np.array([rows[name] for name in sorted(roles, key=rows.__getitem__) if roles[name] == role], np.int64)
         for role in (QUERY, GALLERY)

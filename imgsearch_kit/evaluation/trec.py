@@ -1,4 +1,4 @@
-"""Rankings and relevance in TREC's text forms, for trec_eval and every tool that reads them."""
+"""Rankings and relevance in TREC's text formats, for trec_eval and other tools."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def run_lines(
     depth: int | None = None,
     tag: str = "imgsearch",
 ) -> Iterator[str]:
-    """A run, line by line: ``query Q0 picture rank score tag``, each query's first ``depth`` pictures, all if None.
+    """The lines of a run: ``query Q0 picture rank score tag``, the first ``depth`` pictures of each query, all if None.
 
-    Junk is not in it. The score falls by one from place to place instead of being the cosine, so that tools which order
-    ties in another way than by id still see this order. Ids are written by ``trec_id``.
+    Junk is left out. The score is not the cosine but decreases by one per rank, so that tools that order ties otherwise
+    than by id see the same order. Ids are written by ``trec_id``.
     """
     names = [trec_id(name) for name in gallery]
     for rows in blocks(len(queries), len(gallery)):
@@ -44,7 +44,7 @@ def qrels_lines(
     gallery_classes: Ints,
     junk: csr_array,
 ) -> Iterator[str]:
-    """The relevant pictures of each query, line by line: ``query 0 picture 1``; what has no line is not relevant."""
+    """The lines of the relevant pictures of each query, ``query 0 picture 1``; other pictures are not relevant."""
     names = [trec_id(name) for name in gallery]
     for row, query in enumerate(queries):
         relevant = gallery_classes == query_classes[row]

@@ -1,4 +1,4 @@
-"""What an extractor is, and the presets the kit knows by name."""
+"""The extractor protocol, and the presets that the kit knows by name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Extractor(Protocol):
 
     @property
     def spec(self) -> ExtractorSpec:
-        """Everything that decides the numbers."""
+        """Everything that determines the vectors."""
 
     def extract(self, pixels: Pixels) -> Vectors:
         """The unit vectors of ``(n, side, side, 3)`` uint8 pixels: ``(n, dim)`` float32, rows in the pixels' order.
@@ -27,9 +27,9 @@ class Extractor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A named way to make vectors: which network, read at which layer, pooled how, fed with which pixels.
+    """A named configuration of an extractor: network, layer, pooling and input pixels.
 
-    ``scales`` are further input sides: the pixels are resized to each as well, and the unit vectors joined.
+    ``scales`` are further input sides: the pixels are also resized to each of them, and the unit vectors concatenated.
     """
 
     network: str
@@ -45,7 +45,7 @@ DEFAULT_PRESET = "vgg16-rmac"
 
 PRESETS = {
     "vgg16-rmac": Preset("vgg16-conv", "block5_conv3", "rmac", 512),
-    "vgg16-fc1": Preset("vgg16", "fc1", "none", 4096, resampling="bicubic"),  # the system this grows out of
+    "vgg16-fc1": Preset("vgg16", "fc1", "none", 4096, resampling="bicubic"),  # that of the original system
     "vgg16-spoc": Preset("vgg16-conv", "block5_conv3", "spoc", 512),
     "vgg16-mac": Preset("vgg16-conv", "block5_conv3", "mac", 512),
     "vgg16-gem": Preset("vgg16-conv", "block5_conv3", "gem", 512),
@@ -58,8 +58,8 @@ CONVOLUTIONAL = [name for name, preset in PRESETS.items() if preset.network == "
 def probe_pixels(side: int) -> Pixels:
     """Two generated pictures, ``(2, side, side, 3)`` uint8: a colour gradient with a disc, and a grid of waves.
 
-    Their vectors are kept with an index and computed again before the first query, so that a changed network,
-    preprocessing or library is noticed.
+    Their vectors are stored with an index and computed again before the first query, to detect a changed network,
+    preprocessing or library.
     """
     y, x = np.mgrid[0:side, 0:side].astype(np.float64) / side
     disc = (x - 0.4) ** 2 + (y - 0.55) ** 2 < 0.06
@@ -76,9 +76,9 @@ def probe_vectors(extractor: Extractor) -> Vectors:
 
 
 def check_pixels(pixels: Pixels, side: int) -> None:
-    """Nothing, once the pixels are known to be ``(n, side, side, 3)`` uint8.
+    """Checks that pixels are ``(n, side, side, 3)`` uint8.
 
-    :raises BadQuery: with both shapes or both dtypes otherwise.
+    :raises BadQuery: when they are not; the message has both shapes or both dtypes.
     """
     dtype = getattr(pixels, "dtype", type(pixels).__name__)
     if not isinstance(pixels, np.ndarray) or dtype != np.uint8:

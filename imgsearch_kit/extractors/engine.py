@@ -1,4 +1,4 @@
-"""TensorFlow, brought in only when something is extracted, and quietly."""
+"""TensorFlow, imported only when something is extracted, without its start-up messages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LOG_LINE = re.compile(rb"WARNING: All log messages before absl|[IW]\d{4} \d\d:\
 
 
 def tensorflow() -> ModuleType:
-    """TensorFlow, imported without its start-up messages; threads may ask for it at once."""
+    """TensorFlow, imported without its start-up messages; safe to call from several threads."""
     with _LOCK:
         return _imported()
 
@@ -31,13 +31,13 @@ def _imported() -> ModuleType:
     with _without_log_lines():
         import tensorflow as tf
 
-        tf.zeros(1)  # the devices are found, and spoken of, at the first operation
+        tf.zeros(1)  # the first operation finds the devices, and logs them
     return tf
 
 
 @contextlib.contextmanager
 def _without_log_lines() -> Iterator[None]:
-    """Drops the C++ library's log lines from standard error (it prints some whatever the level), and no others."""
+    """Removes the C++ library's log lines from standard error; it prints some at every log level."""
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as caught:

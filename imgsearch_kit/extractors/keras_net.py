@@ -17,7 +17,7 @@ from imgsearch_kit.extractors.traced import JointExtractor
 from imgsearch_kit.records import ExtractorSpec
 
 PREFIX = "keras:"
-# The input sides Keras's own networks were trained at, where it is not 224.
+# The input sides with which Keras's networks were trained, where it is not 224.
 SIDES = {
     "InceptionV3": 299,
     "InceptionResNetV2": 299,
@@ -45,7 +45,7 @@ def load_application(name: str, given: Path | None, say: Callable[[str], None]) 
     ``given`` is a Keras weights file of the network without its top; without it Keras uses its cache or downloads.
 
     :raises BadQuery: when ``keras.applications`` has no network of that name; the message lists them.
-    :raises WeightsNotFound: when the weights are not here or do not fit.
+    :raises WeightsNotFound: when the weights are missing or do not fit.
     """
     tf = tensorflow()
     build = _application(name.removeprefix(PREFIX))
@@ -95,7 +95,7 @@ def _with_weights(build: Any, side: int, given: Path | None) -> Any:
     if given and not given.is_file():
         raise WeightsNotFound(f"There is no weights file at {given}. Check the path.")
     try:
-        # Keras prints the progress of a download, and only warns when a file leaves a layer as it was.
+        # Keras prints the progress of a download, and only warns when a file has no weights for a layer.
         with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)
             model = build(weights=None if given else "imagenet", **shape)
@@ -103,7 +103,7 @@ def _with_weights(build: Any, side: int, given: Path | None) -> Any:
                 model.load_weights(given)
     except Exception as error:  # Keras raises a bare Exception when a download fails, and many kinds for a file
         reason = weight_files.sanitised(str(error) or type(error).__name__).splitlines()[0]
-        where = f"{given} does not hold the weights of" if given else "Keras could not download the weights of"
+        where = f"{given} does not contain the weights of" if given else "Keras could not download the weights of"
         raise WeightsNotFound(
             f"{where} {name} without its top ({reason}). Give such a file, as Keras saves it: --weights PATH"
         ) from error

@@ -1,4 +1,4 @@
-"""A name to an extractor that is ready to run."""
+"""Loads an extractor by its name."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from imgsearch_kit.records import ExtractorSpec
 def load_extractor(name: str, weights: Path | None = None, *, say: Callable[[str], None] | None = None) -> Extractor:
     """The extractor of that name: a preset, or ``keras:NAME`` for a network of ``keras.applications``.
 
-    ``weights`` is a file to take the weights from; without it they come from the caches or Keras's download. ``say``
-    gets one sentence on where they came from; by default it goes to the log.
+    ``weights`` is a file with the weights; without it they come from the caches or Keras's download. ``say`` is called
+    with one sentence about their source; by default the sentence is logged.
 
     :raises BadQuery: when there is no extractor of that name; the message lists them.
-    :raises WeightsNotFound: when the weights are not here or not what they should be.
+    :raises WeightsNotFound: when the weights are missing or wrong.
     """
     return SingleExtractor(load_extractors([name], weights, say=say))
 
@@ -29,10 +29,10 @@ def load_extractor(name: str, weights: Path | None = None, *, say: Callable[[str
 def load_extractors(
     names: Sequence[str], weights: Path | None = None, *, say: Callable[[str], None] | None = None
 ) -> JointExtractor:
-    """Several presets that read one network at one input side, taken in one pass over the pictures.
+    """Several presets of one network and input side, computed in one pass over the pictures.
 
     :raises BadQuery: when a name is unknown, or the presets differ in network, input side or resampling.
-    :raises WeightsNotFound: when the weights are not here or not what they should be.
+    :raises WeightsNotFound: when the weights are missing or wrong.
     """
     say = say or logging.getLogger("imgsearch_kit").info
     loading = f"Loading the network of {', '.join(names)} ..."
@@ -45,8 +45,8 @@ def load_extractors(
     inputs = {(preset.network, preset.side, preset.resampling) for preset in presets.values()}
     if len(presets) < len(names) or len(inputs) != 1:
         raise BadQuery(
-            f"{', '.join(names)} cannot be taken in one pass: networks or inputs differ, or a name is given twice. "
-            "Load each alone."
+            f"{', '.join(names)} cannot be computed in one pass: networks or inputs differ, or a name is given twice. "
+            "Load each separately."
         )
     say(loading)
     from imgsearch_kit.extractors import vgg16
@@ -63,7 +63,7 @@ def is_extractor_name(name: str) -> bool:
 
 
 def preset_dim(name: str) -> int | None:
-    """The dimension of a preset's vectors; None of a network that must be loaded to know it.
+    """The dimension of a preset's vectors; None for a network that must be loaded to know it.
 
     :raises BadQuery: when there is no extractor of that name; the message lists them.
     """
@@ -71,7 +71,7 @@ def preset_dim(name: str) -> int | None:
 
 
 def named_spec(name: str, dim: int) -> ExtractorSpec:
-    """What a name alone says of an extractor of ``dim``-d vectors, nothing loaded: neither weights nor engine.
+    """The spec of an extractor of ``dim``-d vectors from its name alone, without weights and engine.
 
     :raises BadQuery: when there is no extractor of that name; the message lists them.
     """

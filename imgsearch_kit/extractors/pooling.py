@@ -1,4 +1,4 @@
-"""Convolution map to vector: the poolings an extractor can end in, as functions of ``(n, h, w, c)`` tensors."""
+"""The poolings of convolution maps to vectors, as functions of ``(n, h, w, c)`` tensors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches of pixels through one traced TensorFlow function: padding, normalising and the checks around it."""
+"""Extraction with a traced TensorFlow function: batches, padding, checks and normalisation."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ NETWORK_BATCH = 16  # as fast as 32 on a CPU, with half the memory
 
 
 class JointExtractor:
-    """Several extractors that read one network at one input side, all taken in one pass. Safe to share by threads."""
+    """Several extractors of one network and input side, computed in one pass. Threads may share one object."""
 
     def __init__(self, specs: Sequence[ExtractorSpec], forward: Callable[[tf.Tensor], Sequence[tf.Tensor]]):
-        """``forward`` maps uint8 pixels to one ``(n, dim)`` tensor a spec; they are normalised here."""
+        """``forward`` maps uint8 pixels to one ``(n, dim)`` tensor per spec; they are normalised here."""
         self.specs = {spec.name: spec for spec in specs}
         self.side = specs[0].side
         # One trace per batch shape, and there are few: powers of two up to NETWORK_BATCH.
@@ -43,7 +43,7 @@ class JointExtractor:
 
 
 class SingleExtractor:
-    """One extractor out of a joint one, as the protocol wants it."""
+    """A joint extractor of one spec, as an ``Extractor``."""
 
     def __init__(self, joint: JointExtractor):
         self._joint = joint
@@ -51,7 +51,7 @@ class SingleExtractor:
 
     @property
     def spec(self) -> ExtractorSpec:
-        """Everything that decides the numbers."""
+        """Everything that determines the vectors."""
         return self._spec
 
     def extract(self, pixels: Pixels) -> Vectors:
@@ -63,7 +63,7 @@ class SingleExtractor:
 
 
 def _padded(batch: Pixels) -> tf.Tensor:
-    """The batch with its last picture repeated up to the next power of two: few shapes, and one query stays one."""
+    """The batch padded with its last picture to the next power of two, so that there are few shapes to trace."""
     size = 1 << (len(batch) - 1).bit_length()
     return tensorflow().constant(np.pad(batch, ((0, size - len(batch)), (0, 0), (0, 0), (0, 0)), mode="edge"))
 
@@ -74,7 +74,7 @@ def _unit(name: str, vectors: Vectors) -> Vectors:
     if len(wrong):
         row = int(wrong[0])
         raise BadQuery(
-            f"{name} makes no usable vector of row {row} of {len(vectors)}: its norm is {norms[row, 0]:g}. "
+            f"{name} makes no valid vector of row {row} of {len(vectors)}: its norm is {norms[row, 0]:g}. "
             "Leave the picture out, or check the weights."
         )
     return vectors / norms

@@ -1,4 +1,4 @@
-"""VGG16 (Simonyan and Zisserman 2015) as a function of its weights, up to the layer a preset reads."""
+"""VGG16 (Simonyan and Zisserman 2015) as a function of its weights, up to the layer that a preset uses."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ NETWORKS: dict[str, dict[str, tuple[int, ...]]] = {
 
 
 def forward(tensors: Tensors, presets: Sequence[Preset]) -> Callable[[tf.Tensor], list[tf.Tensor]]:
-    """A function to trace: ``(n, side, side, 3)`` uint8 RGB pixels to one ``(n, dim)`` tensor a preset, not normalised.
+    """A function to trace, from ``(n, side, side, 3)`` uint8 RGB pixels to one ``(n, dim)`` tensor per preset.
 
-    Preprocessing is that of the published weights: BGR minus the ImageNet means, no scaling. All presets must read the
-    network that ``tensors`` belong to.
+    The vectors are not normalised. Preprocessing is that of the published weights: BGR minus the ImageNet means, no
+    scaling. All presets must use the network of ``tensors``.
     """
     tensorflow()
     import tensorflow as tf
@@ -59,7 +59,7 @@ def forward(tensors: Tensors, presets: Sequence[Preset]) -> Callable[[tf.Tensor]
 
 
 def _vector(preset: Preset, maps: Mapping[int, tf.Tensor], weights: Mapping[str, tuple[tf.Tensor, ...]]) -> tf.Tensor:
-    """What a preset reads from the maps by input side (0 for the pictures as they came), each side of equal weight."""
+    """A preset's vectors from the maps by input side (0: the pictures as given); all sides have equal weight."""
     import tensorflow as tf
 
     if preset.pooling not in POOLINGS:

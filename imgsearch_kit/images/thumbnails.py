@@ -1,4 +1,4 @@
-"""Small copies of pictures, without metadata, kept by the hash of the original."""
+"""Small copies of pictures without metadata, cached by the hash of the original."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def thumbnail(
 ) -> Path:
     """The path of a WEBP whose longer side is at most ``size`` pixels: upright, on white, without any metadata.
 
-    It is made once and kept in ``folder`` (``thumbnails`` in the cache folder) under the picture's hash; a picture is
-    never enlarged. Several threads or processes may ask for the same one.
+    It is made once and stored in ``folder`` (``thumbnails`` in the cache folder) under the picture's hash; a picture is
+    never enlarged. Several threads or processes may request the same one.
 
-    :raises UnreadableImage: when there is no thumbnail yet and the source cannot be decoded, or is another picture now.
+    :raises UnreadableImage: when there is no thumbnail yet and the source cannot be decoded, or has changed.
     :raises BadQuery: when ``sha256`` is not 64 hexadecimal digits or ``size`` is not within 1 .. 16,383 (WEBP's limit).
     :raises KitError: when the folder cannot be written.
     """
@@ -54,6 +54,6 @@ def thumbnail(
             picture.save(whole, "WEBP", quality=85)
     except OSError as error:
         raise KitError(
-            f"{folder} cannot be written: {error.strerror or error}; set IMGSEARCH_CACHE to a folder that can"
+            f"{folder} cannot be written: {error.strerror or error}; set IMGSEARCH_CACHE to a writable folder"
         ) from error
     return path

@@ -1,4 +1,4 @@
-"""Indexes by address: opened, created, built to take another's place, and the passport a new one gets."""
+"""Indexes by address: open, create, build and replace them; and the passport of a new one."""
 
 from __future__ import annotations
 

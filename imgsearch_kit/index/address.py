@@ -1,4 +1,4 @@
-"""Where an index lies: its address, read once, and the index that is there or is to be made."""
+"""The address of an index, parsed once, and the index that is opened or created at it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FILES: dict[str, tuple[str, type[LocalIndex]]] = {"local": (".db", LocalIndex), 
 class Address:
     """A place for an index, of the ``kind`` "local" or "npz" (one ``file``), "memory", or "server".
 
-    ``text`` is the address as it may be printed: as it was typed, on a server with its port and without the login. Two
+    ``text`` is the address for messages: as it was typed; on a server with its port and without the login. Two
     addresses of the same place are equal, however they were typed.
     """
 
@@ -37,7 +37,7 @@ class Address:
 
     @classmethod
     def parse(cls, address: str | Address) -> Address:
-        """The address that a text stands for; one that is parsed already comes back as it is.
+        """The address in a text; an address that is parsed already is returned as it is.
 
         :raises BadQuery: when the text has none of the known forms.
         """
@@ -54,7 +54,7 @@ class Address:
             if path and (scheme or (path.endswith(ending) and "://" not in path)):
                 file = Path(path).expanduser()
                 return cls(kind, str(file.resolve()), address, file)
-        raise BadQuery(f"The index address {address!r} is of no known form. Write {FORMS}.")
+        raise BadQuery(f"The index address {address!r} has no known form. Write {FORMS}.")
 
     @classmethod
     def _on(cls, server: ServerAddress) -> Address:
@@ -62,7 +62,7 @@ class Address:
 
     @property
     def on_server(self) -> bool:
-        """Whether the index lies on a server."""
+        """Whether the index is on a server."""
         return self.server is not None
 
     def beside(self, prefix: str) -> Address:
@@ -76,9 +76,9 @@ class Address:
         return self._on(dataclasses.replace(self.server, name=name))
 
     def check_method(self, method: str) -> None:
-        """Makes sure that an index which is not on a server is to search exactly; a server checks its own methods.
+        """Checks that an index that is not on a server has the method ``exact``; a server checks its own methods.
 
-        :raises BadQuery: when it is not.
+        :raises BadQuery: when it has another method.
         """
         if not self.on_server and method != "exact":
             raise BadQuery(f"An index at {self} has the method exact only, not {method!r}. Leave --method out.")
@@ -88,11 +88,11 @@ class Address:
 
 
 def open_index(address: str | Address) -> VectorIndex:
-    """The index at an address; nothing is ever created.
+    """The index at an address; it is never created.
 
     :raises IndexNotFound: when nothing is there.
     :raises BadQuery: when the address has none of the known forms.
-    :raises IndexMismatch: when it is another program's, or has ``dba`` baked in.
+    :raises IndexMismatch: when another program made it, or it has ``dba`` baked in.
     """
     index = _opened(Address.parse(address))
     try:
@@ -110,14 +110,14 @@ def _opened(where: Address) -> VectorIndex:
         return open_elastic(where)
     if where.file is None:
         raise IndexNotFound(
-            "There is no index at memory: to open; one in memory lives only where create_index('memory:') made it. "
-            "For one that stays: imgsearch index FOLDER --index local:PATH"
+            "There is no index at memory: to open; it exists only as the object that create_index('memory:') returned. "
+            "To make one in a file: imgsearch index FOLDER --index local:PATH"
         )
     return FILES[where.kind][1].open(where.file)
 
 
 def _check_baked(index: VectorIndex) -> None:
-    """Makes sure that an index holds no sums of vectors with their neighbours', as earlier kits could bake in."""
+    """Refuses an index that has ``dba`` baked in, as earlier versions of the kit could make it."""
     baked = index.passport.baked
     steps = [step.strip() for step in baked.spec.split(",")] if baked else []
     sums = [step for step in steps if step.startswith("dba")]
@@ -137,7 +137,7 @@ def _check_baked(index: VectorIndex) -> None:
 
 
 def check_creatable(address: str | Address, method: str, dim: int) -> None:
-    """Makes sure that an index of ``dim``-d vectors could be made at an address, before its vectors are computed.
+    """Checks that an index of ``dim``-d vectors can be made at an address, before its vectors are computed.
 
     :raises IndexMismatch: when a server has something there already.
     :raises BadQuery: when the address has none of the known forms, or the kind of index does not know the method.

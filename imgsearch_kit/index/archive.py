@@ -1,4 +1,4 @@
-"""An index as one .npz archive of plain arrays: how vectors made elsewhere come in, and how an index goes out."""
+"""An index as one .npz archive of plain arrays, for the import of vectors made elsewhere and for export."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def write_archive(
     failures: Sequence[Failure] = (),
     learned: bytes = b"",
 ) -> None:
-    """Writes an index as arrays that ``numpy.load`` reads without pickle; the file is there whole or not at all.
+    """Writes an index as arrays that ``numpy.load`` reads without pickle; the file is written atomically.
 
     ``ids``, ``labels`` ("" for none) and ``sha256`` are strings, ``vectors`` is ``(n, dim)`` float32; rows keep the
     records' order. ``widths``, ``heights``, ``mtimes``, ``sizes``, ``passport`` and ``failures`` (JSON) go with them,
     ``paths`` where one is not the id, and as bytes in ``learned`` what a baked ranking has learned.
 
-    :raises IndexUnwritable: when the file cannot be written; what lay at ``path`` is then untouched.
+    :raises IndexUnwritable: when the file cannot be written; an earlier file at ``path`` is then unchanged.
     """
     arrays: dict[str, Any] = {"ids": np.array([record.id for record in records], dtype=np.str_), "vectors": vectors}
     for name, field in STRINGS.items():
@@ -64,13 +64,13 @@ def write_archive(
             os.fsync(file.fileno())
     except OSError as error:
         raise IndexUnwritable(
-            f"The archive {path} could not be written: {error.strerror or error}. What was there before is untouched. "
+            f"The archive {path} could not be written: {error.strerror or error}. An earlier file there is unchanged. "
             "Free some disk space, make the folder writable, or give another address."
         ) from error
 
 
 class ArchiveIndex(LocalIndex):
-    """An index read whole from an .npz archive into memory, and written whole by ``flush`` and ``close`` when changed.
+    """An index read into memory from an .npz archive, and written back by ``flush`` and ``close`` when changed.
 
     So ``add`` is durable after ``flush``, unlike on the other backends. An archive made elsewhere needs only the
     arrays ``ids`` and ``vectors``: any float dtype is cast to float32, rows that are not of unit norm are divided by
@@ -132,7 +132,7 @@ class ArchiveIndex(LocalIndex):
         learned: bytes = b"",
     ) -> Self:
         database = sqlite.connect(None)
-        sqlite.lay_out(database, passport)
+        sqlite.create_tables(database, passport)
         sqlite.insert(database, list(zip(records, vectors, strict=True)))
         sqlite.insert_failures(database, failures)
         sqlite.set_learned(database, learned)
@@ -150,7 +150,7 @@ class ArchiveIndex(LocalIndex):
                 self._write()
 
     def close(self) -> None:
-        """Writes the archive if need be, and lets go of the right to write to it."""
+        """Writes the archive if it has changed, and releases the writer lock."""
         try:
             if self._database is not None:
                 self.flush()
@@ -165,7 +165,7 @@ class ArchiveIndex(LocalIndex):
     def claim(self) -> None:
         """As ``LocalIndex.claim``.
 
-        :raises IndexUnwritable: also when the file is another than the one that was read.
+        :raises IndexUnwritable: also when the file has changed since it was read.
         """
         super().claim()
         if _state(self._file) != self._state:
@@ -175,7 +175,7 @@ class ArchiveIndex(LocalIndex):
 
 
 def _state(path: Path) -> tuple[int, int, int] | None:
-    """What tells one version of a file from another; None when there is no file."""
+    """What identifies a version of a file; None when there is no file."""
     try:
         found = path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -197,15 +197,15 @@ def _load(path: Path) -> dict[str, npt.NDArray[Any]]:
 
 
 def _json(path: Path, arrays: Mapping[str, npt.NDArray[Any]], name: str) -> Any:
-    """What an array of one JSON text says; None when the archive has no such array."""
+    """The value of an array that holds one JSON text; None when the archive has no such array."""
     try:
         return json.loads(str(arrays[name])) if name in arrays else None
     except ValueError as error:
-        raise IndexDamaged(f"The {name} in {path} is no JSON: {error}. Write the archive again.") from error
+        raise IndexDamaged(f"The {name} in {path} is not JSON: {error}. Write the archive again.") from error
 
 
 def _rows(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[list[ImageRecord], Vectors]:
-    """The records and unit vectors of an archive, once its arrays are known to be sound and to agree."""
+    """The records and unit vectors of an archive, after a check of its arrays."""
     if not {"ids", "vectors"} <= set(arrays):
         raise IndexMismatch(
             f"The archive {path} has the arrays {sorted(arrays) or 'of no known name'}; an index needs ids and vectors."
@@ -258,4 +258,4 @@ def _passport(path: Path, arrays: Mapping[str, npt.NDArray[Any]], vectors: Vecto
             f"The passport in {path} says {plain['dim']} dimensions, the vectors have {vectors.shape[1]}. "
             "Write the archive again from its index."
         )
-    return replace(IndexPassport.from_json(plain), method="exact")  # what it was on the index it came from is lost
+    return replace(IndexPassport.from_json(plain), method="exact")  # an archive has no other, whatever its source had

@@ -31,24 +31,24 @@ NOT_TEXT = "Its name is not valid Unicode text. Rename the file."
 class VectorIndex(ABC):
     """Records with unit vectors, searchable by cosine. Many readers, one writer; a context manager.
 
-    Every backend keeps to these words, and one test suite holds them to it.
+    Every backend follows this contract; one test suite checks all of them.
     """
 
     address: str
-    declared: ExtractorSpec | None = None  # who made the vectors, where only a person knows
+    declared: ExtractorSpec | None = None  # the extractor of the vectors, given by the user where the index has none
 
     @property
     @abstractmethod
     def passport(self) -> IndexPassport:
-        """What the index said of itself when it was opened or last read, and after this object's own writes.
+        """The passport as of the last opening, reading or own write of this object.
 
         Without a spec it has the declared one. It costs no request and no transaction, except on a server the first
-        time after own writes. What others have written since is not in it: ``read_passport`` sees that.
+        time after own writes. It does not show what others have written since; ``read_passport`` does.
         """
 
     @abstractmethod
     def read_passport(self) -> IndexPassport:
-        """What the index says of itself now, others' writes included; from then on ``passport`` is this one."""
+        """The passport as of now, including the writes of others; from then on ``passport`` returns this one."""
 
     @abstractmethod
     def amend(self, *, roots: dict[str, str] | None = None, uuid: str | None = None) -> None:
@@ -60,11 +60,11 @@ class VectorIndex(ABC):
 
         Durable when it returns, searchable after ``flush()``. ``vectors`` is ``(len(records), dim)`` float32 with rows
         of unit norm; neither argument is modified. The ids in ``replaces`` are deleted in the same commit (a renamed
-        file moves, it is never there twice or not at all).
+        file moves in one step, so that it is never stored twice or missing).
 
         :raises BadQuery: before anything is written, when lengths, dtype or dimension disagree, an id is empty or given
             twice, or a row is not finite or not of unit norm.
-        :raises IndexUnwritable: when the index is read-only, full, or held by another writer.
+        :raises IndexUnwritable: when the index is read-only, full, or locked by another writer.
         """
 
     @abstractmethod
@@ -92,7 +92,7 @@ class VectorIndex(ABC):
         """All records, or those of ``ids``, in id order; unknown ids are left out."""
 
     def entries(self, ids: Sequence[str] | None = None) -> tuple[list[ImageRecord], Vectors]:
-        """All records, or those of ``ids``, in id order with their ``(n, dim)`` float32 vectors beside them."""
+        """All records, or those of ``ids``, in id order, and their ``(n, dim)`` float32 vectors in the same order."""
         return self.records(ids), self.vectors(ids)
 
     def label_counts(self) -> dict[str, int]:
@@ -106,7 +106,7 @@ class VectorIndex(ABC):
 
     @abstractmethod
     def delete(self, ids: Sequence[str]) -> int:
-        """Removes records and vectors; returns how many there were. Unknown ids are passed over."""
+        """Removes records and vectors; returns how many there were. Unknown ids are ignored."""
 
     @abstractmethod
     def failures(self) -> list[Failure]:
@@ -129,15 +129,15 @@ class VectorIndex(ABC):
         """Makes everything added so far searchable."""
 
     def check_writable(self) -> None:  # noqa: B027 (most are)
-        """Makes sure that the index may be changed at all, before work begins that would end in a change.
+        """Checks that the index may be changed, before work begins that ends in a change.
 
         :raises IndexUnwritable: when it is opened for reading only.
         """
 
     def check_replaceable(self) -> None:  # noqa: B027 (most are)
-        """Makes sure that another index can take the place of this one at its address.
+        """Checks that another index can replace this one at its address.
 
-        :raises IndexMismatch: when the address is not one that can stand for another index.
+        :raises IndexMismatch: when the address cannot be pointed to another index.
         """
 
     def segments(self) -> int | None:
@@ -145,15 +145,15 @@ class VectorIndex(ABC):
         return None
 
     def merge(self) -> None:  # noqa: B027 (most have nothing to merge)
-        """Makes the parts as few as the index allows, and everything added so far searchable.
+        """Merges the parts into as few as possible, and makes everything added so far searchable.
 
-        :raises ServerUnavailable: when a server gave up.
+        :raises ServerUnavailable: when a server could not merge them.
         """
 
     def remove(self) -> None:
-        """Deletes the index as a whole, with its file or its place on a server, and closes it; in memory it closes.
+        """Deletes the whole index (its file, or the index on the server) and closes it; one in memory is only closed.
 
-        :raises IndexUnwritable: when the kit did not make it, or it is read-only or held by another writer.
+        :raises IndexUnwritable: when the kit did not make it, or it is read-only or locked by another writer.
         """
         self.close()
 
@@ -163,7 +163,7 @@ class VectorIndex(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Lets go of files and connections; closing twice is harmless."""
+        """Closes files and connections; closing twice is harmless."""
 
     def _repr_html_(self) -> str:
         return self.passport._repr_html_()
@@ -185,33 +185,33 @@ def batched(keys: Iterable[str], size: int) -> Iterator[list[str]]:
 
 
 def rebuilt_otherwise(address: str) -> IndexMismatch:
-    """The error for an open index whose vectors are others now, in the words of every backend."""
+    """The error for an open index whose vectors have been replaced, the same for every backend."""
     return IndexMismatch(
         f"The index at {address} has been rebuilt with another extractor or ranking since it was opened. Open it again."
     )
 
 
 def check_complete(new: VectorIndex, count: int) -> None:
-    """Makes sure that a new index has all the records it is to have, before it takes its place.
+    """Checks that a new index has all its records, before it is put at its address.
 
-    :raises IndexMismatch: when it has not.
+    :raises IndexMismatch: when records are missing or too many.
     """
     if len(new) != count:
         raise IndexMismatch(
-            f"The new index for {new.address} has {len(new)} records instead of {count}, so the old one serves "
-            "on. Build it again."
+            f"The new index for {new.address} has {len(new)} records instead of {count}, so the old one stays "
+            "in use. Build it again."
         )
 
 
 def check_unchanged(address: str, before: int, now: int) -> None:
-    """Makes sure that an index still has the generation it had when a new one was begun to take its place.
+    """Checks that an index still has the generation that it had when the building of its replacement began.
 
-    :raises IndexMismatch: when it has not.
+    :raises IndexMismatch: when it has another generation.
     """
     if now != before:
         raise IndexMismatch(
-            f"The index at {address} has changed while another was made to take its place (generation {before}, "
-            f"now {now}), so it serves on. Start again."
+            f"The index at {address} changed while its replacement was being built (generation {before}, now {now}), "
+            "so it was not replaced. Start again."
         )
 
 
@@ -221,7 +221,7 @@ def is_text(name: str) -> bool:
 
 
 def check_vectors(vectors: Vectors, dim: int, names: Sequence[str] | None = None) -> Vectors:
-    """The vectors as C-contiguous float32, once they are known to be ``(n, dim)``, finite and of unit norm.
+    """The vectors as C-contiguous float32, after a check that they are ``(n, dim)``, finite and of unit norm.
 
     ``names`` (one per row) are used in messages; queries have none.
 
@@ -250,13 +250,13 @@ def check_vectors(vectors: Vectors, dim: int, names: Sequence[str] | None = None
 
 
 def check_add(records: Sequence[ImageRecord], vectors: Vectors, dim: int) -> Vectors:
-    """The vectors to store, once ids and rows are known to be sound.
+    """The vectors to store, after a check of ids and rows.
 
     :raises BadQuery: when an id is empty or given twice, or ``check_vectors`` refuses.
     """
     ids = [record.id for record in records]
     if "" in ids:
-        raise BadQuery(f"Record {ids.index('')} of {len(ids)} has an empty id. Give every record an id of its own.")
+        raise BadQuery(f"Record {ids.index('')} of {len(ids)} has an empty id. Give every record its own id.")
     if len(set(ids)) != len(ids):
         twice, times = Counter(ids).most_common(1)[0]
         raise BadQuery(f"The id {twice!r} is given {times} times in one add. Give each id once.")
@@ -271,7 +271,7 @@ def check_search(
     approx: Approx | None = None,
     labels: Sequence[str] | None = None,
 ) -> Vectors:
-    """The query vectors, once they and the other arguments are known to be sound.
+    """The query vectors, after a check of them and the other arguments.
 
     :raises BadQuery: with the offending values otherwise.
     """

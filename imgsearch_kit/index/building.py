@@ -1,4 +1,4 @@
-"""The one way to make an index whole at its address, or to put it in the place of another: filled beside it first."""
+"""The one way to make or replace an index atomically: it is filled elsewhere, and then moved to its address."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from imgsearch_kit.records import IndexPassport
 def building(
     address: str | Address, passport: IndexPassport, *, unchanged: int | None = None
 ) -> AbstractContextManager[VectorIndex]:
-    """A new, empty index, to be filled in the block: when that ends the index is at ``address``, closed.
+    """A new, empty index, to be filled in the block; at the end of the block it is at ``address``, closed.
 
     Without ``unchanged`` nothing may be at the address, neither before nor at the end. With it, the index there is
-    replaced in one step, if it still has that generation. Until then it answers as it is; to a file nobody else can
-    write meanwhile, a change on a server makes the replacement fail. Whoever fills the new index knows how many records
-    it must have, and makes sure of that at the end of the block (``check_complete``).
+    replaced in one step, if it still has that generation. Until then it keeps answering; a file cannot be written by
+    others meanwhile, and a change on a server makes the replacement fail. The caller knows how many records the new
+    index must have, and checks that at the end of the block (``check_complete``).
 
-    What the block raises, and every refusal at its end, leaves no trace. Only of a server that is cut off in the last
-    step (``ServerUnavailable``, Ctrl-C) it is unknown whether it has taken that step: then nothing is deleted, and what
-    is left over goes with the next building at this address, or with the next write to the index there. An index in
-    memory ends with the block.
+    An error in the block or at its end leaves nothing behind. There is one exception: when the connection to a server
+    fails in the last step (``ServerUnavailable``, Ctrl-C), it is unknown whether the server has done that step. Then
+    nothing is deleted now; the next building at this address, or the next write to the index there, deletes what is
+    left over. An index in memory ends with the block.
 
     :raises IndexMismatch: when something is at the address already; or, at the end, when the index there has another
         generation than ``unchanged``, or one of a sample of the new records is not found by its own vector.
     :raises IndexNotFound: when there is nothing to replace.
     :raises BadQuery: when the kind of index does not know the method.
-    :raises IndexUnwritable: when it cannot be made there, or the index there is read-only or held by another writer.
+    :raises IndexUnwritable: when it cannot be made there, or the index there is read-only or locked by another writer.
     :raises PluginMissing: when the method is one of Elastiknn's and the server has no such plugin.
     """
     where = Address.parse(address)
@@ -47,7 +47,7 @@ def building(
 
 @contextmanager
 def _on_server(where: Address, passport: IndexPassport, unchanged: int | None) -> Iterator[VectorIndex]:
-    """A new index under a name of its own, which the address stands for once it is published."""
+    """A new index under another name; publishing it points the address to it."""
     from imgsearch_kit.index.elastic.writing import rebuild_elastic
 
     if unchanged is None:
@@ -58,7 +58,7 @@ def _on_server(where: Address, passport: IndexPassport, unchanged: int | None) -
             count = len(new)
             if unchanged is None:
                 check_free(where)
-        with _removed_on((IndexMismatch, IndexNotFound), new):  # these say that the address does not stand for it
+        with _removed_on((IndexMismatch, IndexNotFound), new):  # after these the address does not point to it
             new.publish(count, unchanged=unchanged)
 
 
@@ -74,14 +74,14 @@ def _removed_on(kind: type[BaseException] | tuple[type[BaseException], ...], new
 
 @contextmanager
 def _beside(where: Address, passport: IndexPassport) -> Iterator[VectorIndex]:
-    """A new file, which takes its real name once it is whole; whoever would make one there meanwhile is refused."""
+    """A new file, which gets its real name when it is complete; other writers are refused meanwhile."""
     assert where.file is not None
     part, address = _part(where.file), f"{where.kind}:{where.file}"
     check_free(where)
-    make_file(part)  # before the lock, which cannot say why a folder takes none
+    make_file(part)  # before the lock, whose error would not say why the folder cannot be written
     lock = sqlite.claim(where.file, address)
     try:
-        sqlite.remove(part)  # what a killed process has left
+        sqlite.remove(part)  # left by a killed process
         with FILES[where.kind][1].create(part, passport) as new:
             new.address = address
             yield new
@@ -94,7 +94,7 @@ def _beside(where: Address, passport: IndexPassport) -> Iterator[VectorIndex]:
 
 @contextmanager
 def _replacing(where: Address, passport: IndexPassport, unchanged: int) -> Iterator[VectorIndex]:
-    """A new file, whose content the one that is there takes over in one commit."""
+    """A new file, whose content replaces that of the existing file in one commit."""
     with open_index(where) as old:
         assert isinstance(old, LocalIndex)
         assert where.file is not None
@@ -105,7 +105,7 @@ def _replacing(where: Address, passport: IndexPassport, unchanged: int) -> Itera
             with LocalIndex.create(part, passport) as new:
                 new.address = old.address
                 yield new
-                old.become(new, unchanged=unchanged)
+                old.replace_content_with(new, unchanged=unchanged)
                 old.flush()
         finally:
             sqlite.remove(part)
@@ -116,9 +116,9 @@ def _part(file: Path) -> Path:
 
 
 def check_free(address: str | Address) -> None:
-    """Makes sure that nothing is at an address.
+    """Checks that there is no index at an address.
 
-    :raises IndexMismatch: when something is.
+    :raises IndexMismatch: when there is one.
     """
     with suppress(IndexNotFound), open_index(address) as there:
         raise IndexMismatch(

@@ -12,14 +12,14 @@ import numpy.typing as npt
 from imgsearch_kit.records import Neighbours, Vectors
 
 BLOCK = 2**23  # scores held at once: 32 MB
-SLACK = 1e-5  # more than a float32 product of unit vectors is off by
+SLACK = 1e-5  # above the error of a float32 product of unit vectors
 
 
 @dataclass(frozen=True)
 class Snapshot:
     """The searchable content of an index at one generation; never changed, so threads may share it.
 
-    ``ids`` are in ascending order, ``labels`` beside them, and ``matrix`` is ``(n, dim)`` float32 in the same order.
+    ``ids`` are in ascending order; ``labels`` and the ``(n, dim)`` float32 ``matrix`` are in the same order.
     """
 
     generation: int
@@ -36,9 +36,9 @@ class Snapshot:
     ) -> Neighbours:
         """The ``k`` nearest of each query in order of (-cosine, id); the arguments as in ``VectorIndex.search``.
 
-        The matrix product only proposes: it gives equal vectors unequal last bits, depending on where they lie and on
-        the size of the batch. What it puts near the first ``k`` is scored again row by row, so that a query has the
-        same answer alone and in any batch, and equal pictures are ordered by id.
+        The matrix product only selects candidates: its last bits differ for equal vectors, by their position and by the
+        size of the batch. Rows near the first ``k`` are scored again one by one, so that a query has the same answer
+        alone and in any batch, and equal pictures are ordered by id.
         """
         ids = np.full((len(queries), k), "", dtype=object)
         scores = np.full((len(queries), k), np.nan, np.float32)
@@ -58,7 +58,7 @@ class Snapshot:
         return Neighbours(ids.astype(str), scores)
 
     def _first(self, query: Vectors, products: Vectors, k: int) -> tuple[npt.NDArray[np.intp], Vectors]:
-        """Rows and cosines of the ``k`` best of one query; rows whose product is -inf are out."""
+        """Rows and cosines of the ``k`` best of one query, without rows whose product is -inf."""
         n = len(products)
         least = np.partition(products, n - k)[n - k] if k < n else -np.inf
         near = np.flatnonzero(products >= max(least - SLACK, -2))

@@ -56,7 +56,7 @@ class LocalIndex(VectorIndex):
     def in_memory(cls, passport: IndexPassport) -> Self:
         """A new, empty index that lives as long as this object."""
         database = sqlite.connect(None)
-        sqlite.lay_out(database, passport)
+        sqlite.create_tables(database, passport)
         return cls(database, passport)
 
     @classmethod
@@ -68,7 +68,7 @@ class LocalIndex(VectorIndex):
         """
         _refuse_folder(path)
         make_file(path)
-        with sqlite.in_words(f"local:{path}"):
+        with sqlite.translated_errors(f"local:{path}"):
             index = cls(sqlite.connect(path, "mode=rwc"), passport, path)
             try:
                 if sqlite.is_empty(index._db):  # asked before a pragma changes somebody else's file
@@ -81,7 +81,7 @@ class LocalIndex(VectorIndex):
                             f"There is an index at {index.address} already, with {len(index)} records. "
                             "Open it, delete the file, or give another address."
                         )
-                    sqlite.lay_out(db, passport)
+                    sqlite.create_tables(db, passport)
             except BaseException:
                 index.close()
                 raise
@@ -98,7 +98,7 @@ class LocalIndex(VectorIndex):
         """
         _refuse_folder(path)
         address = f"local:{path}"
-        with sqlite.in_words(address):
+        with sqlite.translated_errors(address):
             database, frozen = sqlite.connect_existing(path)
             try:
                 if sqlite.is_empty(database):
@@ -114,12 +114,12 @@ class LocalIndex(VectorIndex):
 
     @property
     def passport(self) -> IndexPassport:
-        """What the index said of itself when it was opened, and after each change made here."""
+        """The passport as of the opening, and after each change made by this object."""
         stored = self._passport
         return stored if stored.spec else dataclasses.replace(stored, spec=self.declared)
 
     def read_passport(self) -> IndexPassport:
-        """What the index says of itself now, read from the file."""
+        """The passport as of now, read from the file."""
         with self._reading() as db:
             self._passport = sqlite.passport(db)
         return self.passport
@@ -130,7 +130,7 @@ class LocalIndex(VectorIndex):
 
     def records(self, ids: Sequence[str] | None = None) -> list[ImageRecord]:
         """All records, or those of ``ids``, in id order, read from the file."""
-        where, given = ("", ()) if ids is None else (f"WHERE {sqlite.GIVEN}", (sqlite.as_json(ids),))
+        where, given = ("", ()) if ids is None else (f"WHERE {sqlite.ID_IN_LIST}", (sqlite.ids_json(ids),))
         with self._reading() as db:
             rows = db.execute(f"SELECT {', '.join(sqlite.RECORD)} FROM records {where} ORDER BY id", given).fetchall()
             paths = sqlite.paths(db)
@@ -141,8 +141,8 @@ class LocalIndex(VectorIndex):
         if ids is None:
             return self._now().matrix.copy()
         with self._reading() as db:
-            query = f"SELECT vector FROM records JOIN vectors USING (key) WHERE {sqlite.GIVEN} ORDER BY id"
-            blobs = [blob for (blob,) in db.execute(query, (sqlite.as_json(ids),))]
+            query = f"SELECT vector FROM records JOIN vectors USING (key) WHERE {sqlite.ID_IN_LIST} ORDER BY id"
+            blobs = [blob for (blob,) in db.execute(query, (sqlite.ids_json(ids),))]
         return np.frombuffer(b"".join(blobs), "<f4").reshape(-1, self._passport.dim).astype(np.float32)
 
     def label_counts(self) -> dict[str, int]:
@@ -165,11 +165,11 @@ class LocalIndex(VectorIndex):
         labels: Sequence[str] | None = None,
         exclude: Sequence[Sequence[str]] | None = None,
     ) -> Neighbours:
-        """The ``k`` nearest records of each query, always exactly; asked for ``approx``, the note says so."""
+        """The ``k`` nearest records of each query, always exactly; with ``approx`` the note says so."""
         queries = check_search(vectors, self._passport.dim, k, exclude, approx, labels)
         found = self._now().search(queries, k, labels, exclude)
         ids = sorted(set(found.ids.ravel().tolist()) - {""})
-        # One that another process has deleted since is found all the same, and has nothing but its id.
+        # A record that another process has deleted since is still found, with its id alone.
         records = {id_: ImageRecord(id_) for id_ in ids} | {record.id: record for record in self.records(ids)}
         return dataclasses.replace(found, note=NO_APPROX if approx else "", records=records)
 
@@ -193,7 +193,7 @@ class LocalIndex(VectorIndex):
         return Snapshot(generation, ids, [label for _, _, label in rows], matrix)
 
     def add(self, records: Sequence[ImageRecord], vectors: Vectors, *, replaces: Sequence[str] = ()) -> list[Refused]:
-        """Writes records with their vectors in one commit; refused are names that no text can hold."""
+        """Writes records with their vectors in one commit; names that are not valid Unicode are refused."""
         checked = check_add(records, vectors, self._passport.dim)
         refused, kept = [], []
         for record, vector in zip(records, checked, strict=True):
@@ -243,8 +243,8 @@ class LocalIndex(VectorIndex):
             with self._writing() as db:
                 db.execute("UPDATE passport SET json = ?", (sqlite.passport_json(new),))
 
-    def become(self, other: VectorIndex, *, unchanged: int | None) -> None:
-        """Takes over, in one commit, all that another index holds and says of itself.
+    def replace_content_with(self, other: VectorIndex, *, unchanged: int | None) -> None:
+        """Replaces the whole content and passport by those of another index, in one commit.
 
         :raises IndexMismatch: when this one has another generation than ``unchanged``.
         """
@@ -262,17 +262,17 @@ class LocalIndex(VectorIndex):
             self._seen = None
 
     def claim(self) -> None:
-        """Makes this object the file's one writer, until it is closed or its process ends.
+        """Takes the file's writer lock, until the object is closed or its process ends.
 
-        :raises IndexUnwritable: when another is, or the file is read-only.
+        :raises IndexUnwritable: when another has the lock, or the file is read-only.
         """
         if self._path is not None and self._writer is None:
             self._writer = sqlite.claim(self._path, self.address)
 
     def remove(self) -> None:
-        """Deletes the file with what lies beside it, and closes.
+        """Deletes the file with SQLite's files next to it, and closes.
 
-        :raises IndexUnwritable: when it is read-only, or held by another writer; it is as it was then.
+        :raises IndexUnwritable: when it is read-only, or locked by another writer; then it is unchanged.
         """
         with self._lock:
             self.claim()
@@ -285,8 +285,8 @@ class LocalIndex(VectorIndex):
         """Nothing is left to do: what ``add`` committed is searchable already."""
 
     def close(self) -> None:
-        """Lets go of the file, and of the right to write to it."""
-        with self._lock, sqlite.in_words(self.address):
+        """Closes the file and releases the writer lock."""
+        with self._lock, sqlite.translated_errors(self.address):
             self._disconnect()
             if self._writer is not None:
                 sqlite.release(self._writer)
@@ -300,14 +300,14 @@ class LocalIndex(VectorIndex):
     @property
     def _db(self) -> sqlite3.Connection:
         if self._database is None:
-            raise BadQuery(f"The index at {self.address} has been closed. Open it again.")
+            raise BadQuery(f"The index at {self.address} is closed. Open it again.")
         return self._database
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         """One consistent state, while another process writes."""
-        with self._lock, sqlite.in_words(self.address):
-            if self._frozen:  # such a connection takes every page it has read for unchanged
+        with self._lock, sqlite.translated_errors(self.address):
+            if self._frozen:  # such a connection never reads a page twice
                 self._db.close()
                 self._database = sqlite.connect(self._path, sqlite.FROZEN)
             db = self._db
@@ -323,7 +323,7 @@ class LocalIndex(VectorIndex):
                     db.execute("ROLLBACK")
 
     def _check_maker(self, db: sqlite3.Connection) -> None:
-        """Makes sure, when the index has changed, that its vectors are still of the extractor they were of."""
+        """Checks, when the index has changed, that the same extractor still made its vectors."""
         generation = sqlite.generation(db)
         if self._seen is None or self._seen[0] != generation:
             maker = sqlite.maker(db)
@@ -333,8 +333,8 @@ class LocalIndex(VectorIndex):
 
     @contextmanager
     def _writing(self, *, grow: bool = True) -> Iterator[sqlite3.Connection]:
-        """One transaction, with the step of the generation in it; all of it is kept, or nothing."""
-        with self._lock, sqlite.in_words(self.address):
+        """One transaction, which also increments the generation; it is committed as a whole or rolled back."""
+        with self._lock, sqlite.translated_errors(self.address):
             db = self._db
             self.claim()
             db.execute("BEGIN IMMEDIATE")
@@ -359,7 +359,7 @@ def _refuse_folder(path: Path) -> None:
 
 
 def make_file(path: Path) -> None:
-    """Makes an empty file, with its folder, where none is.
+    """Makes an empty file and its folder, where they do not exist.
 
     :raises IndexUnwritable: when that is not possible.
     """

@@ -1,4 +1,4 @@
-"""The SQLite side of a local index: its tables, its connection, and its errors in the kit's words."""
+"""The SQLite side of a local index: its tables, its connection, and its errors translated to the kit's."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ CREATE TABLE failures (
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {FORMAT_VERSION};
 """
-# The columns of records, after its key; the few paths that are not the ids lie in a table of their own.
+# The columns of records, after its key; the few paths that differ from the ids are in a separate table.
 RECORD = [field.name for field in dataclasses.fields(ImageRecord) if field.name != "path"]
-GIVEN = "id IN (SELECT value FROM json_each(?))"  # one parameter, however many ids
-BESIDE = ("", "-wal", "-shm", "-journal", ".lock")  # what is added to the name of the file itself
+ID_IN_LIST = "id IN (SELECT value FROM json_each(?))"  # one parameter, however many ids
+FILE_SUFFIXES = ("", "-wal", "-shm", "-journal", ".lock")  # what is added to the name of the file itself
 FROZEN = "mode=ro&immutable=1"  # reads a file in a folder that takes no WAL beside it
 
 
@@ -66,9 +66,9 @@ def connect_existing(path: Path) -> tuple[sqlite3.Connection, bool]:
 
 
 def claim(path: Path, address: str) -> FileLock:
-    """The right to be the one who writes to a file, until it is released or the process ends.
+    """The writer lock of a file, until it is released or the process ends.
 
-    :raises IndexUnwritable: when another has it, or its lock cannot be made.
+    :raises IndexUnwritable: when another process has it, or it cannot be made.
     """
     lock = FileLock(f"{path}.lock", timeout=1, thread_local=False)
     try:
@@ -87,24 +87,24 @@ def claim(path: Path, address: str) -> FileLock:
 
 
 def release(lock: FileLock) -> None:
-    """Gives the right to write back."""
-    Path(lock.lock_file).unlink(missing_ok=True)  # while it is held: who waits for it looks again
+    """Releases the writer lock."""
+    Path(lock.lock_file).unlink(missing_ok=True)  # while it is held: a waiting process then opens a new file
     lock.release()
 
 
 def remove(path: Path) -> None:
-    """Deletes a file, if it is there, with what is kept beside it: SQLite's logs and the lock of a writer."""
-    for ending in BESIDE:
+    """Deletes a file, if it exists, with the files next to it: SQLite's logs and the writer lock."""
+    for ending in FILE_SUFFIXES:
         path.with_name(path.name + ending).unlink(missing_ok=True)
 
 
 def is_empty(db: sqlite3.Connection) -> bool:
-    """Whether nothing was ever committed, as when the process that made the file was killed right then."""
+    """Whether nothing was ever committed, as when the process was killed just after it made the file."""
     return db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
 
 
 def check_kind(db: sqlite3.Connection, address: str) -> None:
-    """Makes sure that a file that is not empty is an index.
+    """Checks that a file that is not empty is an index.
 
     :raises IndexMismatch: when another program made it.
     :raises VersionMismatch: when a newer kit made it.
@@ -120,7 +120,7 @@ def check_kind(db: sqlite3.Connection, address: str) -> None:
         raise newer_format(address, version)
 
 
-def lay_out(db: sqlite3.Connection, passport: IndexPassport) -> None:
+def create_tables(db: sqlite3.Connection, passport: IndexPassport) -> None:
     """Makes the tables of an index, with its passport in them."""
     for statement in SCHEMA.split(";"):  # executescript would commit before the passport is in
         db.execute(statement)
@@ -128,7 +128,7 @@ def lay_out(db: sqlite3.Connection, passport: IndexPassport) -> None:
 
 
 def passport(db: sqlite3.Connection) -> IndexPassport:
-    """What the index says of itself, with its generation and count."""
+    """The passport of the index, with its generation and count."""
     query = "SELECT json, generation, (SELECT count(*) FROM records) FROM passport"
     plain, generation, count = db.execute(query).fetchone()
     return dataclasses.replace(IndexPassport.from_json(json.loads(plain)), generation=generation, count=count)
@@ -138,7 +138,7 @@ Maker = tuple[str | None, int, str | None]  # spec, dimension and baked ranking 
 
 
 def maker(db: sqlite3.Connection) -> Maker:
-    """Who made the vectors."""
+    """The extractor, dimension and baked ranking of the vectors."""
     found: Maker = db.execute(
         "SELECT json_extract(json, '$.spec'), json_extract(json, '$.dim'), json_extract(json, '$.baked') FROM passport"
     ).fetchone()
@@ -151,7 +151,7 @@ def generation(db: sqlite3.Connection) -> int:
 
 
 def passport_json(passport: IndexPassport) -> str:
-    """The passport as it is stored: without what the tables count themselves."""
+    """The passport as it is stored: without count and generation, which the tables give."""
     plain: dict[str, Any] = passport.to_json()
     del plain["count"], plain["generation"]
     return json.dumps(plain)
@@ -173,7 +173,7 @@ def insert(db: sqlite3.Connection, pairs: Sequence[tuple[ImageRecord, Vectors]])
 
 
 def paths(db: sqlite3.Connection) -> dict[str, str]:
-    """By id, the paths that are not the ids; most indexes do not even have the table."""
+    """By id, the paths that are not the ids; most indexes do not have this table."""
     if not db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'paths'").fetchone()[0]:
         return {}
     return dict(db.execute("SELECT id, path FROM paths JOIN records USING (key)"))
@@ -186,14 +186,14 @@ def insert_failures(db: sqlite3.Connection, failures: Iterable[Failure]) -> None
 
 
 def learned(db: sqlite3.Connection) -> bytes:
-    """What ``set_learned`` wrote; most indexes do not even have the table."""
+    """What ``set_learned`` wrote; most indexes do not have this table."""
     if not db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'learned'").fetchone()[0]:
         return b""
     return db.execute("SELECT content FROM learned").fetchone()[0]
 
 
 def set_learned(db: sqlite3.Connection, content: bytes) -> None:
-    """Writes what a baked ranking has learned, over what was there; for nothing there is no table."""
+    """Stores what a baked ranking has learned in place of the old; when it is empty, there is no table."""
     db.execute("DROP TABLE IF EXISTS learned")
     if content:
         db.execute("CREATE TABLE learned (content BLOB NOT NULL)")
@@ -202,18 +202,18 @@ def set_learned(db: sqlite3.Connection, content: bytes) -> None:
 
 def delete(db: sqlite3.Connection, ids: Sequence[str]) -> int:
     """Removes records with their vectors; returns how many there were."""
-    return db.execute(f"DELETE FROM records WHERE {GIVEN}", (as_json(ids),)).rowcount
+    return db.execute(f"DELETE FROM records WHERE {ID_IN_LIST}", (ids_json(ids),)).rowcount
 
 
-def as_json(ids: Sequence[str]) -> str:
-    """The parameter of ``GIVEN``."""
+def ids_json(ids: Sequence[str]) -> str:
+    """The parameter of ``ID_IN_LIST``."""
     if isinstance(ids, str):
         raise BadQuery(f"ids must be a list of strings; it is the string {ids!r}. Write [{ids!r}].")
     return json.dumps(list(ids))
 
 
 def not_found(address: str) -> IndexNotFound:
-    """The error for an address where nothing lies."""
+    """The error for an address without an index."""
     return IndexNotFound(f"There is no index at {address}. Make one: imgsearch index FOLDER --index {address}")
 
 
@@ -226,12 +226,12 @@ def newer_format(address: str, version: int) -> VersionMismatch:
 
 
 @contextmanager
-def in_words(address: str) -> Iterator[None]:
-    """Turns SQLite's errors into the kit's.
+def translated_errors(address: str) -> Iterator[None]:
+    """Translates SQLite's errors to the kit's.
 
     :raises IndexUnwritable: when the file is read-only, the disk full, or another process blocks.
     :raises IndexNotFound: when the file cannot be opened.
-    :raises IndexDamaged: when it is not an SQLite file, or its pages contradict each other.
+    :raises IndexDamaged: when it is not an SQLite file, or its pages are inconsistent.
     """
     try:
         yield
@@ -243,8 +243,8 @@ def in_words(address: str) -> Iterator[None]:
 def _explain(address: str, code: int, error: sqlite3.Error) -> Exception:
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         return IndexUnwritable(
-            f"The index at {address} could not be written: {error}. Nothing of the last change was kept, "
-            "everything before it was. Free some disk space and try again."
+            f"The index at {address} could not be written: {error}. The last change was undone; "
+            "everything before it is kept. Free some disk space and try again."
         )
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
         return IndexUnwritable(
@@ -253,14 +253,14 @@ def _explain(address: str, code: int, error: sqlite3.Error) -> Exception:
         )
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return IndexUnwritable(
-            f"The index at {address} stayed blocked by another process: {error}. Stop that process and try again."
+            f"The index at {address} is blocked by another process: {error}. Stop that process and try again."
         )
     if code == sqlite3.SQLITE_CANTOPEN:
         return IndexNotFound(
             f"The index at {address} cannot be opened: {error}. Check that you may read the file, and write to its "
-            "folder if a file ending in -wal lies beside it."
+            "folder if there is a file ending in -wal next to it."
         )
     return IndexDamaged(
         f"The file at {address} is not an index, or is damaged: {error}. "
-        "Take it from a copy, or delete it and index the pictures again."
+        "Restore it from a backup, or delete it and index the pictures again."
     )

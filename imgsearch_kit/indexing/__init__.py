@@ -1,1 +1,1 @@
-"""What fills and changes an index: a folder, labels, copies, a rebuild."""
+"""Filling and changing an index: from a folder, with labels, by a copy, by a rebuild."""

@@ -1,4 +1,4 @@
-"""Rankings baked into an index: its vectors as a copy holds them, and extractors whose vectors follow."""
+"""Rankings baked into an index: the vectors of such a copy, and extractors that apply the ranking."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ if TYPE_CHECKING:
 
 
 class RankedContent:
-    """The records of an index with the vectors (``dim``-d) that a rank SPEC makes of theirs.
+    """The records of an index with the ``dim``-d vectors that a rank SPEC makes of their vectors.
 
-    Learning holds the vectors as they were and as they become, and nothing else of that size; ``rca`` takes
-    a few times as much.
+    Learning needs memory for the vectors before and after; ``rca`` needs a few times as much.
     """
 
     def __init__(self, index: VectorIndex, rank: str):
@@ -37,7 +36,9 @@ class RankedContent:
             )
         self._records = index.records()
         if not self._records:
-            raise BadQuery(f"The index at {index.address} is empty, so there is nothing to learn {rank} from.")
+            raise BadQuery(
+                f"The index at {index.address} is empty, so {rank} cannot be learned from it. Add pictures first."
+            )
         self.baked = BakedRank(rank, passport.uuid, passport.generation, len(self._records), passport.dim)
         learned, self._vectors = bake(self.baked, _vectors(index, self._records))
         self._learned = learned.to_bytes()
@@ -64,7 +65,7 @@ class RankedContent:
 
 
 def _vectors(index: VectorIndex, records: Sequence[ImageRecord]) -> Vectors:
-    """All vectors, read in batches: an index that answers for all at once may keep them as well."""
+    """All vectors, read in batches, because an index that returns all at once may keep a copy of them."""
     vectors = np.empty((len(records), index.passport.dim), np.float32)
     for start in range(0, len(records), TAKEN_AT_ONCE):
         found = index.vectors([record.id for record in records[start : start + TAKEN_AT_ONCE]])
@@ -75,14 +76,14 @@ def _vectors(index: VectorIndex, records: Sequence[ImageRecord]) -> Vectors:
 
 
 class Projected:
-    """An extractor (``own``) whose vectors go on through what a baked ranking has learned; its spec stays its own."""
+    """An extractor (``own``) followed by a baked ranking; the spec is that of the extractor alone."""
 
     def __init__(self, own: Extractor, learned: Learned):
         self.own, self._learned = own, learned
 
     @property
     def spec(self) -> ExtractorSpec:
-        """That of the extractor itself, whose ``dim`` is not that of the vectors made here."""
+        """The spec of the extractor alone; its ``dim`` is not that of the vectors made here."""
         return self.own.spec
 
     def extract(self, pixels: Pixels) -> Vectors:
@@ -91,7 +92,7 @@ class Projected:
 
 
 def projected(index: VectorIndex, extractor: Extractor) -> Extractor:
-    """The extractor as an index needs it: followed by its baked ranking, if it has one.
+    """The extractor for an index: followed by its baked ranking, if it has one.
 
     :raises IndexDamaged: when what the ranking has learned is missing.
     """

@@ -1,4 +1,4 @@
-"""One index into another, whatever their addresses."""
+"""Copies an index to any other address."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TOLERANCE = 1e-6
 
 @dataclass
 class CopyReport(RunReport):
-    """How many records arrived at ``target``, those it refused, and whether it does not say who made its vectors."""
+    """How many records were copied to ``target``, which it refused, and whether the extractor is unknown."""
 
     copied: int = 0
     failed: list[Refused] = field(default_factory=list)
@@ -41,12 +41,12 @@ class CopyReport(RunReport):
         return {"copied": self.copied, "failed": plain(self.failed)}
 
     def title(self) -> str:
-        """How many records went where."""
+        """How many records were copied where."""
         return f"{self.copied:,} records{f' to {self.target}' if self.target else ''}, counts and sample verified"
 
     def notes(self) -> Sequence[str]:
-        """That nobody knows who made the vectors, if so."""
-        silent = "The copy does not say which extractor made its vectors. --extractor NAME makes it a full index."
+        """A note if the extractor of the vectors is unknown."""
+        silent = "The extractor of the copy's vectors is unknown. Copy with --extractor NAME to make a full index."
         return [silent] if self.silent else []
 
 
@@ -67,7 +67,7 @@ def copy(
     """
     where = Address.parse(target)
     if rank is not None:
-        bakeable(rank)  # told before anything is opened
+        bakeable(rank)  # before anything is opened
     with open_index(source) as origin:
         return copy_index(
             origin, where, method=method, rank=rank, extractor=extractor, weights=weights, say=say, progress=progress
@@ -85,24 +85,24 @@ def copy_index(
     say: Callable[[str], None] | None = None,
     progress: bool | None = None,
 ) -> CopyReport:
-    """Copies records, vectors, failures and passport (under a new uuid), checks them, and reports what arrived.
+    """Copies records, vectors, failures and passport (under a new uuid), checks the copy, and reports the result.
 
     A copy that is interrupted leaves nothing at ``target``. An index on a server may be copied to its own address, to
-    get another method: the old one serves until the new one is whole, and is then deleted. Without ``method`` a copy
-    on a server searches as its source does, where the server has the plugin for that, and else by ``flat``, which
-    ``say`` is told; any other copy searches exactly.
+    get another method: the old one keeps serving until the new one is complete, and is then deleted. Without
+    ``method`` a copy on a server has the method of its source, or ``flat`` if the server lacks the plugin for that,
+    which is reported through ``say``; any other copy searches exactly.
 
     ``rank`` is a SPEC of ``pca`` and ``rca`` steps: the copy holds the vectors that they make of the source's, and
-    what they have learned, so that queries follow.
+    what they have learned, so that they are applied to queries too.
 
     ``extractor`` (an object, or a name) is the one that made the vectors of an index without a passport; a named one is
-    loaded (from ``weights``), so that the copy has its full spec and probes. Without it such a copy stays as silent as
-    its source: vectors can be moved where the weights are not.
+    loaded (from ``weights``), so that the copy has its full spec and probes. Without it the extractor of such a copy
+    stays unknown, so vectors can be copied on a machine without the weights.
 
-    :raises IndexMismatch: when something is at ``target`` already, the source changed while it was copied, or another
-        extractor made it.
-    :raises IndexDamaged: when what arrived differs from what was sent; nothing did; or some of an index that was to be
-        replaced did not.
+    :raises IndexMismatch: when there is an index at ``target`` already, the source changed while it was copied, or
+        another extractor made it.
+    :raises IndexDamaged: when the copy differs from the source; when no record was accepted; or when an index is to be
+        replaced and not every record was accepted.
     :raises BadQuery: when the target does not know the method, a copy to its own address names none, or the ranking
         cannot be baked in.
     """
@@ -112,9 +112,11 @@ def copy_index(
         _check_own(origin, method, rank)
     else:
         check_free(where)
-    # Read before the look that shows what others wrote; a later one may count writes that stay hidden here.
+    # Read before the records: a passport read later may count writes that are missing in them.
     source = origin.read_passport()
-    passport = dataclasses.replace(source, spec=None) if origin.declared else source  # a bare name is no spec to keep
+    passport = (
+        dataclasses.replace(source, spec=None) if origin.declared else source
+    )  # only a name is known, so the spec is incomplete
     if extractor is not None:
         from imgsearch_kit.indexing.open import with_extractor  # imports all of the extractors
 
@@ -138,16 +140,16 @@ def copy_index(
         made.flush()
         try:
             _verify(content, made, report)
-        finally:  # what has changed meanwhile is not damaged
+        finally:  # a change of the source is reported as such, not as damage
             _check_unchanged(origin, source.generation)
     report.silent, report.target = passport.spec is None, str(where)
     return report
 
 
 def _check_own(origin: VectorIndex, method: str | None, rank: str | None) -> None:
-    """Makes sure that an index can be copied to its own address."""
+    """Checks that an index can be copied to its own address."""
     if method is None:
-        raise BadQuery(f"{origin.address} would be copied to itself as it is. Name another method: --method SPEC")
+        raise BadQuery(f"{origin.address} cannot be copied to itself unchanged. Give another method: --method SPEC")
     if rank is not None:
         raise BadQuery(
             f"{origin.address} would lose the vectors that {rank} is learned from. Copy it to another address."
@@ -159,14 +161,14 @@ def _check_own(origin: VectorIndex, method: str | None, rank: str | None) -> Non
 def _with_the_plugin_or_flat(
     where: Address, passport: IndexPassport, say: Callable[[str], None] | None
 ) -> Iterator[VectorIndex]:
-    """A new index whose method nobody named: on a server without the plugin for it, ``flat``."""
+    """A new index with the source's method, or with ``flat`` on a server without the plugin for that method."""
     with ExitStack() as stack:
         try:
             made = stack.enter_context(building(where, passport))
         except PluginMissing:
             if say:
                 say(
-                    f"The server of {where} has no Elastiknn plugin, so the copy has the method flat, which answers "
+                    f"The server of {where} has no Elastiknn plugin, so the copy has the method flat, which searches "
                     f"exactly, instead of {passport.method}. Other methods: --method hnsw, int8_hnsw or bbq_hnsw."
                 )
             made = stack.enter_context(building(where, dataclasses.replace(passport, method="flat")))
@@ -188,7 +190,7 @@ def temporary_copy(
 
 
 def batches(index: VectorIndex | RankedContent) -> Iterator[tuple[list[ImageRecord], Vectors]]:
-    """All records of an index with their ``(n, dim)`` vectors, in id order, some hundreds at a time."""
+    """All records of an index with their ``(n, dim)`` vectors, in id order, in batches of some hundreds."""
     records = index.records()
     for start in range(0, len(records), TAKEN_AT_ONCE):
         batch = records[start : start + TAKEN_AT_ONCE]
@@ -207,12 +209,12 @@ def _sent(content: VectorIndex | RankedContent, made: VectorIndex, progress: boo
 
 
 def _check_refused(report: CopyReport, replaced: bool) -> None:
-    """Makes sure that something was taken; of an index that is to be replaced, everything."""
+    """Checks that records were accepted; when an index is to be replaced, that all were."""
     if report.failed and (replaced or not report.copied):
         first = report.failed[0]
         raise IndexDamaged(
-            f"{len(report.failed)} of {report.copied + len(report.failed)} records were refused, the first of them "
-            f"{first.id!r}: {first.reason}. So nothing was copied{', and the old index serves on' if replaced else ''}."
+            f"{len(report.failed)} of {report.copied + len(report.failed)} records were refused; the first is "
+            f"{first.id!r}: {first.reason}. Nothing was copied{', and the old index stays in use' if replaced else ''}."
             " Try another method."
         )
 
@@ -221,7 +223,7 @@ def _carry_learned(content: VectorIndex | RankedContent, made: VectorIndex) -> N
     if learned := content.learned():
         made.set_learned(learned)
         if made.learned() != learned:
-            raise IndexDamaged(f"What {made.address} says the ranking has learned is not what was sent. Copy again.")
+            raise IndexDamaged(f"What the ranking has learned arrived damaged at {made.address}. Copy again.")
 
 
 def _check_unchanged(origin: VectorIndex, generation: int) -> None:
@@ -231,14 +233,12 @@ def _check_unchanged(origin: VectorIndex, generation: int) -> None:
 
 def _verify(content: VectorIndex | RankedContent, made: VectorIndex, report: CopyReport) -> None:
     if report.copied != len(made):
-        raise IndexDamaged(
-            f"{report.copied} records were sent to {made.address} and {len(made)} are there. Copy again."
-        )
+        raise IndexDamaged(f"{report.copied} records were sent to {made.address}, but it has {len(made)}. Copy again.")
     refused = {failure.id for failure in report.failed}
     ids = [record.id for record in content.records() if record.id not in refused]
     sample = ids[:: max(1, len(ids) // VERIFIED)]
     if content.records(sample) != made.records(sample):
-        raise IndexDamaged(f"Records at {made.address} differ from those that were sent. Copy again.")
+        raise IndexDamaged(f"Records at {made.address} differ from those sent. Copy again.")
     difference = np.abs(content.vectors(sample) - made.vectors(sample)).max(initial=0)
     if difference > TOLERANCE:
-        raise IndexDamaged(f"Vectors at {made.address} are off by up to {difference:.2g} from those sent. Copy again.")
+        raise IndexDamaged(f"Vectors at {made.address} differ by up to {difference:.2g} from those sent. Copy again.")

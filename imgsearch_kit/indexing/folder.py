@@ -1,4 +1,4 @@
-"""A folder of pictures into an index: what is new, changed, moved or gone, committed batch by batch."""
+"""Indexing of a folder: pictures that are new, changed, moved or deleted, committed batch by batch."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ class IndexReport(RunReport):
         return self
 
     def counts(self) -> dict[str, int]:
-        """What was done, by name, without what did not happen."""
+        """The numbers that are not zero, by name."""
         names = ("added", "updated", "moved", "unchanged", "relabelled", "removed", "vanished")
         return {name: getattr(self, name) for name in names if getattr(self, name)}
 
     def title(self) -> str:
-        """What was done, and in what time."""
+        """What was done, and how long it took."""
         done = (f"{count:,} {name}" for name, count in self.counts().items() if name != "vanished")
         return f"{', '.join(done) or 'nothing to do'} in {self.seconds:.1f} s"
 
     def notes(self) -> Sequence[str]:
-        """What to do about pictures that are gone, if there are any."""
-        gone = f"{self.vanished:,} indexed pictures are gone from the folder; --prune removes them"
+        """What to do about indexed pictures without a file, if there are any."""
+        gone = f"{self.vanished:,} indexed pictures are no longer in the folder; --prune removes them from the index"
         return [gone] if self.vanished else []
 
 
@@ -75,18 +75,18 @@ def index_folder(
     max_pixels: int = MAX_PIXELS,
     progress: bool | None = None,
 ) -> IndexReport:
-    """Brings an index up to date with a folder and reports what was done; run again, it carries on where it stopped.
+    """Brings an index up to date with a folder and reports what was done; a second run continues an interrupted one.
 
-    A file of unchanged size and mtime is passed over. Otherwise its sha256 decides: known under a path that is gone, it
-    has moved; known under its own path, it was only touched; else it is read, and replaces what stood there. ``found``
-    is what ``find_images`` found below ``root``, if that was asked already. ``prefix`` goes before the ids of a second
-    folder. ``labels`` (path below ``root`` to label) wins over folder names.
-    ``prune`` removes records, of this prefix only, whose file is gone. ``moved_root`` accepts ``root`` as the new place
-    of the folder the index was made from. Each batch is committed as it comes.
+    A file of unchanged size and mtime is skipped. Otherwise its sha256 decides: if it is known under a path that no
+    longer exists, the file was moved; if it is known under its own path, only the mtime changed; else the file is
+    extracted and replaces an earlier record. ``found`` is the result of ``find_images`` for ``root``, if it is known.
+    ``prefix`` goes before the ids of a second folder. ``labels`` (path below ``root`` to label) overrides folder names.
+    ``prune`` removes records, of this prefix only, whose file no longer exists. ``moved_root`` accepts ``root`` as the
+    new place of the folder the index was made from.
 
-    :raises BadQuery: when ``root`` holds no picture, or ``prefix`` cannot be told from a folder of the index.
+    :raises BadQuery: when ``root`` has no picture, or ``prefix`` is the name of a folder in the index.
     :raises IndexMismatch: when the index was made from another folder.
-    :raises IndexingInterrupted: on Ctrl-C, with the report so far; what was committed stays.
+    :raises IndexingInterrupted: on Ctrl-C, with the report so far; what was committed is kept.
     """
     if index.passport.baked:
         extractor = projected(index, extractor)
@@ -100,8 +100,8 @@ def index_folder(
     run = _Run(index, extractor, prefix, {_join(prefix, path): label for path, label in (labels or {}).items()})
     run.report.failed += unreadable
     unknown = sorted(set(run.labels) - {image.id for image in images})
-    run.report.failed += [Failure(path, "the labels file names it, and no picture has this path") for path in unknown]
-    run.find_gone({image.id for image in images}, [failure.path for failure in unreadable])
+    run.report.failed += [Failure(path, "it is in the labels file, but no picture has this path") for path in unknown]
+    run.find_missing({image.id for image in images}, [failure.path for failure in unreadable])
     try:
         run.take(images, threads, max_pixels, progress)
         run.finish(prune)
@@ -114,12 +114,12 @@ def index_folder(
 
 
 def check_has_pictures(found: Found, root: Path) -> None:
-    """Refuses a folder without pictures.
+    """Checks that a folder has pictures.
 
-    :raises BadQuery: when ``root`` holds none.
+    :raises BadQuery: when ``root`` has none.
     """
     if not found.images:
-        raise BadQuery(f"There is no picture below {root} that the kit can read. Name another folder.")
+        raise BadQuery(f"There is no picture below {root} that the kit can read. Give another folder.")
 
 
 def _join(prefix: str, path: str) -> str:
@@ -127,24 +127,24 @@ def _join(prefix: str, path: str) -> str:
 
 
 def folder_label(id: str, prefix: str) -> str | None:  # noqa: A002 (the field's name)
-    """The label that folder names give an id: its immediate parent below the prefix, None at the root."""
+    """The label of an id from its folder name: the immediate parent below the prefix, None at the root."""
     return PurePosixPath(id[len(prefix) + 1 :] if prefix else id).parent.name or None
 
 
 def check_root(before: str | None, root: Path) -> None:
-    """Makes sure that a folder is the one that an index was made from.
+    """Checks that a folder is the one that an index was made from.
 
     :raises IndexMismatch: when ``before`` is another one.
     """
     if before not in (None, str(root)):
         raise IndexMismatch(
             f"This index holds the pictures of {before}, not of {root}. Add a second folder with --prefix NAME, "
-            f"or say with --root {root} that the folder has moved."
+            f"or use --root {root} if the folder has moved."
         )
 
 
 def _claim_root(index: VectorIndex, root: Path, prefix: str, images: Sequence[FoundImage], moved_root: bool) -> None:
-    """Writes the folder into the passport, once it is known not to mix with another folder's ids."""
+    """Writes the folder into the passport, after a check that its ids cannot be confused with another folder's."""
     if prefix and (set(prefix.split("/")) & {"", ".", ".."} or "\\" in prefix or not prefix.isprintable()):
         raise BadQuery(f"The prefix {prefix!r} must be a plain name such as holidays or 2024/may.")
     roots = dict(index.passport.roots)
@@ -165,29 +165,29 @@ def _claim_root(index: VectorIndex, root: Path, prefix: str, images: Sequence[Fo
 
 
 class _Run:
-    """One run of ``index_folder``: what the index knew before, what is waiting, what has been done."""
+    """One run of ``index_folder``: the records before, the pictures waiting, and the report."""
 
     def __init__(self, index: VectorIndex, extractor: Extractor, prefix: str, labels: Mapping[str, str | None]):
         self.index, self.extractor, self.prefix, self.labels = index, extractor, prefix, labels
         self._passport = index.passport
         self.known = {r.id: r for r in index.records() if self._mine(r.id)}
-        self.gone: dict[str, list[str]] = defaultdict(list)  # ids whose file is gone, by sha256
-        self.waiting: list[tuple[ImageRecord, Pixels]] = []  # for the network
+        self.missing: dict[str, list[str]] = defaultdict(list)  # ids whose file no longer exists, by sha256
+        self.waiting: list[tuple[ImageRecord, Pixels]] = []  # to be extracted
         self.carried: list[tuple[ImageRecord, str]] = []  # (new record, id whose vector it keeps)
         self.report = IndexReport()
 
     def _mine(self, id_: str) -> bool:
         return self._passport.prefix_of(id_) == self.prefix
 
-    def find_gone(self, here: set[str], unreadable: Sequence[str]) -> None:
-        """Notes the known ids whose file is gone; what lies in a folder that cannot be read is not gone."""
+    def find_missing(self, here: set[str], unreadable: Sequence[str]) -> None:
+        """Notes the known ids whose file no longer exists; a file in an unreadable folder does not count as missing."""
         for id_, record in self.known.items():
             if id_ not in here and not any(id_ == path or id_.startswith(path + "/") for path in unreadable):
-                self.gone[record.sha256].append(id_)
+                self.missing[record.sha256].append(id_)
 
     def take(self, images: Sequence[FoundImage], threads: int, max_pixels: int, progress: bool | None) -> None:
-        """Reads every file that is new or has changed, and commits in batches."""
-        todo = {image.path: image for image in images if not self._stands(image)}
+        """Reads every file that is new or has changed, and commits the pictures in batches."""
+        todo = {image.path: image for image in images if not self._is_unchanged(image)}
         spec = self.extractor.spec
         loaded = load_many(todo, spec.side, spec.resampling, threads=threads, max_pixels=max_pixels)
         with contextlib.closing(loaded), progress_bar("indexing", "img", len(todo), shown=progress) as bar:
@@ -198,8 +198,8 @@ class _Run:
             self._commit(1, bar.update)
 
     def finish(self, prune: bool) -> None:
-        """Removes what has vanished, if asked to, and notes what failed."""
-        vanished = [id_ for ids in self.gone.values() for id_ in ids]
+        """Removes records without a file if ``prune``, and stores the list of failures."""
+        vanished = [id_ for ids in self.missing.values() for id_ in ids]
         if prune:
             self.report.removed = self.index.delete(vanished)
         else:
@@ -209,8 +209,8 @@ class _Run:
         self.index.set_failures([*others, *self.report.failed])
         self.index.flush()
 
-    def _stands(self, image: FoundImage) -> bool:
-        """Whether a file is as it was when it was indexed; a new label is all it may need."""
+    def _is_unchanged(self, image: FoundImage) -> bool:
+        """Whether a file has not changed since it was indexed; its label may still change."""
         record = self.known.get(image.id)
         if record is None or (record.size, record.mtime) != (image.size, image.mtime):
             return False
@@ -223,7 +223,7 @@ class _Run:
         return True
 
     def _label(self, image: FoundImage, record: ImageRecord | None) -> str | None:
-        """What the labels file says, else the label a person gave before, else the folder's name."""
+        """The label from the labels file, else one that the user gave before, else the folder's name."""
         if image.id in self.labels:
             return self.labels[image.id]
         if record is None or record.label == folder_label(record.id, self.prefix):
@@ -231,7 +231,7 @@ class _Run:
         return record.label
 
     def _sort(self, image: FoundImage, item: Loaded | UnreadableImage) -> bool:
-        """Decides what becomes of a file that was read: failed, touched, moved, or (True) for the network."""
+        """Sorts a file that was read: failed, touched, moved, or (True) to be extracted."""
         if isinstance(item, UnreadableImage):
             self.report.failed.append(Failure(image.id, str(item), image.size, image.mtime))
             return False
@@ -253,11 +253,11 @@ class _Run:
         return False
 
     def _moved_from(self, sha256: str) -> ImageRecord | None:
-        ids = self.gone.get(sha256)
+        ids = self.missing.get(sha256)
         return self.known[ids.pop()] if ids else None
 
     def _commit(self, least: int, done: Callable[[int], object]) -> None:
-        """Commits what is waiting and what is carried over, each once it has ``least`` pictures."""
+        """Commits extracted pictures and kept vectors, each when there are ``least`` of them."""
         if len(self.waiting) >= least:
             batch, self.waiting = self.waiting, []
             records, vectors = self._extract(batch, done)
@@ -274,7 +274,7 @@ class _Run:
     def _extract(
         self, batch: Sequence[tuple[ImageRecord, Pixels]], done: Callable[[int], object]
     ) -> tuple[list[ImageRecord], Vectors]:
-        """The records that have a sound vector, and the vectors; one bad row does not cost the others."""
+        """The records with a valid vector, and the vectors; an invalid row does not affect the others."""
         kept: list[ImageRecord] = []
         vectors = [np.zeros((0, self._passport.dim), np.float32)]
         for start in range(0, len(batch), SLICE):

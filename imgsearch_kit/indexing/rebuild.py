@@ -1,4 +1,4 @@
-"""An index made anew from its folders by another extractor or method, while the old one serves."""
+"""Rebuilds an index from its folders with another extractor or method, while the old one keeps serving."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def rebuild_index_of(
     max_pixels: int = MAX_PIXELS,
     progress: bool | None = None,
 ) -> IndexReport:
-    """Extracts all pictures of an index anew, and puts the new index in its place once it is whole and checked.
+    """Extracts all pictures of an index again, and replaces the index when the new one is complete and checked.
 
-    All folders of the index are read, that of ``prefix`` at ``root``. Labels that a person gave are carried over by id;
-    those in ``labels`` (path below ``root`` to label) come first. Without ``method`` the index keeps its own. Until the
-    end the old index serves as it is, and whatever goes wrong leaves it so.
+    All folders of the index are read, that of ``prefix`` at ``root``. Labels that the user gave are kept by id; those
+    in ``labels`` (path below ``root`` to label) override them. Without ``method`` the index keeps its own. Until the
+    end the old index keeps serving, and an error leaves it unchanged.
 
-    :raises IndexNotFound: when nothing is at ``address``.
-    :raises IndexMismatch: when a ranking is baked in, a folder is another than the index was made from, pictures of the
-        index are gone from it and ``prune`` does not say to leave them out, or the old index changed meanwhile.
-    :raises BadQuery: when a folder cannot be read or holds no picture, or no picture could be indexed.
+    :raises IndexNotFound: when there is no index at ``address``.
+    :raises IndexMismatch: when a ranking is baked in, the index was made from another folder, files of indexed pictures
+        are missing and ``prune`` is not given, or the old index changed meanwhile.
+    :raises BadQuery: when a folder cannot be read or has no picture, or no picture could be indexed.
     :raises IndexingInterrupted: on Ctrl-C, with an empty report: nothing of the new index is kept.
     """
     where = Address.parse(address)
@@ -55,16 +55,16 @@ def rebuild_index_of(
         images = {
             each: found if found and each == prefix else find_images(Path(folder)) for each, folder in folders.items()
         }
-        given, gone = _labels_and_gone(old, images)
-    if gone and not prune:
+        given, missing = _labels_and_missing(old, images)
+    if missing and not prune:
         raise IndexMismatch(
-            f"{len(gone)} pictures of the index at {old.address} are gone from their folder, the first of them "
-            f"{gone[0]!r}, so they cannot be extracted anew. Bring the index up to date without --rebuild, or "
-            "leave them out with --prune."
+            f"{len(missing)} pictures of the index at {old.address} are no longer in their folder, so they cannot be "
+            f"extracted again; the first is {missing[0]!r}. Update the index without --rebuild, or use --prune "
+            "to leave these pictures out."
         )
     given[prefix] |= labels or {}
     passport = new_passport(extractor.spec, probes=probe_vectors(extractor), method=method or before.method)
-    report = IndexReport(removed=len(gone))
+    report = IndexReport(removed=len(missing))
     with building(where, passport, unchanged=before.generation) as new:
         for each, folder in folders.items():
             try:
@@ -81,15 +81,17 @@ def rebuild_index_of(
             except IndexingInterrupted:
                 raise IndexingInterrupted(IndexReport()) from None
         if not report.added:
-            raise BadQuery(f"None of the pictures could be indexed; the first: {report.failed[0].reason}")
+            raise BadQuery(
+                f"None of the pictures could be indexed. The first failed because: {report.failed[0].reason}"
+            )
         check_complete(new, report.added)
     return report
 
 
-def _labels_and_gone(
+def _labels_and_missing(
     index: VectorIndex, found: Mapping[str, Found]
 ) -> tuple[dict[str, dict[str, str | None]], list[str]]:
-    """By prefix, the labels that are not the folders' names by path below the folder; and the ids without a file."""
+    """The labels that are not folder names, by prefix and by path below the folder; and the ids without a file."""
     records = {record.id: record for record in index.records()}
     given: dict[str, dict[str, str | None]] = {}
     for prefix, below in found.items():

@@ -140,7 +140,7 @@ class Projection(Report):
 
     def save(self, path: Path) -> None:
         """Writes the projection as .npz, without pickle."""
-        with path.open("wb") as file:  # a name given as text would get .npz added
+        with path.open("wb") as file:  # numpy would add .npz to a path
             np.savez(file, allow_pickle=False, **{f.name: np.asarray(getattr(self, f.name)) for f in fields(self)})
 
     @classmethod

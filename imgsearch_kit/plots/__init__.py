@@ -1,4 +1,4 @@
-"""Figures of what the kit measures: plain_name arrays in, ``(figure, axes)`` out; no plot computes a metric."""
+"""Figures of what the kit measures: plain arrays in, ``(figure, axes)`` out; no plot computes a metric."""
 
 from imgsearch_kit.plots.figure import Plot
 from imgsearch_kit.plots.layout import class_map

@@ -1,4 +1,4 @@
-"""Better rankings from the same vectors, without labels: PCA, RCA, expansion, augmentation, reciprocal sets."""
+"""Re-ranking from the same vectors, without labels: PCA, RCA, expansion, augmentation, reciprocal sets."""
 
 from imgsearch_kit.ranking.chain import Ranking
 from imgsearch_kit.ranking.spec import parse_rank

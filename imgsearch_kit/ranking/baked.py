@@ -1,4 +1,4 @@
-"""A ranking baked into a gallery's vectors, and what it has learned, for the queries that follow."""
+"""A ranking baked into a gallery's vectors, and what it has learned, to be applied to queries."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from imgsearch_kit.records import BakedRank, Vectors
 
 @dataclass(frozen=True)
 class Learned:
-    """The projections that a baked ranking has learned, in order, and the passport of what they were learned from."""
+    """The projections that a baked ranking has learned, in order, and from which index."""
 
     baked: BakedRank
     projections: tuple[Components, ...]
 
     def project(self, vectors: Vectors) -> Vectors:
-        """An extractor's vectors ``(m, d)`` as the gallery's were projected: ``(m, dims)``, unit norm."""
+        """An extractor's vectors ``(m, d)`` projected as the gallery's were: ``(m, dims)``, unit norm."""
         for projection in self.projections:
             vectors = projection.project(vectors)
         return vectors
@@ -68,15 +68,15 @@ class Learned:
         learned = cls.from_bytes(stored)
         if learned.baked != baked:
             raise IndexDamaged(
-                f"What the index at {address} has learned was learned by {learned.baked.spec} from the index "
-                f"{learned.baked.uuid}; its passport says {baked.spec} from {baked.uuid}. Copy it from its source "
+                f"The index at {address} has a ranking {learned.baked.spec} learned from the index "
+                f"{learned.baked.uuid}, but its passport says {baked.spec} from {baked.uuid}. Copy it from its source "
                 "again."
             )
         return learned
 
 
 def bake(baked: BakedRank, gallery: Vectors) -> tuple[Learned, Vectors]:
-    """What ``baked.spec`` learns of a gallery ``(n, d)``, and the vectors ``(n, dims)`` it makes of it.
+    """What ``baked.spec`` learns from a gallery ``(n, d)``, and the projected vectors ``(n, dims)``.
 
     :raises BadQuery: when a step cannot be baked, or the gallery does not vary in enough directions.
     """
@@ -89,14 +89,14 @@ def bake(baked: BakedRank, gallery: Vectors) -> tuple[Learned, Vectors]:
 
 
 def bakeable(spec: str) -> list[PcaStep | RcaStep]:
-    """The steps of a rank SPEC, when each changes a vector by itself.
+    """The steps of a rank SPEC, if each of them transforms single vectors.
 
-    :raises BadQuery: when it is misspelt, or a step works with other pictures, or on queries or scores.
+    :raises BadQuery: when it is wrong, or a step needs other pictures, or works on queries or scores.
     """
     steps = []
     for text, step in zip(spec.split(","), parse_rank(spec), strict=True):
         if not isinstance(step, PcaStep | RcaStep):
-            works = "sums each picture with others" if isinstance(step, DbaStep) else "works when a query is asked"
+            works = "sums each picture with others" if isinstance(step, DbaStep) else "works on queries"
             raise BadQuery(
                 f"{text.strip()} {works}, so it cannot be baked into an index: "
                 "give it to search or evaluate with --rank."

@@ -17,12 +17,12 @@ from imgsearch_kit.vectors import Scores
 
 @dataclass(frozen=True)
 class Ranking:
-    """A rank SPEC over one gallery: everything is learned from the gallery's vectors, nothing from queries or labels.
+    """A rank SPEC for one gallery, learned from the gallery's vectors alone, without queries or labels.
 
-    What a query may use of gallery rows that are its own (itself, its copies): PCA and RCA have seen them, one among
-    all rows. Augmented sums that contain them are replaced, for this query, by what they are without (exact for up to
-    ``spare`` own rows, one unless told). Expansion passes over them. In k-reciprocal sets they stand for the query
-    itself; the sets of rows after ``dba`` are those of the plain sums.
+    A query's own gallery rows (itself, its copies) have limited influence: PCA and RCA were learned with them, among
+    all rows. Augmented sums that contain them are replaced, for this query, by the sums without them (exactly for up to
+    ``spare`` own rows, one by default). Expansion skips them. In k-reciprocal sets they represent the query itself;
+    the sets of rows after ``dba`` are those of the plain sums.
     """
 
     gallery: Vectors
@@ -32,7 +32,7 @@ class Ranking:
     def fit(cls, spec: str, gallery: Vectors, *, spare: int = 1) -> Ranking:
         """Learns each step on the gallery ``(n, d)`` as the step before left it.
 
-        :raises BadQuery: when the spec is wrong, or the gallery is too small or too alike for ``pca`` or ``rca``.
+        :raises BadQuery: when the spec is wrong, or the gallery is too small or too uniform for ``pca`` or ``rca``.
         """
         steps: list[Fitted] = []
         given = gallery
@@ -56,12 +56,12 @@ class Ranking:
     def save(self, path: Path) -> None:
         """Writes what was learned as .npz, without pickle and without the gallery it was learned from."""
         arrays = {f"{place}.{name}": a for place, step in enumerate(self.steps) for name, a in step.arrays().items()}
-        with path.open("wb") as file:  # a name given as text would get .npz added
+        with path.open("wb") as file:  # numpy would add .npz to a path
             np.savez(file, allow_pickle=False, **arrays)
 
     @classmethod
     def load(cls, path: Path, spec: str, gallery: Vectors) -> Ranking:
-        """What ``save`` wrote of the ranking with this spec over this gallery.
+        """The ranking with this spec over this gallery, from what ``save`` wrote.
 
         :raises ValueError: when what the file holds was learned from another number of vectors.
         :raises KeyError: when it holds something else.

@@ -25,7 +25,7 @@ class DbaStep:
     alpha: float
 
     def fit(self, gallery: Vectors, *, spare: int = 1) -> Augmentation:
-        """Augments a gallery; ``spare`` further neighbours are kept to take the place of a query's own rows."""
+        """Augments a gallery; ``spare`` further neighbours are kept to replace a query's own rows."""
         sums, done, others = np.empty_like(gallery), 0, self.n - 1
         found: list[tuple[Ints, Scores]] = []
         for asked in blocks_of_itself(gallery):  # and so the sums, which are in float64
@@ -60,7 +60,7 @@ class Augmentation:
         return Asked(asked.queries, self.gallery, asked.own, self.without_own(asked.own))
 
     def without_own(self, own: csr_array) -> Corrected | None:
-        """The sums that contain a query's own rows, as they are with the next nearest in their place."""
+        """The sums that contain a query's own rows, with the next nearest rows in place of these."""
         contained = self.nearest[:, : self.step.n - 1]
         columns = np.repeat(np.arange(len(self.nearest)), contained.shape[1])
         holders = csr_array(
@@ -107,7 +107,7 @@ class Expansion:
     gallery: Vectors
 
     def apply(self, asked: Asked) -> Asked:
-        """The expanded queries against the same gallery; a query's own rows are passed over."""
+        """The expanded queries against the same gallery; a query's own rows are skipped."""
         columns, scores = first(asked.scores(), self.step.n - 1)
         total = asked.queries.astype(np.float64)
         for weight, vectors in zip(cosine_weights(scores, self.step.alpha).T, asked.vectors_at(columns), strict=True):

@@ -1,4 +1,4 @@
-"""A ranking that is learned once: what it has learned is kept in the cache, and found there by later processes."""
+"""Caches what a ranking has learned, so that later processes do not learn it again."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ OWN_ROWS = 8  # a query's own rows that database augmentation replaces exactly, 
 def kept_ranking(passport: IndexPassport, spec: str, gallery: Vectors, *, spare: int = OWN_ROWS) -> Ranking:
     """A rank SPEC over ``(n, d)`` vectors of an index, of all its records or of some: from the cache, else learned.
 
-    The vectors themselves decide, so the same records of the same generation find the same ranking. Queries have up to
-    ``spare`` rows of their own, or up to eight where it is less.
+    The key includes the vectors, so the same records of the same generation get the same ranking. Queries may have up
+    to ``spare`` own rows, at least eight.
 
-    :raises BadQuery: when the SPEC is misspelt, or the vectors do not allow it.
+    :raises BadQuery: when the SPEC is wrong, or the vectors do not allow it.
     """
     spare = max(spare, OWN_ROWS)
     digest = hashlib.blake2b(np.ascontiguousarray(gallery).reshape(-1).data, digest_size=16)

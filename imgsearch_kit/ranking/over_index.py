@@ -1,4 +1,4 @@
-"""An index searched with a ranking: everything is learned from its vectors once, then asked query by query."""
+"""Search of an index with a ranking, which is learned once from all its vectors."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class RankedGallery:
     """All records of an index in one generation, under a rank SPEC; threads may share it."""
 
     def __init__(self, index: VectorIndex, rank: str):
-        """Learns the ranking, or finds it in the cache.
+        """Learns the ranking, or loads it from the cache.
 
-        :raises BadQuery: when the SPEC is misspelt, or the vectors do not allow it.
+        :raises BadQuery: when the SPEC is wrong, or the vectors do not allow it.
         """
         passport = index.read_passport()
         self.generation = passport.generation
@@ -41,10 +41,10 @@ class RankedGallery:
         *,
         approx: Approx | None = None,
     ) -> Neighbours:
-        """The ``k`` best records for one query ``(1, dim)``, those of ``own`` left out: ``(1, k)`` by (-score, id).
+        """The ``k`` best records for one query ``(1, dim)``, without those of ``own``: ``(1, k)`` by (-score, id).
 
-        Scores are cosines of the ranked vectors, or 1 minus the distance after ``krecip``. A ranking is exact: where
-        ``approx`` was asked for, the answer says in its note that it was not used.
+        Scores are cosines of the ranked vectors, or 1 minus the distance after ``krecip``. A ranking is exact; with
+        ``approx`` the note says that it was not used.
         """
         mine = np.isin(self._ids, list(own))
         scores = self._ranking.scores(vector, csr_array(mine[None]))[0]

@@ -12,14 +12,14 @@ from imgsearch_kit.ranking.step import Arrays
 from imgsearch_kit.records import Vectors
 from imgsearch_kit.vectors import CHUNK, Floats, unit
 
-LEAST_VARIANCE = 1e-9  # of the first component's: below it lies rounding, which whitening would blow up
+LEAST_VARIANCE = 1e-9  # relative to the first component's; less is rounding error, which whitening would amplify
 
 
 @dataclass(frozen=True)
 class Components:
-    """Directions that were learned: their ``mean`` ``(d,)``, and scaled in the columns of ``directions`` ``(d, dims)``.
+    """Learned components: the ``mean`` ``(d,)``, and scaled ``directions`` ``(d, dims)``, one per column.
 
-    Each is turned so that its largest entry is positive.
+    The sign of each is such that its largest entry is positive.
     """
 
     mean: Floats
@@ -27,7 +27,7 @@ class Components:
 
     @classmethod
     def of(cls, mean: Floats, directions: Floats) -> Components:
-        """The directions, turned."""
+        """The components with their signs fixed."""
         largest = directions[np.abs(directions).argmax(axis=0), np.arange(directions.shape[1])]
         return cls(mean, directions * np.sign(largest))
 
@@ -41,14 +41,14 @@ class Components:
 
 @dataclass(frozen=True)
 class ProjectedGallery:
-    """A gallery in the components that were learned from it."""
+    """A gallery projected on the components that were learned from it."""
 
     components: Components
     gallery: Vectors
 
     @classmethod
     def of(cls, gallery: Vectors, components: Components) -> ProjectedGallery:
-        """The gallery ``(n, d)`` in the components."""
+        """The gallery ``(n, d)`` projected on the components."""
         return cls(components, components.project(gallery))
 
     @classmethod
@@ -57,14 +57,14 @@ class ProjectedGallery:
         return cls(Components(arrays["mean"], arrays["directions"]), arrays["gallery"])
 
     def apply(self, asked: Asked) -> Asked:
-        """Queries and gallery in the learned components."""
+        """Queries and gallery projected on the learned components."""
         corrected = asked.corrected
         if corrected is not None:
             corrected = replace(corrected, vectors=self.components.project(corrected.vectors))
         return Asked(self.components.project(asked.queries), self.gallery, asked.own, corrected)
 
     def arrays(self) -> Arrays:
-        """The components, and the gallery in them."""
+        """The components, and the projected gallery."""
         return {"mean": self.components.mean, "directions": self.components.directions, "gallery": self.gallery}
 
 
@@ -73,7 +73,7 @@ class PcaStep:
     """``pca:DIMS:POWER``: components divided by their standard deviation to the power; 0, plain PCA, if left out.
 
     Power 1 is whitening: Jégou and Chum, "Negative evidences and co-occurences in image retrieval: the benefit of PCA
-    and whitening" (2012). Power 0 only turns the axes; between them the strong directions keep some of their weight.
+    and whitening" (2012). Power 0 only rotates the axes; with powers between, strong directions keep some weight.
     """
 
     dims: int
@@ -90,9 +90,7 @@ class PcaStep:
         variances, vectors = variances[::-1], vectors[:, ::-1]
         there = int(np.count_nonzero(variances > LEAST_VARIANCE * variances[0])) if variances[0] > 0 else 0
         if self.dims > there:
-            raise BadQuery(
-                f"PCA to {self.dims} dimensions: these {n} vectors of {d} vary in {there} only. Ask for fewer."
-            )
+            raise BadQuery(f"PCA to {self.dims} dimensions: these {n} vectors of {d} vary in only {there}. Use fewer.")
         variances, vectors = variances[: self.dims], vectors[:, : self.dims]
         if n < d:
             vectors = _directions(gallery, mean, vectors) / np.sqrt(n * variances)
@@ -104,7 +102,7 @@ class PcaStep:
 
 
 def _covariance(gallery: Vectors, mean: Floats) -> Floats:
-    """Of the dimensions, ``(d, d)``."""
+    """The covariance of the dimensions, ``(d, d)``."""
     n, d = gallery.shape
     covariance = np.zeros((d, d))
     for start in range(0, n, CHUNK):

@@ -1,4 +1,4 @@
-"""Queries against a gallery in which some rows are a query's own and must not help it."""
+"""Batches of queries against a gallery, in which a query must not profit from its own rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from imgsearch_kit.vectors import Floats, Ints, Scores, blocks, cosines
 
 @dataclass(frozen=True)
 class Corrected:
-    """Gallery rows that are others for some query: ``vectors[p]`` at gallery ``columns[p]`` for query ``rows[p]``."""
+    """Gallery rows that differ for single queries: ``vectors[p]`` at gallery ``columns[p]`` for query ``rows[p]``."""
 
     rows: Ints
     columns: Ints
@@ -23,11 +23,11 @@ class Corrected:
 
 @dataclass(frozen=True)
 class Asked:
-    """``queries`` ``(b, d)`` against ``gallery`` ``(n, d)``, as one step of a ranking hands them to the next.
+    """``queries`` ``(b, d)`` against ``gallery`` ``(n, d)``, as one step of a ranking passes them to the next.
 
     ``own``, sparse boolean ``(b, n)``, marks the gallery rows that are the query itself or its copies. ``corrected``
-    holds the rows that would be others if its own were not in the gallery. ``given`` are the scores that a step gives
-    in place of cosines.
+    holds the rows that would differ if the query's own rows were not in the gallery. ``given`` are scores that a step
+    computed instead of cosines.
     """
 
     queries: Vectors
@@ -71,5 +71,5 @@ def blocks_of_itself(gallery: Vectors) -> Iterator[Asked]:
 
 
 def cosine_weights(scores: Scores, alpha: float) -> Floats:
-    """Cosines to the ``alpha``; a negative cosine counts as 0, a place that is not there (minus infinity) too."""
+    """Cosines to the power ``alpha``; negative cosines and missing places (minus infinity) count as 0."""
     return np.where(np.isfinite(scores), np.maximum(scores, 0, dtype=np.float64) ** alpha, 0.0)

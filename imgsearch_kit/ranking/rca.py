@@ -1,4 +1,4 @@
-"""Directions in which pictures differ more than near neighbours do, learned on a gallery without a label."""
+"""Directions in which pictures differ more than near neighbours do, learned from a gallery without labels."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class RcaStep:
     """``rca:DIMS:N``, relevant component analysis with each picture's N nearest others in place of given classes.
 
     Bar-Hillel, Hertz, Shental and Weinshall, "Learning distance functions using equivalence relations" (2003): of the
-    directions whitened by the covariance of what belongs together, those DIMS in which all pictures vary most.
-    Twice: what belongs together is first the nearest others of each vector, then, in the directions so found, those of
-    each vector summed with its neighbours (``dba``). It wants several times as many vectors as DIMS.
+    directions whitened by the covariance within groups, the DIMS in which all pictures vary most. It is done twice: the
+    groups are first the nearest others of each vector, then, in the directions found, those of each vector summed with
+    its neighbours (``dba``). It needs several times as many vectors as DIMS.
     """
 
     dims: int
@@ -39,10 +39,10 @@ class RcaStep:
         """
         m, d = gallery.shape
         if m <= self.n:
-            raise BadQuery(f"RCA over {self.n} neighbours needs more than these {m} vectors. Ask for fewer.")
+            raise BadQuery(f"RCA over {self.n} neighbours needs more than these {m} vectors. Use fewer neighbours.")
         mean = gallery.mean(axis=0, dtype=np.float64)
         centred = gallery - mean
-        # Fewer rows than dimensions vary only among themselves, so there the same is found in their own span.
+        # Fewer rows than dimensions vary only in their own span, so the same is found there.
         span = np.linalg.qr(centred.T)[0] if m < d else None
         varied = centred if span is None else centred @ span
 
@@ -51,7 +51,7 @@ class RcaStep:
             there = int(np.count_nonzero(variances > LEAST_VARIANCE * variances[0]))
             if self.dims > there:
                 raise BadQuery(
-                    f"RCA to {self.dims} dimensions: these {m} vectors of {d} vary in {there} only. Ask for fewer."
+                    f"RCA to {self.dims} dimensions: these {m} vectors of {d} vary in only {there}. Use fewer."
                 )
             directions = found[:, : self.dims]
             return ProjectedGallery.of(gallery, Components.of(mean, directions if span is None else span @ directions))
@@ -69,10 +69,10 @@ def _nearest_others(vectors: Vectors, n: int) -> Ints:
 
 
 def _discriminants(centred: Floats, nearest: Ints, dims: int) -> tuple[Floats, Floats]:
-    """The directions in which neighbours differ by unit variance, and their variances over all, the largest first.
+    """The directions in which neighbours differ by unit variance, and the variances of all rows, largest first.
 
-    ``centred`` is ``(m, d)`` with rows about their mean, ``nearest`` ``(m, n)`` holds each one's neighbours; the
-    shrinkage spreads over ``dims`` dimensions, d or more.
+    ``centred`` is ``(m, d)`` with zero mean, ``nearest`` ``(m, n)`` holds the neighbours of each row; the shrinkage
+    counts ``dims`` dimensions, d or more.
     """
     m, d = centred.shape
     pairs = csr_array(

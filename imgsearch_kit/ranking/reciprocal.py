@@ -1,4 +1,4 @@
-"""Re-ranking by k-reciprocal neighbour sets: two pictures are near when the same pictures count them as near."""
+"""Re-ranking by k-reciprocal neighbour sets: two pictures are near when they have the same near pictures."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class KrecipStep:
     """``krecip:K1:K2:LAMBDA``; K1 does not count the picture itself, K2 does.
 
     Zhong, Zheng, Cao and Li, "Re-ranking Person Re-identification with k-reciprocal Encoding" (2017), sections 3.2 to
-    3.4, with the cosine distance 1 - cosine as the original distance. Each query is joined with the gallery alone: it
-    sees no other query, and the gallery's own sets are those of the gallery without it. A query that has rows of its
-    own in the gallery is these rows.
+    3.4, with the cosine distance 1 - cosine as the original distance. Each query is treated separately: it does not
+    depend on other queries, and the gallery's sets are those of the gallery without it. A query with own rows in the
+    gallery is represented by these rows.
     """
 
     k1: int
@@ -55,7 +55,7 @@ class KrecipStep:
 class Reciprocal:
     """A gallery's neighbour sets, ready for queries.
 
-    ``reach`` ``(n,)`` is the cosine of each row's K1-th nearest other: what is nearer has it among its neighbours.
+    ``reach`` ``(n,)`` is the cosine of each row's K1-th nearest other: a row at least as near is among its neighbours.
     ``halves``, sparse ``(n, n)``, are the reciprocal sets at K1 / 2, ``encoded`` and ``expanded`` each row's weights on
     its neighbours, before and after the average over K2 rows.
     """
@@ -104,7 +104,9 @@ class Reciprocal:
         rows, columns = (counts + candidates @ self.halves.astype(np.int32)).nonzero()
         mine = own.toarray()[rows, columns]
         weights = np.where(mine, 1.0, np.exp(cosines[rows, columns].astype(np.float64) - 1))
-        alone = np.asarray(own.sum(axis=1)) == 0  # a query from outside is in its own set, but in no column
+        alone = (
+            np.asarray(own.sum(axis=1)) == 0
+        )  # a query that is not in the gallery is in its own set, but has no column
         totals = np.bincount(rows, weights, len(cosines)) + alone
         return csr_array((weights / totals[rows], (rows, columns)), shape=cosines.shape)
 

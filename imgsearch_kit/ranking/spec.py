@@ -1,4 +1,4 @@
-"""How a ranking is spelled: steps with numbers, joined by commas, applied from left to right."""
+"""Parses a rank SPEC: steps with numbers, separated by commas, applied from left to right."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def parse_rank(spec: str) -> tuple[Step, ...]:
     """
     steps = tuple(_step(part.strip()) for part in spec.split(","))
     if any(isinstance(step, KrecipStep) for step in steps[:-1]):
-        raise BadQuery(f"krecip gives scores, not vectors, so nothing can follow it; got {spec!r}. Put it last.")
+        raise BadQuery(f"krecip gives scores, not vectors, so it must be the last step; got {spec!r}. Move it there.")
     if sum(isinstance(step, DbaStep) for step in steps) > 1:
         raise BadQuery(f"dba can be applied once; got {spec!r}. Leave one out.")
     return steps

@@ -1,4 +1,4 @@
-"""What a step of a ranking is: spelled with numbers, fitted to a gallery, applied to queries."""
+"""The protocol of a ranking step: fitted to a gallery, then applied to queries."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ class Fitted(Protocol):
 
     @property
     def gallery(self) -> Vectors:
-        """The gallery as the step leaves it, ``(n, d)``."""
+        """The gallery after the step, ``(n, d)``."""
 
     def apply(self, asked: Asked) -> Asked:
-        """The queries and the gallery as the step leaves them."""
+        """The queries and the gallery after the step."""
 
     def arrays(self) -> Arrays:
         """What was learned, without the gallery that it was learned from."""
 
 
 class Step(Protocol):
-    """A step as it is spelled."""
+    """A step with its parameters, not fitted yet."""
 
     def fit(self, gallery: Vectors, *, spare: int = 1) -> Fitted:
-        """Learns from a gallery ``(n, d)``, ready for queries that have up to ``spare`` rows of their own in it.
+        """The step fitted to a gallery ``(n, d)``, for queries that have up to ``spare`` own rows in it.
 
-        :raises BadQuery: when the gallery is too small or too alike.
+        :raises BadQuery: when the gallery is too small or too uniform.
         """
 
     def restore(self, gallery: Vectors, arrays: Arrays) -> Fitted:

@@ -178,7 +178,7 @@ def test_a_refused_picture_leaves_the_results_before_it_and_says_whose_they_are(
     drop(page, text_as_jpg)
     alert = page.get_by_role("alert")
     alert.wait_for()
-    assert "still the results from before" in alert.inner_text()
+    assert "earlier results are still shown" in alert.inner_text()
     assert hits(page) == before
     page.wait_for_function("() => document.querySelector('#query img').src.endsWith('/mine.png')")
 
@@ -303,7 +303,7 @@ def test_an_original_that_is_gone_is_said_in_its_place(visit, serving, tmp_path,
     page = visit(serving(gallery))
     choose(page, upload("mine.png", (200, 0, 40)))
     wait_for_first(page, "red/0.png")
-    assert page.locator('#hits [data-id="red/1.png"]').get_by_text("The file is gone").is_visible()
+    assert page.locator('#hits [data-id="red/1.png"]').get_by_text("The file no longer exists").is_visible()
     page.locator('#hits [data-id="red/1.png"]').click()
     page.get_by_role("button", name="Search with this one").click()
     wait_for_first(page, "red/2.png")  # by its stored vector

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from imgsearch_kit.app.choices import LABELLED, Meaning
+from imgsearch_kit.app.choices import LABELLED, BackgroundCalibration
 from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.inspection.over_index import calibration
 from tests.app.conftest import make_gallery
@@ -58,7 +58,7 @@ def test_another_ranking_ranks_the_shown_search_anew(visit, served, upload, gall
     assert hits(page) == [hit.id for hit in gallery.search(picture).hits]
 
 
-@pytest.mark.parametrize(("spec", "sentence"), [("pac:2", "no ranking step 'pac:2'"), ("pca:128:0.5", "Ask for fewer")])
+@pytest.mark.parametrize(("spec", "sentence"), [("pac:2", "no ranking step 'pac:2'"), ("pca:128:0.5", "Use fewer")])
 def test_a_ranking_that_is_not_possible_is_a_sentence_and_loses_nothing(visit, served, upload, spec, sentence):
     page = visit(served)
     choose(page, upload("mine.png", BETWEEN_2_AND_3))
@@ -67,7 +67,7 @@ def test_a_ranking_that_is_not_possible_is_a_sentence_and_loses_nothing(visit, s
     type_ranking(page, spec)
     alert = page.get_by_role("alert").filter(has_text=sentence)
     alert.wait_for()
-    assert "still the results from before" in alert.inner_text()
+    assert "earlier results are still shown" in alert.inner_text()
     assert hits(page) == before
     page.get_by_role("button", name="Remove Image").click()
     choose(page, upload("other.png", (0, 200, 104)))  # dropped while the ranking is wrong: it waits for a right one
@@ -120,19 +120,19 @@ def test_too_few_labels_say_nothing(visit, served, upload):
         page.get_by_role("button", name="Remove Image").click()
 
 
-def learned_by(meaning):
-    meaning.now()
-    meaning._thread.join()
-    return meaning.now()
+def learned_by(calibration):
+    calibration.now()
+    calibration._thread.join()
+    return calibration.now()
 
 
 def test_the_meaning_is_learned_once_a_generation_and_no_search_waits(half_and_half, tmp_path):
-    meaning = Meaning(half_and_half)
-    first = learned_by(meaning)
+    calibration = BackgroundCalibration(half_and_half)
+    first = learned_by(calibration)
     assert first.queries == LABELLED
-    assert meaning.now() is first
+    assert calibration.now() is first
     few = make_gallery(paint(tmp_path / "red/0.png", (250, 0, 0)).parent.parent)
-    assert learned_by(Meaning(few)) is None
-    meaning = Meaning(half_and_half)
+    assert learned_by(BackgroundCalibration(few)) is None
+    calibration = BackgroundCalibration(half_and_half)
     half_and_half.index.add([half_and_half.record("red/00.png")], half_and_half.index.vectors(["red/00.png"]))
-    assert meaning.now() is None
+    assert calibration.now() is None

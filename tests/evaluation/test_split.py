@@ -22,7 +22,7 @@ def test_a_path_stands_for_the_longest_id_it_ends_in(tmp_path):
 
 
 def test_folder_names_count_whole(tmp_path):
-    with pytest.raises(BadQuery, match="1 stand for no picture of the index: line 1: 'x/copycats/2"):
+    with pytest.raises(BadQuery, match="1 match no picture of the index: line 1: 'x/copycats/2"):
         read_split(write(tmp_path, "x/copycats/2.jpg 0\n"), ["cats/2.jpg"])
 
 
@@ -35,7 +35,7 @@ def test_folder_names_count_whole(tmp_path):
         ),
         ("cats/1.jpg\n", "1 are not a path and 0 or 1: line 1: 'cats/1.jpg'"),
         ("cats/1.jpg 2\n", "1 are not a path and 0 or 1"),
-        ("".join(f"{i}.png 0\n" for i in range(5)), "5 stand for no picture of the index: .*and 2 more"),
+        ("".join(f"{i}.png 0\n" for i in range(5)), "5 match no picture of the index: .*and 2 more"),
         ("cats/1.jpg 0\n", "names 1 queries and 0 gallery pictures"),
     ],
 )

@@ -165,5 +165,5 @@ def test_an_unknown_name_is_answered_with_the_names():
 
 @pytest.mark.parametrize("other", ["vgg16-fc1", "keras:MobileNetV2", "vgg16-rmac"])
 def test_other_networks_cannot_share_a_pass(other):
-    with pytest.raises(BadQuery, match=f"vgg16-rmac, {other} cannot be taken in one pass.*Load each alone"):
+    with pytest.raises(BadQuery, match=f"vgg16-rmac, {other} cannot be computed in one pass.*Load each separately"):
         load_extractors(["vgg16-rmac", other])

@@ -167,7 +167,7 @@ def test_an_onnx_network_with_too_few_layers_is_refused(network, tensors, tmp_pa
 def test_a_file_cut_short_is_refused(network, tensors, tmp_path, name, share):
     path = save(network, tensors, tmp_path / name)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
-    with pytest.raises(WeightsNotFound, match=f"{name} (cannot be read as weights|does not hold this network)"):
+    with pytest.raises(WeightsNotFound, match=f"{name} (cannot be read as weights|does not contain this network)"):
         weight_files.read(path, SHAPES)
 
 

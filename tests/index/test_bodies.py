@@ -12,7 +12,7 @@ import pytest
 
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.index.elastic import bodies
-from imgsearch_kit.index.elastic.bodies import Wish
+from imgsearch_kit.index.elastic.bodies import SearchOptions
 from imgsearch_kit.index.elastic.methods import Method, parse_method
 from imgsearch_kit.records import Approx, BakedRank, ExtractorSpec, ImageRecord, IndexPassport
 
@@ -192,12 +192,12 @@ LEAN = {
 SEARCHES = {
     "exact": (
         "exact",
-        Wish(11),
+        SearchOptions(11),
         {"size": 11, "query": {"elastiknn_nearest_neighbors": {"model": "exact", "similarity": "cosine"}}},
     ),
     "l2-lsh": (
         "l2-lsh",
-        Wish(10, 500, 3),
+        SearchOptions(10, 500, 3),
         {
             "size": 10,
             "query": {
@@ -207,7 +207,7 @@ SEARCHES = {
     ),
     "cosine-lsh": (
         "cosine-lsh",
-        Wish(10, 500),
+        SearchOptions(10, 500),
         {
             "size": 10,
             "query": {"elastiknn_nearest_neighbors": {"model": "lsh", "similarity": "cosine", "candidates": 500}},
@@ -215,7 +215,7 @@ SEARCHES = {
     ),
     "permutation-lsh": (
         "permutation-lsh",
-        Wish(10, 500),
+        SearchOptions(10, 500),
         {
             "size": 10,
             "query": {
@@ -225,7 +225,7 @@ SEARCHES = {
     ),
     "exact on an LSH mapping, filtered": (
         "l2-lsh",
-        Wish(11, labels=("cat", "dog"), without=("k1", "k2")),
+        SearchOptions(11, labels=("cat", "dog"), without=("k1", "k2")),
         {
             "size": 11,
             "query": {
@@ -237,12 +237,16 @@ SEARCHES = {
             },
         },
     ),
-    "flat": ("flat", Wish(11), {"size": 11, "knn": {"field": "vector", "k": 11, "num_candidates": 11}}),
-    "exact on hnsw": ("hnsw", Wish(11), {"size": 11, "knn": {"field": "exact", "k": 11, "num_candidates": 11}}),
-    "hnsw": ("hnsw", Wish(10, 100), {"size": 10, "knn": {"field": "vector", "k": 100, "num_candidates": 100}}),
+    "flat": ("flat", SearchOptions(11), {"size": 11, "knn": {"field": "vector", "k": 11, "num_candidates": 11}}),
+    "exact on hnsw": (
+        "hnsw",
+        SearchOptions(11),
+        {"size": 11, "knn": {"field": "exact", "k": 11, "num_candidates": 11}},
+    ),
+    "hnsw": ("hnsw", SearchOptions(10, 100), {"size": 10, "knn": {"field": "vector", "k": 100, "num_candidates": 100}}),
     "int8_hnsw, filtered": (
         "int8_hnsw",
-        Wish(10, 100, labels=("cat",)),
+        SearchOptions(10, 100, labels=("cat",)),
         {
             "size": 10,
             "knn": {
@@ -257,10 +261,10 @@ SEARCHES = {
 }
 
 
-@pytest.mark.parametrize(("spec", "wish", "body"), SEARCHES.values(), ids=SEARCHES.keys())
-def test_the_body_of_a_search(spec, wish, body):
+@pytest.mark.parametrize(("spec", "options", "body"), SEARCHES.values(), ids=SEARCHES.keys())
+def test_the_body_of_a_search(spec, options, body):
     vector = np.resize(V, 64)
-    got = said(bodies.search_body(parse_method(spec, 64), vector, wish))
+    got = said(bodies.search_body(parse_method(spec, 64), vector, options))
     numbers = [0.6, -0.8] * 32
     if "knn" in got:
         assert got["knn"].pop("query_vector") == numbers
@@ -273,7 +277,7 @@ def test_the_body_of_a_search(spec, wish, body):
 
 
 def test_a_search_in_the_original_system_s_index_reads_the_server_s_id():
-    body = said(bodies.search_body(Method("exact"), V, Wish(3, ids=("7",)), "feature_vector"))
+    body = said(bodies.search_body(Method("exact"), V, SearchOptions(3, ids=("7",)), "feature_vector"))
     assert body == {
         "size": 3,
         "_source": False,
@@ -298,7 +302,7 @@ def test_a_search_in_the_original_system_s_index_reads_the_server_s_id():
 
 def test_more_ids_than_one_query_takes_are_several_queries():
     many = tuple(map(str, range(25_000)))
-    clauses = Wish(3, ids=many, without=many[:10_001]).filters
+    clauses = SearchOptions(3, ids=many, without=many[:10_001]).filters
     (kept,) = clauses["filter"]
     assert [len(query["ids"]["values"]) for query in kept["bool"]["should"]] == [10_000, 10_000, 5_000]
     assert [query["ids"]["values"] for query in clauses["must_not"]] == [list(many[:10_000]), ["10000"]]
@@ -323,24 +327,27 @@ def test_candidates_are_at_least_k_and_at_most_the_server_s_limit():
 
 
 @pytest.mark.parametrize(
-    ("spec", "wish", "score", "cosine"),
+    ("spec", "options", "score", "cosine"),
     [
-        ("flat", Wish(1), 0.75, 0.5),
-        ("exact", Wish(1), 1.5, 0.5),
-        ("cosine-lsh", Wish(1, 10), 1.5, 0.5),
-        ("l2-lsh", Wish(1), 1.5, 0.5),  # asked exactly
-        ("l2-lsh", Wish(1, 10), 0.5, 0.5),  # distance 1: an angle of 60 degrees
-        ("l2-lsh", Wish(1, 10), 1 / 3, -1.0),  # distance 2: opposite
+        ("flat", SearchOptions(1), 0.75, 0.5),
+        ("exact", SearchOptions(1), 1.5, 0.5),
+        ("cosine-lsh", SearchOptions(1, 10), 1.5, 0.5),
+        ("l2-lsh", SearchOptions(1), 1.5, 0.5),  # asked exactly
+        ("l2-lsh", SearchOptions(1, 10), 0.5, 0.5),  # distance 1: an angle of 60 degrees
+        ("l2-lsh", SearchOptions(1, 10), 1 / 3, -1.0),  # distance 2: opposite
     ],
 )
-def test_scores_stand_for_cosines(spec, wish, score, cosine):
-    assert bodies.cosine(parse_method(spec, 64), wish, score) == pytest.approx(cosine, abs=1e-12)
+def test_scores_stand_for_cosines(spec, options, score, cosine):
+    assert bodies.cosine(parse_method(spec, 64), options, score) == pytest.approx(cosine, abs=1e-12)
 
 
 def test_who_answered_is_said_as_a_spec():
-    assert bodies.answered_by(parse_method("hnsw", 8), Wish(3)) == "exact"
-    assert bodies.answered_by(Method("permutation-lsh", {"k": 8}), Wish(3, 500)) == "permutation-lsh:k=8,candidates=500"
-    l2 = bodies.answered_by(Method("l2-lsh", {"L": 60, "k": 3, "w": 2}), Wish(3, 500, 4))
+    assert bodies.answered_by(parse_method("hnsw", 8), SearchOptions(3)) == "exact"
+    assert (
+        bodies.answered_by(Method("permutation-lsh", {"k": 8}), SearchOptions(3, 500))
+        == "permutation-lsh:k=8,candidates=500"
+    )
+    l2 = bodies.answered_by(Method("l2-lsh", {"L": 60, "k": 3, "w": 2}), SearchOptions(3, 500, 4))
     assert l2 == "l2-lsh:L=60,k=3,w=2,candidates=500,probes=4"
 
 

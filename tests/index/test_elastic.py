@@ -174,7 +174,7 @@ def test_an_index_without_the_exact_field_says_that_it_cannot(server, make):
     index = filled(make(server, "int8_hnsw:no-exact"), 200)
     assert "exact" not in index._request("GET", "_mapping")[index._name]["mappings"]["properties"]
     with pytest.raises(
-        BadQuery, match=r"was made with no-exact, so it cannot answer exactly\. Ask it with --approx, or"
+        BadQuery, match=r"was made with no-exact, so it cannot search exactly\. Search with --approx, or"
     ):
         index.search(clustered(1), 3)
     found = index.search(clustered(3), 3, approx=Approx())
@@ -212,9 +212,9 @@ def test_vectors_go_packed_where_the_server_takes_them_so_and_come_back_equal(se
 
 def test_answers_to_searches_carry_records_and_nothing_else(server, make):
     index = filled(make(server, "hnsw", dim=16), 20)
-    for wish in (bodies.Wish(3), bodies.Wish(3, 10)):
-        body = bodies.search_body(index._method, clustered(1, 16)[0], wish)
-        for hit in index._ask_one(body):
+    for options in (bodies.SearchOptions(3), bodies.SearchOptions(3, 10)):
+        body = bodies.search_body(index._method, clustered(1, 16)[0], options)
+        for hit in index._hits(body):
             assert set(hit) == {"_index", "_score", "fields"}
             assert set(hit["fields"]) <= {"id", "label", "sha256", "width", "height", "mtime", "size"}
 
@@ -300,7 +300,7 @@ def test_a_name_of_several_indexes_is_refused(server, make):
     both = f"test-{uuid.uuid4().hex[:12]}"
     steps = [{"add": {"index": each._name, "alias": both}} for each in (one, two)]
     one._connected.request("POST", "/_aliases", {"actions": steps})
-    with pytest.raises(IndexMismatch, match=f"stands for 2 indexes: .*{one._name}"):
+    with pytest.raises(IndexMismatch, match=f"points to 2 indexes: .*{one._name}"):
         open_index(f"{server}/{both}")
 
 
@@ -321,7 +321,9 @@ def test_another_program_s_index_is_left_alone(server):
 
 def names(server, index):
     """The server's indexes for an address, and whether it stands for them."""
-    return {name: index._connected.name in aliases for name, aliases in replacing.family(index._connected).items()}
+    return {
+        name: index._connected.name in aliases for name, aliases in replacing.indexes_made_for(index._connected).items()
+    }
 
 
 def test_of_two_processes_that_make_one_address_at_once_one_is_refused(server, make, monkeypatch):
@@ -333,11 +335,11 @@ def test_of_two_processes_that_make_one_address_at_once_one_is_refused(server, m
 
     with elastic.rebuild_elastic(index.address, passport) as new, monkeypatch.context() as patch:
         patch.setattr(elastic, "_opened", looked_before)
-        with pytest.raises(IndexMismatch, match=r"Another process has made an index at .* at the same moment"):
+        with pytest.raises(IndexMismatch, match=r"Another process made an index at .* at the same time"):
             create_index(index.address, passport)
         assert list(names(server, index).values()).count(True) == 1
-        patch.setattr(replacing, "serving", lambda server: {})
-        with pytest.raises(IndexMismatch, match=r"Another process has made an index at .* at the same moment"):
+        patch.setattr(replacing, "indexes_at", lambda server: {})
+        with pytest.raises(IndexMismatch, match=r"Another process made an index at .* at the same time"):
             new.publish(0)
     with open_index(index.address) as reader:
         assert len(reader) == 3
@@ -355,7 +357,7 @@ def test_a_rebuild_serves_once_it_is_published(server, make):
     with open_index(old.address) as seen:
         assert len(seen) == 60
         assert seen.passport.method == "int8_hnsw"
-    assert len(reader) == 60  # who had it open before goes on in the new one
+    assert len(reader) == 60  # a reader that was open before continues in the new one
     assert reader.search(clustered(1, 16), 1, approx=Approx()).method.startswith("int8_hnsw")
     assert new.add(labelled(61)[60:], clustered(61, 16)[60:]) == []
     reader.close()
@@ -371,7 +373,7 @@ def test_an_interrupted_rebuild_leaves_the_old_index_serving_and_no_remains(serv
     second = elastic.rebuild_elastic(old.address, new_passport(None, dim=16, method="flat"))
     assert names(server, second) == {old._name: True, second._name: False}
     second.add(labelled(49), clustered(49, 16))
-    with pytest.raises(IndexMismatch, match="has 49 records instead of 50, so the old one serves on"):
+    with pytest.raises(IndexMismatch, match="has 49 records instead of 50, so the old one stays in use"):
         second.publish(50)
     assert len(old) == 50
     second.close()
@@ -394,8 +396,8 @@ def test_a_rebuild_that_does_not_find_its_own_pictures_is_not_published(server, 
     old = filled(make(server, "flat", dim=16), 5)
     new = elastic.rebuild_elastic(old.address, new_passport(None, dim=16, method="flat"))
     new.add(labelled(5), clustered(5, 16))
-    monkeypatch.setattr(bodies, "cosine", lambda method, wish, score: score - 0.5)
-    with pytest.raises(IndexMismatch, match=r"answers the vector of '0000\d\.jpg' with cosine 0\.5"):
+    monkeypatch.setattr(bodies, "cosine", lambda method, options, score: score - 0.5)
+    with pytest.raises(IndexMismatch, match=r"finds the vector of '0000\d\.jpg' with cosine 0\.5"):
         new.publish(5)
     assert len(old) == 5
     new.close()
@@ -553,7 +555,7 @@ def test_an_original_index_is_never_written(original):
                 IndexUnwritable, match=rf"opened for reading only\. Make a full index of it: imgsearch copy {original} "
             ):
                 call()
-        with pytest.raises(IndexUnwritable, match="the kit deletes only what it made itself"):
+        with pytest.raises(IndexUnwritable, match="the kit deletes only indexes that it made"):
             index.remove()
         assert len(index) == 7
 
@@ -574,7 +576,7 @@ def test_an_original_index_cannot_be_replaced_at_its_address(original):
         copy(original, original, method="exact", progress=False)
     with open_index(original) as index:
         assert len(index) == 7
-        assert replacing.family(index._connected) == {}  # nothing was made beside it
+        assert replacing.indexes_made_for(index._connected) == {}  # nothing was made beside it
 
 
 @pytest.mark.plugin
@@ -641,7 +643,7 @@ def test_a_copy_to_its_own_address_that_loses_records_leaves_the_old_index(serve
         return [*add(index, records[1:], vectors[1:], **options), Refused(records[0].id, "too large")]
 
     monkeypatch.setattr(elastic.ElasticIndex, "add", choosy)
-    with pytest.raises(IndexDamaged, match=r"1 of 60 records were refused, the first of them '00000.jpg': too large\."):
+    with pytest.raises(IndexDamaged, match=r"1 of 60 records were refused; the first is '00000.jpg': too large\."):
         copy(index.address, index.address, method="hnsw", progress=False)
     assert list(names(server, index).values()) == [True]  # the new one is gone
     with open_index(index.address) as reader:
@@ -652,7 +654,7 @@ def test_a_copy_of_which_nothing_arrives_can_be_tried_again(server, make, monkey
     index = filled(make(server, "flat", dim=16), 60)
     with monkeypatch.context() as patch:
         patch.setattr(elastic.ElasticIndex, "add", lambda _, records, *args: [Refused(r.id, "no") for r in records])
-        with pytest.raises(IndexDamaged, match=r"60 of 60 records were refused, .*'00000.jpg': no\."):
+        with pytest.raises(IndexDamaged, match=r"60 of 60 records were refused; .*'00000.jpg': no\."):
             copy(index.address, f"{index.address}-2", progress=False)
     assert copy(index.address, f"{index.address}-2", progress=False).copied == 60
     remove_from_server(f"{index.address}-2")
@@ -714,7 +716,7 @@ def test_a_copy_on_a_server_keeps_the_method_and_one_in_a_file_is_exact(server, 
 
 def test_a_copy_to_its_own_address_wants_a_method(server, make):
     index = filled(make(server, "flat", dim=16), 3)
-    with pytest.raises(BadQuery, match=r"would be copied to itself as it is\. Name another method: --method SPEC"):
+    with pytest.raises(BadQuery, match=r"cannot be copied to itself unchanged\. Give another method: --method SPEC"):
         copy(index.address, index.address, progress=False)
 
 
@@ -746,9 +748,9 @@ def test_a_rebuild_whose_index_was_deleted_is_never_taken_for_the_one_that_serve
     with elastic.rebuild_elastic(index.address, new_passport(None, dim=16, method="hnsw")) as new:
         with elastic.rebuild_elastic(index.address, new_passport(None, dim=16, method="hnsw")):
             pass
-        with pytest.raises(IndexMismatch, match=r"The new index for .* is gone; another rebuild"):
+        with pytest.raises(IndexMismatch, match=r"The new index for .* no longer exists; another rebuild"):
             len(new)
-        with pytest.raises(IndexMismatch, match=r"The new index for .* is gone; another rebuild"):
+        with pytest.raises(IndexMismatch, match=r"The new index for .* no longer exists; another rebuild"):
             new.publish(0)
     assert len(index) == 60
 

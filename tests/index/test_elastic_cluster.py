@@ -107,8 +107,8 @@ def indexed_while_a_node_dies(three, method, monkeypatch):
     approx = Approx() if index._method.approximate else None
     while not done.is_set():
         known, dead = len(acknowledged) * BATCH, killer.in_flight is not None
-        for wish in {None, approx}:
-            found = index.search(stored[:1], 5, approx=wish)
+        for options in {None, approx}:
+            found = index.search(stored[:1], 5, approx=options)
             if known:
                 assert found.ids[0, 0] == "0000"
                 assert len(set(found.ids[0].tolist())) == 5

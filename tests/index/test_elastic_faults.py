@@ -100,7 +100,7 @@ ANSWERS = {
     "429": (
         error(429, "es_rejected_execution_exception", "rejected execution of TimedRunnable"),
         ServerUnavailable,
-        r"has too much to do \(429\): rejected execution of TimedRunnable\. Try again later",
+        r"is overloaded \(429\): rejected execution of TimedRunnable\. Try again later",
     ),
     "503": (
         error(503, "master_not_discovered_exception", "no master"),
@@ -115,7 +115,7 @@ ANSWERS = {
     "404 in HTML": (
         Reply(404, HTML, "text/html", mark=False),
         ServerUnavailable,
-        "is not Elasticsearch: it answered 404 with something else than JSON. Check the address",
+        "is not Elasticsearch: it answered 404 with something other than JSON. Check the address",
     ),
     "HTML": (
         Reply(200, HTML, "text/html", mark=False),
@@ -202,7 +202,7 @@ def test_a_second_host_is_asked_where_the_first_is_absent(proxy, index):
 
 # -- credentials --------------------------------------------------------------------------------------------------
 
-GIVEN = {
+ID_IN_LIST = {
     "API key": ({"API_KEY": "c2VjcmV0"}, "", "ApiKey c2VjcmV0"),
     "name and password": ({"USERNAME": "me", "PASSWORD": "hidden"}, "", "Basic bWU6aGlkZGVu"),
     "in the address": ({}, "me:hid%64en@", "Basic bWU6aGlkZGVu"),
@@ -210,7 +210,7 @@ GIVEN = {
 }
 
 
-@pytest.mark.parametrize(("environment", "login", "header"), GIVEN.values(), ids=GIVEN.keys())
+@pytest.mark.parametrize(("environment", "login", "header"), ID_IN_LIST.values(), ids=ID_IN_LIST.keys())
 def test_credentials_are_sent_and_never_shown(environment, login, header, monkeypatch):
     for name, value in environment.items():
         monkeypatch.setenv(f"ELASTICSEARCH_{name}", value)
@@ -281,7 +281,7 @@ def test_a_private_authority_is_trusted_only_when_named(authority, elasticsearch
 
 
 def test_tls_asked_of_a_server_without(proxy):
-    with pytest.raises(ServerUnavailable, match=r"speaks no TLS: .* Try http:// instead of https://"):
+    with pytest.raises(ServerUnavailable, match=r"does not use TLS: .* Try http:// instead of https://"):
         open_index(proxy.url.replace("http://", "https://") + "/pictures")
 
 
@@ -362,7 +362,7 @@ def test_lasting_failures_end_in_a_sentence(index, proxy, reply):
     proxy.answer = failing(10**6, reply)
     for call in (lambda: index.add(named(1), units(1)), lambda: index.search(units(1), 1), lambda: len(index)):
         seen = len(proxy.seen)
-        with pytest.raises(ServerUnavailable, match=r"too much to do|cannot answer now|cannot be reached"):
+        with pytest.raises(ServerUnavailable, match=r"is overloaded|cannot answer now|cannot be reached"):
             call()
         assert len(proxy.seen) - seen == 1 + len(client.WAITS)
 
@@ -422,8 +422,8 @@ def test_a_name_or_label_that_no_server_takes_is_refused_with_its_length(index):
     longest = "é" * 16_383  # 32,766 bytes
     records = [ImageRecord("good", longest), ImageRecord("bad", longest + "x"), ImageRecord("y" * 40_000)]
     assert index.add(records, units(3)) == [
-        Refused("bad", "Its label has 32767 bytes, and a server takes at most 32766. Shorten it."),
-        Refused("y" * 40_000, "Its name has 40000 bytes, and a server takes at most 32766. Shorten it."),
+        Refused("bad", "Its label has 32767 bytes, and a server accepts at most 32766. Shorten it."),
+        Refused("y" * 40_000, "Its name has 40000 bytes, and a server accepts at most 32766. Shorten it."),
     ]
     index.flush()
     assert index.records() == records[:1]
@@ -483,9 +483,7 @@ def test_a_full_queue_is_told_without_the_state_of_the_server(index, proxy):
         "@4d5e6f[Running, pool size = 4]]"
     )
     proxy.answer = failing(10**6, error(429, "es_rejected_execution_exception", reason), "_search")
-    with pytest.raises(
-        ServerUnavailable, match=r"has too much to do \(429\): rejected execution of *\. Try again later\.$"
-    ):
+    with pytest.raises(ServerUnavailable, match=r"is overloaded \(429\): rejected execution of *\. Try again later\.$"):
         index.search(units(1), 1)
 
 
@@ -662,7 +660,7 @@ FAULTS = {
     "refuses every connection": (cut, r"cannot be reached: .*\. Start it, or check the address"),
     "401": (lambda request: ANSWERS["401"][0], r"asks for credentials \(401\)\. Set ELASTICSEARCH_API_KEY"),
     "403": (lambda request: ANSWERS["403"][0], r"does not allow this \(403\)"),
-    "429": (lambda request: ANSWERS["429"][0], r"has too much to do \(429\): .* Try again later"),
+    "429": (lambda request: ANSWERS["429"][0], r"is overloaded \(429\): .* Try again later"),
     "503": (lambda request: ANSWERS["503"][0], r"cannot answer now \(503\): no master\. Try again later"),
     "HTML": (lambda request: ANSWERS["HTML"][0], r"is not Elasticsearch: .*Check the address"),
     "HTML called JSON": (lambda request: ANSWERS["HTML called JSON"][0], "its answer is not JSON. Check the address"),

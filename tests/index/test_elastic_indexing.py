@@ -87,7 +87,9 @@ def test_a_folder_is_indexed_searched_and_kept_up(place, folder):
 def test_an_extractor_of_another_index_is_refused(place):
     address, method = place
     with create_index(address, new_passport(ExtractorSpec("vgg16-rmac", 12), method=method)) as index:
-        words = r"This index was made by vgg16-rmac, and what is asked for differs \(name: vgg16-rmac != vgg16-fc1\)"
+        words = (
+            r"This index was made by vgg16-rmac; the extractor given differs from it \(name: vgg16-rmac != vgg16-fc1\)"
+        )
         with pytest.raises(IndexMismatch, match=words):
             extractor_of(index, "vgg16-fc1")
 

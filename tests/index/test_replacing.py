@@ -60,7 +60,7 @@ def test_of_a_writer_that_never_rests_every_acknowledged_picture_is_in_the_copy(
     writing = threading.Thread(target=write)
     writing.start()
     for method in ["hnsw", "flat"] * 4:
-        with contextlib.suppress(IndexMismatch):  # a copy that saw a change, and let the old index serve on
+        with contextlib.suppress(IndexMismatch):  # a copy that saw a change, and kept the old index
             copy(address, address, method=method, progress=False)
     done.set()
     writing.join()
@@ -115,7 +115,7 @@ def test_a_change_just_before_a_step_of_the_replacement_is_in_the_result(address
         proxy.answer = answer
         seen = through(proxy, address)
         if step == "the hold":
-            with pytest.raises(IndexMismatch, match="has changed while another was made to take its place"):
+            with pytest.raises(IndexMismatch, match="changed while its replacement was being built"):
                 copy(seen, seen, method="hnsw", progress=False)
         else:
             assert copy(seen, seen, method="hnsw", progress=False).copied == 100
@@ -132,9 +132,11 @@ def test_a_replacement_that_fails_lets_others_write_at_once(address):
         with elastic.rebuild_elastic(address, new_passport(None, dim=DIM, method="flat")) as new:
             new.add(*pictures(0, 100))
             assert writer.add(*pictures(100, 101)) == []
-            with pytest.raises(IndexMismatch, match=r"has changed while another was made .* so it serves on"):
+            with pytest.raises(
+                IndexMismatch, match=r"changed while its replacement was being built .* so it was not replaced"
+            ):
                 new.publish(100, unchanged=generation)
-        assert not replacing.is_held(writer._connected, writer._name)
+        assert not replacing.is_being_replaced(writer._connected, writer._name)
         assert writer.add(*pictures(101, 102)) == []
     assert len(ids(address)) == 102
 
@@ -161,11 +163,11 @@ def test_after_a_kill_in_the_middle_the_next_writer_is_not_stuck(address, monkey
     monkeypatch.setattr(client, "WAITS", (0.01, 0.02, 0.03))
     killed_while_it_held(address)
     with open_index(address) as index:
-        assert replacing.is_held(index._connected, index._name)
-        assert len(index) == 100  # it serves on
+        assert replacing.is_being_replaced(index._connected, index._name)
+        assert len(index) == 100  # it keeps serving
         assert index.add(*pictures(100, 150)) == []
         assert index.delete(["00000.jpg"]) == 1
-        assert list(replacing.family(index._connected)) == [index._name]  # what was half made is gone
+        assert list(replacing.indexes_made_for(index._connected)) == [index._name]  # what was half made is gone
     assert len(ids(address)) == 149
 
 
@@ -187,7 +189,7 @@ def test_one_taken_for_dead_cannot_take_the_place_of_what_was_written_since(addr
         switch(server, old, new)
 
     monkeypatch.setattr(replacing, "switch", slow)
-    with pytest.raises(IndexMismatch, match=r"The new index for .* is gone; another rebuild"):
+    with pytest.raises(IndexMismatch, match=r"The new index for .* no longer exists; another rebuild"):
         copy(address, address, method="hnsw", progress=False)
     assert "00100.jpg" in ids(address)
 

@@ -89,7 +89,7 @@ def test_where_the_plugin_is_missing_a_copy_that_names_no_method_is_flat(source,
     with open_index(target) as made:
         assert made.passport.method == "flat"
     (sentence,) = said
-    assert "has no Elastiknn plugin, so the copy has the method flat, which answers exactly" in sentence
+    assert "has no Elastiknn plugin, so the copy has the method flat, which searches exactly" in sentence
     with pytest.raises(PluginMissing, match=r"has no Elastiknn plugin, which the method 'exact' needs"):
         copy(source, f"{target}-named", method="exact", progress=False)
 
@@ -190,7 +190,7 @@ def test_vectors_that_arrive_changed_are_noticed(source, tmp_path, monkeypatch):
         return add(index, records, np.roll(vectors, 1, axis=0), **options)
 
     monkeypatch.setattr(LocalIndex, "add", altered)
-    with pytest.raises(IndexDamaged, match=r"off by up to"):
+    with pytest.raises(IndexDamaged, match=r"differ by up to"):
         copy(source, f"local:{tmp_path / 'b.db'}")
     assert not (tmp_path / "b.db").exists()
 

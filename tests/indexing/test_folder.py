@@ -185,7 +185,7 @@ def test_a_folder_below_one_prefix_never_writes_over_a_longer_prefix(tmp_path, i
 def test_paths_of_a_labels_file_that_match_nothing_are_listed(folder, index, extractor):
     report = index_folder(folder, index, extractor, labels={"red/a.png": "scarlet", "red/typo.png": "x"})
     assert [(f.path, f.reason) for f in report.failed] == [
-        ("red/typo.png", "the labels file names it, and no picture has this path")
+        ("red/typo.png", "it is in the labels file, but no picture has this path")
     ]
 
 

@@ -178,7 +178,7 @@ def test_a_cache_that_cannot_be_written_costs_no_result(monkeypatch, tmp_path, c
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("IMGSEARCH_CACHE", str(tmp_path / "file"))
     assert artefact(passport(), "x.json", {}, lambda: 1, keep, read) == 1
-    assert "could not be kept" in caplog.text
+    assert "could not be saved" in caplog.text
 
 
 @pytest.mark.parametrize("uuid", ["../../escape", "a/b", "x" * 300, "~", ".."])

@@ -56,7 +56,7 @@ def test_a_spec_is_read_from_left_to_right():
         ("dba:0:1", "0 in the ranking step 'dba:0:1' is not between 1 and inf"),
         ("qe:3:nan", "nan in .* is not between"),
         ("pca:3:2", "2 in .* is not between 0 and 1"),
-        ("krecip:20:6:0.3,qe:3:1", "nothing can follow it"),
+        ("krecip:20:6:0.3,qe:3:1", "must be the last step"),
         ("dba:3:1,dba:3:1", "dba can be applied once"),
     ],
 )

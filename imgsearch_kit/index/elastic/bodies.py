@@ -1,4 +1,4 @@
-"""What is said to Elasticsearch, as plain JSON values: mappings, queries and documents.
+"""The requests to Elasticsearch as plain JSON values: mappings, queries and documents.
 
 Nothing here talks to a server. The Elastiknn forms follow its API reference (https://elastiknn.com/api), the native
 ones Elasticsearch's reference of ``dense_vector`` and of the ``knn`` search.
@@ -41,13 +41,13 @@ LEARNED, PART = "learned", 2 * 2**20  # what a baked ranking has learned, and th
 def index_body(method: Method, passport: IndexPassport, aliases: Sequence[str], write_alias: str) -> Json:
     """The body that creates an index: settings, mapping with the passport in ``_meta``, and aliases.
 
-    The server refreshes only when told to, so that nobody sees half a batch. It lets an alias have one write index, so
-    of two processes that make an index at one address at once, one is refused.
+    The server refreshes only on request, so that nobody sees half a batch. It allows one write index for an alias, so
+    when two processes make an index at the same address at the same time, one is refused.
     """
     copies: Json = {"auto_expand_replicas": "0-1"}
     if method.replicas is not None:
         copies = {"number_of_replicas": method.replicas}
-    stored = {"index": False, "doc_values": True}  # read from, never searched by
+    stored = {"index": False, "doc_values": True}  # is read, never searched
     return {
         "settings": {"index": {"number_of_shards": method.shards, "refresh_interval": "-1", **copies}},
         "aliases": {alias: {"is_write_index": True} for alias in aliases} | {write_alias: {"is_hidden": True}},
@@ -94,7 +94,7 @@ def _native_field(dim: int, options: Json) -> Json:
 
 
 def passport_meta(passport: IndexPassport) -> Json:
-    """The passport as the mapping's ``_meta``; what the server counts itself is left out, the probes are packed."""
+    """The passport as the mapping's ``_meta``, without what the server counts, and with packed probes."""
     plain = passport.to_json(probes=False)
     for derived in ("count", "root"):
         del plain[derived]
@@ -116,9 +116,9 @@ def document_id(id: str) -> str:  # noqa: A002 (the field's name)
 
 
 def label_filter(labels: Sequence[str]) -> tuple[str, ...]:
-    """The distinct labels that a document may have at all.
+    """The distinct labels that a document can have.
 
-    :raises BadQuery: when they are more than the server takes.
+    :raises BadQuery: when there are more of them than the server accepts.
     """
     known = tuple(label for label in dict.fromkeys(labels) if is_text(label) and len(label.encode()) <= LONGEST)
     if len(known) > MOST_LABELS:
@@ -144,7 +144,7 @@ def learned_id(part: int) -> str:
 
 
 def learned_documents(learned: bytes) -> list[Json]:
-    """What a baked ranking has learned as documents, whose only field no mapping knows, so that nothing indexes it."""
+    """What a baked ranking has learned as documents; their field is not in the mapping, so it is not indexed."""
     starts = range(0, len(learned), PART)
     parts = [base64.b64encode(learned[start : start + PART]).decode() for start in starts]
     return [{LEARNED: part, "parts": len(parts)} for part in parts]
@@ -159,10 +159,10 @@ def packed(vectors: Vectors) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """One query but for its vector: how many hits, scored among which ``candidates`` (None: all, exactly).
+class SearchOptions:
+    """The options of one query: the number of hits, and how many ``candidates`` are scored (None: all, exactly).
 
-    ``labels`` and ``ids`` (of documents) keep, ``without`` (ids of documents) leaves out.
+    ``labels`` and ``ids`` (of documents) keep only these, ``without`` (ids of documents) leaves these out.
     """
 
     size: int
@@ -186,23 +186,23 @@ class Wish:
 
 
 def _ids(keys: Sequence[str]) -> list[Json]:
-    """Queries that together match these documents; from 9 on a server takes no more than ``MOST`` in one."""
+    """Queries that together match these documents; from version 9 on, a server accepts at most ``MOST`` in one."""
     starts = range(0, max(1, len(keys)), MOST)
     return [{"ids": {"values": list(keys[start : start + MOST])}} for start in starts]
 
 
-def search_body(method: Method, vector: Vectors, wish: Wish, field: str = "vector") -> Json:
+def search_body(method: Method, vector: Vectors, options: SearchOptions, field: str = "vector") -> Json:
     """The search of one vector of shape ``(dim,)``; hits carry their records, and no source and no vector.
 
     A quantised method's candidates are scored again with the full vectors (``rescore_vector``).
     """
-    body: Json = {"size": wish.size, "_source": False, "track_total_hits": False}
+    body: Json = {"size": options.size, "_source": False, "track_total_hits": False}
     if field == "vector":  # the kit's own documents are read as columns, and not from the large source
         body |= {"stored_fields": "_none_", "docvalue_fields": list(FIELDS)}
     if method.native:
-        return body | {"knn": _knn(method, vector, wish)}
-    nearest = {"elastiknn_nearest_neighbors": {"field": field, "vec": vector, **_model(method, wish)}}
-    return body | {"query": {"bool": {"must": [nearest], **wish.filters}} if wish.filters else nearest}
+        return body | {"knn": _knn(method, vector, options)}
+    nearest = {"elastiknn_nearest_neighbors": {"field": field, "vec": vector, **_model(method, options)}}
+    return body | {"query": {"bool": {"must": [nearest], **options.filters}} if options.filters else nearest}
 
 
 def candidates(method: Method, approx: Approx, k: int) -> tuple[int, int]:
@@ -218,15 +218,17 @@ def candidates(method: Method, approx: Approx, k: int) -> tuple[int, int]:
     return max(count, min(k, MOST)), approx.probes or 0
 
 
-def searches(asked: Sequence[Json]) -> bytes:
+def searches(search_bodies: Sequence[Json]) -> bytes:
     """Several searches as the lines of one multi-search."""
     head = orjson.dumps({"allow_partial_search_results": False})
-    return b"".join(head + b"\n" + orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n" for body in asked)
+    return b"".join(
+        head + b"\n" + orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n" for body in search_bodies
+    )
 
 
-def _knn(method: Method, vector: Vectors, wish: Wish) -> Json:
-    approximate = wish.candidates is not None
-    count = wish.candidates or wish.size
+def _knn(method: Method, vector: Vectors, options: SearchOptions) -> Json:
+    approximate = options.candidates is not None
+    count = options.candidates or options.size
     knn: Json = {
         "field": "exact" if method.approximate and not approximate else "vector",
         "query_vector": vector,
@@ -235,37 +237,37 @@ def _knn(method: Method, vector: Vectors, wish: Wish) -> Json:
     }
     if approximate and method.name in QUANTISED:
         knn["rescore_vector"] = {"oversample": 1.0}
-    return knn | ({"filter": {"bool": wish.filters}} if wish.filters else {})
+    return knn | ({"filter": {"bool": options.filters}} if options.filters else {})
 
 
-def _model(method: Method, wish: Wish) -> Json:
-    if wish.candidates is None:
+def _model(method: Method, options: SearchOptions) -> Json:
+    if options.candidates is None:
         return {"model": "exact", "similarity": "cosine"}
     if method.name == "l2-lsh":
-        return {"model": "lsh", "similarity": "l2", "candidates": wish.candidates, "probes": wish.probes}
+        return {"model": "lsh", "similarity": "l2", "candidates": options.candidates, "probes": options.probes}
     model = "permutation_lsh" if method.name == "permutation-lsh" else "lsh"
-    return {"model": model, "similarity": "cosine", "candidates": wish.candidates}
+    return {"model": model, "similarity": "cosine", "candidates": options.candidates}
 
 
-def cosine(method: Method, wish: Wish, score: float) -> float:
-    """The cosine that a hit's ``_score`` stands for, for unit vectors."""
+def cosine(method: Method, options: SearchOptions, score: float) -> float:
+    """The cosine that a hit's ``_score`` gives, for unit vectors."""
     if method.native:
         return 2 * score - 1
-    if method.name == "l2-lsh" and wish.candidates is not None:
+    if method.name == "l2-lsh" and options.candidates is not None:
         return 1 - (1 / score - 1) ** 2 / 2
     return score - 1
 
 
-def answered_by(method: Method, wish: Wish) -> str:
-    """The method that answers a wish, as a SPEC with its candidates."""
-    if wish.candidates is None:
+def answered_by(method: Method, options: SearchOptions) -> str:
+    """The method that answers a query with these options, as a SPEC with its candidates."""
+    if options.candidates is None:
         return "exact"
-    probes = f",probes={wish.probes}" if wish.probes else ""
-    return f"{method.spec}{',' if method.parameters else ':'}candidates={wish.candidates}{probes}"
+    probes = f",probes={options.probes}" if options.probes else ""
+    return f"{method.spec}{',' if method.parameters else ':'}candidates={options.candidates}{probes}"
 
 
 def page_body(size: int, query: Json, method: Method, *, vectors: bool) -> Json:
-    """So many records that match a query, with their vectors if wished, as columns where the server has them."""
+    """The search for ``size`` records that match a query, with vectors on request, as columns where possible."""
     body: Json = {"size": size, "track_total_hits": False, "query": query}
     if vectors and not method.native:
         return body | {"_source": ["vector"], "docvalue_fields": list(FIELDS)}
@@ -279,14 +281,14 @@ def count_body(query: Json) -> Json:
 
 
 def labels_body(query: Json, after: Json | None) -> Json:
-    """How many records have each label, in code point order, a page of labels at a time, behind the one ``after``."""
+    """How many records have each label, in code point order, one page of labels, starting after ``after``."""
     page: Json = {"size": MOST, "sources": [{"label": {"terms": {"field": "label"}}}]}
     by_label = {"composite": page if after is None else page | {"after": after}}
     return {"size": 0, "track_total_hits": False, "query": query, "aggs": {"labels": by_label}}
 
 
 def paging(point: str, after: Any) -> Json:
-    """What makes a page the one behind the sort value ``after`` (None: the first) in a point in time."""
+    """The part of a search that selects the page after the sort value ``after`` (None: the first)."""
     where = {"pit": {"id": point, "keep_alive": KEEP_ALIVE}, "sort": ["_shard_doc"]}
     return where if after is None else where | {"search_after": after}
 

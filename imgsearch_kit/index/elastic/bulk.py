@@ -1,4 +1,4 @@
-"""Many documents to a server at once: lines in chunks, several requests in flight, refusals with their reasons."""
+"""Bulk writing to a server: documents in chunks, several requests in flight, refusals with their reasons."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from imgsearch_kit.index.elastic.client import TRANSIENT, Server, reason_of
 MOST_DOCUMENTS = 500
 MOST_BYTES = 4 * 2**20
 IN_FLIGHT = 4
-ENDS_ALL = ("cluster_block_exception", "index_not_found_exception")  # what no other document could pass
+ENDS_ALL = ("cluster_block_exception", "index_not_found_exception")  # these would refuse every other document too
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One document to write or delete; ``id`` is the record's, ``lines`` the NDJSON that says it."""
+    """One document to write or delete; ``id`` is the record's, ``lines`` the NDJSON of the request."""
 
     id: str
     lines: bytes
@@ -29,7 +29,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of an action: its HTTP status, and the reason if it was refused ("" if not)."""
+    """The result of an action: its HTTP status, and the reason if it was refused ("" if not)."""
 
     id: str
     status: int
@@ -70,7 +70,7 @@ def write(server: Server, alias: str, actions: Iterable[Action]) -> list[Outcome
     The actions are made while earlier ones are in flight. None is searchable before a refresh.
 
     :raises IndexUnwritable: when the index is blocked.
-    :raises IndexNotFound: when the index is gone; the server is never let make another one by itself.
+    :raises IndexNotFound: when the index was deleted; the server never creates another one by itself.
     :raises ServerUnavailable: when requests still fail after the last attempt; what was sent before stays written.
     """
     outcomes: list[Outcome] = []
@@ -90,7 +90,7 @@ def write(server: Server, alias: str, actions: Iterable[Action]) -> list[Outcome
 
 
 def _send(server: Server, alias: str, chunk: list[Action]) -> list[Outcome]:
-    """Sends one chunk, and again what the server was too busy for."""
+    """Sends one chunk, and sends again what the server was too busy for."""
     outcomes: list[Outcome] = []
     pauses = iter(client.WAITS)
     while True:

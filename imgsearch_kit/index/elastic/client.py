@@ -1,4 +1,4 @@
-"""One Elasticsearch server (or cluster) by its address: requests, retries with back-off, and errors in the kit's words.
+"""One Elasticsearch server (or cluster) by its address: requests, retries with back-off, and the kit's errors.
 
 The only module that imports ``elasticsearch``.
 """
@@ -43,14 +43,14 @@ INTERNALS = re.compile(
     r"^\[\d+:\d+\] |\b(?:[a-z]\w*\.){2,}[A-Z][\w$]*(?:@[0-9a-f]+)?(?:: )?"
     r"|/[\w-]{22}(?=\])| on \w*ThreadPoolExecutor\[.*"
 )
-logging.getLogger("elastic_transport").setLevel(logging.ERROR)  # its warnings tell what the errors here say
+logging.getLogger("elastic_transport").setLevel(logging.ERROR)  # its warnings repeat the errors raised here
 
 
 class Server:
     """Requests to the hosts of an address ``http(s)://HOST:PORT[,HOST:PORT...]/[PATH/]NAME``.
 
     Credentials come from ``ELASTICSEARCH_API_KEY``, or ``ELASTICSEARCH_USERNAME`` and ``ELASTICSEARCH_PASSWORD``, or
-    stand in the address; ``address`` is it without them. Certificates are verified, against the file in
+    from the address; ``address`` is without them. Certificates are verified, against the file in
     ``ELASTICSEARCH_CA_CERTS`` if that is set. ``ELASTICSEARCH_TIMEOUT`` is in seconds.
 
     :raises BadQuery: when the address or one of these variables cannot be used.
@@ -58,7 +58,7 @@ class Server:
 
     def __init__(self, address: str | Address):
         parts = Address.parse(address).server
-        assert parts is not None  # nothing else comes here
+        assert parts is not None  # only addresses of servers are passed here
         login = parts.credentials()
         self.name, self.address = parts.name, str(parts)
         self.timeout = timeout()
@@ -78,8 +78,8 @@ class Server:
     def request(self, method: str, path: str, body: Any = None, *, again: bool = True, **parameters: str) -> Any:
         """The JSON answer; ``body`` is sent as JSON, bytes as lines of it.
 
-        Transient failures are tried again with back-off (never with ``again=False``), but only once the server has
-        answered before: an address where nothing is says so at once.
+        After a transient failure the request is sent again with back-off (never with ``again=False``), but only if the
+        server has answered before: a wrong address fails at once.
         """
         lines = isinstance(body, bytes)
         sent = body if lines or body is None else orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
@@ -99,7 +99,7 @@ class Server:
             except (elasticsearch.ApiError, elastic_transport.TransportError) as error:
                 wait = self._wait(error, attempt) if again else None
                 if wait is None:
-                    raise self._in_words(error) from error
+                    raise self._translated(error) from error
                 time.sleep(wait)
                 attempt += 1
 
@@ -118,7 +118,7 @@ class Server:
 
     @cached_property
     def _nodes(self) -> list[dict[str, Any]]:
-        """What each node says of its version and plugins; nothing where asking that is not allowed."""
+        """The version and plugins of each node; empty when the user may not ask for them."""
         try:
             answer = self.request("GET", "/_nodes/plugins", filter_path="nodes.*.version,nodes.*.plugins.name")
         except KitError as error:
@@ -134,7 +134,7 @@ class Server:
         return min(found, default=(0,))
 
     def check_version(self) -> None:
-        """Makes sure that the kit can speak to every node.
+        """Checks that the kit supports the version of every node.
 
         :raises VersionMismatch: when one has another major version than 8 or 9.
         """
@@ -145,9 +145,9 @@ class Server:
             )
 
     def require_plugin(self, method: str) -> None:
-        """Makes sure that every node has Elastiknn.
+        """Checks that every node has Elastiknn.
 
-        :raises PluginMissing: when one has not; the message names its version, which the plugin's must start with.
+        :raises PluginMissing: when one does not; the message names its version, with which the plugin's must start.
         """
         for node in self._nodes:
             if "elastiknn" not in [plugin["name"] for plugin in node.get("plugins", [])]:
@@ -164,7 +164,7 @@ class Server:
 
     # -- errors -----------------------------------------------------------------------------------------------------
 
-    def _in_words(self, error: Exception) -> KitError:
+    def _translated(self, error: Exception) -> KitError:
         if isinstance(error, elasticsearch.UnsupportedProductError):
             return self.no_elasticsearch("its answer does not carry Elasticsearch's mark")
         if isinstance(error, elasticsearch.ApiError):
@@ -183,7 +183,7 @@ class Server:
         return self.no_elasticsearch("its answer is not JSON")
 
     def refusal(self, status: int, body: Any) -> KitError:
-        """The error that an answer with this status and body stands for."""
+        """The error for an answer with this status and body."""
         kind, reason = _kind(body), reason_of(body)
         if kind == "cluster_block_exception" and status != 503:
             return IndexUnwritable(
@@ -192,7 +192,7 @@ class Server:
             )
         if NO_WRITE_INDEX in reason:
             return IndexUnwritable(
-                f"The index at {self.address} is just being replaced by another, so nothing can be written to it. "
+                f"The index at {self.address} is being replaced by another one, so it cannot be written to now. "
                 "Try again when that is done."
             )
         if status == 401:
@@ -202,7 +202,7 @@ class Server:
                 "ELASTICSEARCH_PASSWORD."
             )
         if not isinstance(body, dict) and status not in TRANSIENT:
-            return self.no_elasticsearch(f"it answered {status} with something else than JSON")
+            return self.no_elasticsearch(f"it answered {status} with something other than JSON")
         if status == 403:
             writing = "indices:data/write" in reason or "indices:admin" in reason
             return (IndexUnwritable if writing else ServerUnavailable)(
@@ -214,7 +214,7 @@ class Server:
             return self.not_found()
         if "more than one write index" in reason:
             return IndexMismatch(
-                f"Another process has made an index at {self.address} at the same moment. Type the command again to "
+                f"Another process made an index at {self.address} at the same time. Run the command again to "
                 "use that one."
             )
         if kind == "media_type_header_exception" or status in (406, 415):
@@ -226,12 +226,12 @@ class Server:
         if "elastiknn" in reason and ("does not exist" in reason or reason.startswith("unknown ")):
             return self._no_plugin(f"which this index needs ({reason})")
         if status in TRANSIENT or status >= 500:
-            doing = "has too much to do" if status == 429 else "cannot answer now"
+            doing = "is overloaded" if status == 429 else "cannot answer now"
             return ServerUnavailable(f"The server at {self.address} {doing} ({status}): {reason}. Try again later.")
         return BadQuery(f"The server at {self.address} refused the request ({status}): {reason}.")
 
     def not_found(self) -> IndexNotFound:
-        """The error for an address without an index, in the words of every backend."""
+        """The error for an address without an index, the same for every backend."""
         return IndexNotFound(
             f"There is no index at {self.address}. Make one: imgsearch index FOLDER --index {self.address}"
         )
@@ -243,9 +243,9 @@ class Server:
         )
 
     def no_elasticsearch(self, why: str) -> ServerUnavailable:
-        """The error for an answer that no Elasticsearch gives."""
+        """The error for an answer that does not come from Elasticsearch."""
         return ServerUnavailable(
-            f"What answers at {self.address} is not Elasticsearch: {why}. Check the address, and proxies on the way."
+            f"The server at {self.address} is not Elasticsearch: {why}. Check the address, and any proxy."
         )
 
     def _no_tls(self, error: Exception) -> ServerUnavailable:
@@ -254,7 +254,7 @@ class Server:
             what = "Give the file of the authority that signed it: ELASTICSEARCH_CA_CERTS=FILE"
             return ServerUnavailable(f"The certificate of {self.address} is not trusted: {reason}. {what}")
         return ServerUnavailable(
-            f"The server at {self.address} speaks no TLS: {reason}. Try http:// instead of https://."
+            f"The server at {self.address} does not use TLS: {reason}. Try http:// instead of https://."
         )
 
 
@@ -280,7 +280,7 @@ def _kind(body: Any) -> str:
 
 
 def _plain(error: Exception) -> str:
-    """The operating system's or TLS library's own words, from the innermost of the chained errors."""
+    """The message of the operating system or TLS library, from the innermost of the chained errors."""
     found = ""
     for inner in _chain(error):
         if isinstance(inner, OSError) and (inner.strerror or inner.args):

@@ -1,4 +1,4 @@
-"""How the documents of an index on a server hold records: those of the kit, and those of the original system."""
+"""How documents on a server hold records: in indexes of the kit, and in those of the original system."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ import numpy as np
 
 from imgsearch_kit.errors import IndexMismatch, VersionMismatch
 from imgsearch_kit.index.elastic import bodies
-from imgsearch_kit.index.elastic.bodies import Json, Wish
+from imgsearch_kit.index.elastic.bodies import Json, SearchOptions
 from imgsearch_kit.index.elastic.client import Server
 from imgsearch_kit.index.elastic.methods import ELASTIKNN, Method, parse_method
 from imgsearch_kit.index.elastic.scanning import scan
 from imgsearch_kit.records import FORMAT_VERSION, ImageRecord, IndexPassport, Vectors
 
-PAGE = 1_000  # records of which one request asks
+PAGE = 1_000  # records of one request
 VECTOR, PATH = "feature_vector", "image_path"  # the fields of the original system
 
 
 class Documents(ABC):
-    """What differs between the indexes that the kit makes and those that it only reads.
+    """The differences between the indexes that the kit makes and those that it only reads.
 
-    ``everything`` is the query for all records, ``method`` how the index finds neighbours.
+    ``everything`` is the query for all records, ``method`` the search method of the index.
     """
 
     everything: Json
@@ -42,7 +42,7 @@ class Documents(ABC):
 
     @abstractmethod
     def keys(self, ids: Sequence[str]) -> list[str]:
-        """The server's ids of the documents of records; where they can only be looked up, unknown ids are left out."""
+        """The ``_id`` of each record's document; where they must be looked up, unknown ids are left out."""
 
     @abstractmethod
     def record(self, hit: Json) -> ImageRecord:
@@ -54,30 +54,30 @@ class Documents(ABC):
 
     @abstractmethod
     def label_filter(self, labels: Sequence[str]) -> Json:
-        """The arguments of a ``Wish`` that keep the records of these labels."""
+        """The arguments of ``SearchOptions`` that keep the records of these labels."""
 
     @abstractmethod
-    def search_body(self, vector: Vectors, wish: Wish) -> Json:
+    def search_body(self, vector: Vectors, options: SearchOptions) -> Json:
         """The search of one vector, whose hits carry their records."""
 
     @abstractmethod
     def page_body(self, query: Json, size: int, *, vectors: bool) -> Json:
-        """The search for so many records, with their vectors if wished."""
+        """The search for ``size`` records, with their vectors on request."""
 
-    def cosine(self, hit: Json, vector: Vectors, wish: Wish) -> float:
+    def cosine(self, hit: Json, vector: Vectors, options: SearchOptions) -> float:
         """The cosine of a hit of ``search_body`` and the vector that was searched for."""
-        return bodies.cosine(self.method, wish, hit["_score"])
+        return bodies.cosine(self.method, options, hit["_score"])
 
     def catalogue(self) -> Mapping[str, ImageRecord] | None:
-        """All records by the server's ids, where they are kept here; None where the server itself is asked."""
+        """All records by ``_id``, where they are kept in memory; None where they are not."""
         return None
 
     def forget(self) -> None:  # noqa: B027 (most keep nothing)
-        """Reads what is kept of the documents again when it is next needed."""
+        """Drops what is kept of the documents, so that it is read again when needed."""
 
 
 class KitDocuments(Documents):
-    """A document holds the fields of a record and its vector; the passport lies in the mapping."""
+    """A document holds the fields of a record and its vector; the passport is in the mapping."""
 
     everything = bodies.RECORDS
     writable = True
@@ -91,20 +91,20 @@ class KitDocuments(Documents):
         return [bodies.document_id(id_) for id_ in ids]
 
     def record(self, hit: Json) -> ImageRecord:
-        """From the columns, of which a hit has those that are not empty."""
+        """From the columns of a hit; empty columns are missing in it."""
         return ImageRecord(**{name: hit["fields"][name][0] for name in bodies.FIELDS if name in hit["fields"]})
 
     def vector(self, hit: Json) -> Vectors:
-        """A column of a native method, from the source of one of Elastiknn's."""
+        """From a column with a native method, from the source with one of Elastiknn's."""
         return np.array(hit["fields"]["vector"][0] if self.method.native else hit["_source"]["vector"], np.float32)
 
     def label_filter(self, labels: Sequence[str]) -> Json:
         """By the column of labels."""
         return {"labels": bodies.label_filter(labels)}
 
-    def search_body(self, vector: Vectors, wish: Wish) -> Json:
+    def search_body(self, vector: Vectors, options: SearchOptions) -> Json:
         """Hits carry columns, and nothing from the large source."""
-        return bodies.search_body(self.method, vector, wish)
+        return bodies.search_body(self.method, vector, options)
 
     def page_body(self, query: Json, size: int, *, vectors: bool) -> Json:
         """Columns where the server has them."""
@@ -114,8 +114,8 @@ class KitDocuments(Documents):
 class OriginalDocuments(Documents):
     """A document holds a vector of any norm and the path of its picture, and nothing else; it is only read.
 
-    A record's id is the path, with "/" between folders, where no other document has the same; else the server's
-    ``_id``, with the path beside it in ``path``. Its label is the parent folder in the path. The server cannot search
+    A record's id is the path, with "/" between folders, if no other document has the same path; else it is the
+    server's ``_id``, and ``path`` holds the path. Its label is the parent folder in the path. The server cannot search
     by path, so all paths are read once and kept.
     """
 
@@ -128,7 +128,7 @@ class OriginalDocuments(Documents):
         self._kept: tuple[Mapping[str, ImageRecord], Mapping[str, str]] | None = None  # by _id; and the _id by id
 
     def passport(self, index: Json) -> IndexPassport:
-        """What the server knows of the index; nobody knows who made its vectors."""
+        """The facts that the server has; the extractor of the vectors is unknown."""
         settings, model = index["settings"]["index"], index["mappings"]["properties"][VECTOR]["elastiknn"]
         created = datetime.fromtimestamp(int(settings["creation_date"]) / 1000, UTC).isoformat(timespec="seconds")
         method = self.method.spec
@@ -148,7 +148,7 @@ class OriginalDocuments(Documents):
         return [known[id_] for id_ in ids if id_ in known]
 
     def record(self, hit: Json) -> ImageRecord:
-        """From the catalogue, read again where the document has come since."""
+        """From the catalogue, which is read again when the document is newer."""
         if hit["_id"] not in self.catalogue():
             self.forget()
         return self.catalogue().get(hit["_id"]) or ImageRecord(hit["_id"])
@@ -164,23 +164,23 @@ class OriginalDocuments(Documents):
         wanted = set(labels)
         return {"ids": tuple(key for key, record in self.catalogue().items() if record.label in wanted)}
 
-    def search_body(self, vector: Vectors, wish: Wish) -> Json:
-        """Hits carry their vectors only where the score does not tell the cosine."""
-        source = {"_source": [VECTOR]} if self._by_distance(wish) else {}
-        return bodies.search_body(self.method, vector, wish, VECTOR) | source
+    def search_body(self, vector: Vectors, options: SearchOptions) -> Json:
+        """Hits carry their vectors only where the cosine cannot be computed from the score."""
+        source = {"_source": [VECTOR]} if self._by_distance(options) else {}
+        return bodies.search_body(self.method, vector, options, VECTOR) | source
 
     def page_body(self, query: Json, size: int, *, vectors: bool) -> Json:
         """From the source, the only place where the path is."""
         return {"size": size, "track_total_hits": False, "query": query, "_source": [VECTOR if vectors else PATH]}
 
-    def cosine(self, hit: Json, vector: Vectors, wish: Wish) -> float:
-        """Computed here from a distance to a vector that may be of any norm."""
-        if self._by_distance(wish):
+    def cosine(self, hit: Json, vector: Vectors, options: SearchOptions) -> float:
+        """Computed here where the score is a distance to a stored vector of any norm."""
+        if self._by_distance(options):
             return float(self.vector(hit) @ vector)
-        return super().cosine(hit, vector, wish)
+        return super().cosine(hit, vector, options)
 
-    def _by_distance(self, wish: Wish) -> bool:
-        return self.method.name == "l2-lsh" and wish.candidates is not None
+    def _by_distance(self, options: SearchOptions) -> bool:
+        return self.method.name == "l2-lsh" and options.candidates is not None
 
     def _read(self) -> tuple[Mapping[str, ImageRecord], Mapping[str, str]]:
         if self._kept is None:
@@ -199,7 +199,7 @@ class OriginalDocuments(Documents):
 def recognised(server: Server, name: str, index: Json) -> tuple[Documents, IndexPassport]:
     """The documents of an index by its settings and mappings, and its passport as the server keeps it.
 
-    :raises IndexMismatch: when it is another program's.
+    :raises IndexMismatch: when another program made it.
     :raises VersionMismatch: when a newer kit made it.
     """
     mappings = index["mappings"]
@@ -223,7 +223,7 @@ def recognised(server: Server, name: str, index: Json) -> tuple[Documents, Index
 
 
 def _method_of(model: Json) -> Method:
-    """The method of an Elastiknn mapping; it is exact where the kit has no name for its model."""
+    """The method of an Elastiknn mapping; exact when the kit does not know its model."""
     models = {"lsh": f"{model.get('similarity')}-lsh", "permutation_lsh": "permutation-lsh"}
     name = models.get(model.get("model", ""), "exact")
     if name not in ELASTIKNN or not all(key in model for key in ELASTIKNN[name]):

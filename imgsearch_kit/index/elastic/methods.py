@@ -9,7 +9,7 @@ from imgsearch_kit.errors import BadQuery
 
 ELASTIKNN: Mapping[str, Mapping[str, int]] = {
     "exact": {},
-    "l2-lsh": {"L": 60, "k": 3, "w": 2},  # the defaults of the system this grows out of
+    "l2-lsh": {"L": 60, "k": 3, "w": 2},  # the defaults of the original system
     "cosine-lsh": {"L": 99, "k": 1},
     "permutation-lsh": {"k": 64},  # of 512 dimensions; unless given, it follows the vectors
 }
@@ -22,7 +22,7 @@ NATIVE: Mapping[str, Mapping[str, int]] = {
 EXACT = ("exact", "flat")  # the methods that lose nothing
 QUANTISED = ("int8_hnsw", "bbq_hnsw")
 NO_TWIN = "no-exact"
-LARGEST = {"m": 512, "ef_construction": 3200, "shards": 1024}  # what Lucene and the server take
+LARGEST = {"m": 512, "ef_construction": 3200, "shards": 1024}  # the limits of Lucene and the server
 LARGEST_INTEGER = 2**31 - 1
 NATIVE_MAX_DIM, BBQ_MIN_DIM = 4096, 64
 
@@ -58,7 +58,7 @@ class Method:
 
     @property
     def answers_exactly(self) -> bool:
-        """Whether the index can be asked exactly; every mapping of Elastiknn can."""
+        """Whether the index can search exactly; every mapping of Elastiknn can."""
         return not self.native or not self.approximate or self.twin
 
     @property

@@ -21,7 +21,7 @@ from imgsearch_kit.index.elastic.client import TRANSIENT, Server
 from imgsearch_kit.index.elastic.documents import PAGE, Documents
 from imgsearch_kit.index.elastic.methods import Method
 from imgsearch_kit.index.elastic.scanning import scan
-from imgsearch_kit.index.elastic.searching import nearest, wished
+from imgsearch_kit.index.elastic.searching import nearest, search_options
 from imgsearch_kit.index.exact import Snapshot
 from imgsearch_kit.records import Approx, ImageRecord, IndexPassport, Neighbours, Vectors
 
@@ -36,7 +36,7 @@ R = TypeVar("R")
 
 
 def following(read: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
-    """Lets a reading method go on in the index that has replaced this one at its address since it was opened."""
+    """Repeats a reading method in the index that has replaced this one at its address since it was opened."""
 
     @wraps(read)
     def follow(self: ElasticReader, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -50,9 +50,9 @@ def following(read: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[An
 
 
 class ElasticReader(VectorIndex):
-    """An index on a server as far as it is read; ``documents`` says how its documents hold records.
+    """The reading half of an index on a server; ``documents`` says how its documents hold records.
 
-    ``name`` is the server's own index, which the address (an alias) stands for. Threads may share one object.
+    ``name`` is the server's own index, to which the address (an alias) points. Threads may share one object.
     """
 
     def __init__(self, server: Server, name: str, documents: Documents, passport: IndexPassport):
@@ -62,29 +62,29 @@ class ElasticReader(VectorIndex):
         self._passport = passport
         self._counted = False  # whether the passport's count and generation are those after the last own write
         self._documents = documents
-        self._changing = threading.RLock()  # held by a write, and by the refresh that shows it, never in the middle
-        self._unseen = False  # whether there are documents of this object that no refresh has made searchable
-        self._caught_up = False  # whether it has looked for such documents of others
+        self._changing = threading.RLock()  # held during a write, and during the refresh that makes it visible
+        self._unseen = False  # whether documents written by this object are not searchable yet
+        self._caught_up = False  # whether such documents of other writers were made searchable
 
     @property
     def passport(self) -> IndexPassport:
-        """What the index said of itself when it was opened or last read; after own writes it is read anew, once."""
+        """The passport as of the opening or the last reading; after own writes it is read again, once."""
         if self._counted and self._server is not None:
             return dataclasses.replace(self._passport, spec=self._passport.spec or self.declared)
         return self.read_passport()
 
     @following
     def read_passport(self) -> IndexPassport:
-        """What the index says of itself now; its generation counts the server's writes."""
+        """The passport as of now; its generation counts the server's writes."""
         with self._changing:
             stored, operations = self._stored_passport(), self._operations()
-            self._caught_up = False  # the refresh comes after, so that all that the generation counts can be listed
+            self._caught_up = False  # refresh after counting, so that every write in the generation can be listed
             self._catch_up()
             self._keep(stored, operations)
         return self.passport
 
     def _operations(self) -> int:
-        """How many changes the server has made to documents, those included that no refresh has shown."""
+        """How many changes the server has made to documents, including those not yet searchable."""
         stats = self._from_all_shards("GET", "_stats/docs", level="shards", filter_path="_shards,indices.*.shards")
         (index,) = stats["indices"].values()
         copies = [copy for copies in index["shards"].values() for copy in copies]
@@ -134,7 +134,7 @@ class ElasticReader(VectorIndex):
         pairs.sort(key=lambda pair: pair[0].id, reverse=True)
         records, matrix = [], np.empty((len(pairs), self._passport.dim), np.float32)
         for row in range(len(pairs)):
-            record, matrix[row] = pairs.pop()  # from the end, so that no vector is held twice
+            record, matrix[row] = pairs.pop()  # from the end, so that no vector is in memory twice
             records.append(record)
         return records, matrix
 
@@ -180,42 +180,42 @@ class ElasticReader(VectorIndex):
         queries = check_search(vectors, self._passport.dim, k, exclude, approx, labels)
         excluded = [list(dict.fromkeys(each)) for each in exclude] if exclude else [[] for _ in queries]
         most = max(map(len, excluded), default=0)
-        wish, note = wished(self._documents, self.address, k, approx, labels, most)
-        if wish.candidates is None and k >= bodies.MOST and len(self) > bodies.MOST:
+        options, note = search_options(self._documents, self.address, k, approx, labels, most)
+        if options.candidates is None and k >= bodies.MOST and len(self) > bodies.MOST:
             return self._compared_here(queries, k, labels, exclude)
         try:
-            found = nearest(self._documents, self._ask, queries, k, wish, excluded)
+            found = nearest(self._documents, self._hits_of_each, queries, k, options, excluded)
         except ServerUnavailable as error:
             if NEGATIVE not in str(error):
                 raise
             exact = self._compared_here(queries, k, labels, exclude)
-            return dataclasses.replace(exact, note=FELL_BACK) if wish.candidates else exact
+            return dataclasses.replace(exact, note=FELL_BACK) if options.candidates else exact
         ids = np.full((len(queries), k), "", dtype=object)
         scores = np.full((len(queries), k), np.nan, np.float32)
         for i, row in enumerate(found):
             ids[i, : len(row)] = [record.id for _, record in row]
             scores[i, : len(row)] = [-negative for negative, _ in row]
         records = {record.id: record for row in found for _, record in row}
-        return Neighbours(ids.astype(str), scores, bodies.answered_by(self._method, wish), note, records)
+        return Neighbours(ids.astype(str), scores, bodies.answered_by(self._method, options), note, records)
 
-    def _ask(self, asked: Sequence[Json]) -> list[list[Json]]:
-        """The hits of each search as the server gives them; several searches go in one request."""
-        if len(asked) == 1:
-            return [self._ask_one(asked[0])]
+    def _hits_of_each(self, searches: Sequence[Json]) -> list[list[Json]]:
+        """The hits of each search as the server returns them; several searches go in one request."""
+        if len(searches) == 1:
+            return [self._hits(searches[0])]
         found = []
-        for start in range(0, len(asked), TOGETHER):
-            part = asked[start : start + TOGETHER]
+        for start in range(0, len(searches), TOGETHER):
+            part = searches[start : start + TOGETHER]
             answers = self._request("POST", "_msearch", bodies.searches(part))["responses"]
             for body, answer in zip(part, answers, strict=True):
                 if "error" not in answer:
                     found.append(answer["hits"]["hits"])
                 elif answer["status"] in TRANSIENT:
-                    found.append(self._ask_one(body))
+                    found.append(self._hits(body))
                 else:
                     raise self._connected.refusal(answer["status"], answer)
         return found
 
-    def _ask_one(self, body: Json) -> list[Json]:
+    def _hits(self, body: Json) -> list[Json]:
         return self._request("POST", "_search", body, allow_partial_search_results="false")["hits"]["hits"]
 
     def _compared_here(
@@ -239,10 +239,12 @@ class ElasticReader(VectorIndex):
             self._catch_up()
         for part in batched(self._documents.keys(ids), size):
             body = page({"bool": {"filter": [{"ids": {"values": part}}, everything]}})
-            hits = self._ask_one(body)
-            if len(hits) < len(part) and not self._caught_up:  # others may have written what no refresh has shown
+            hits = self._hits(body)
+            if (
+                len(hits) < len(part) and not self._caught_up
+            ):  # others may have written documents that are not searchable yet
                 self._catch_up()
-                hits = self._ask_one(body)
+                hits = self._hits(body)
             yield from hits
 
     def _check_list(self, ids: Sequence[str] | None) -> None:
@@ -252,10 +254,10 @@ class ElasticReader(VectorIndex):
     # -- the connection -----------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Closes the connections, and lets others see what was written; closing twice is harmless."""
+        """Makes what was written searchable for others, and closes the connections; closing twice is harmless."""
         if self._server is not None:
             if self._unseen:
-                with contextlib.suppress(KitError):  # durable it is, and the next listing makes it searchable
+                with contextlib.suppress(KitError):  # it is durable, and the next listing makes it searchable
                     self._server.request("POST", f"/{self._name}/_refresh", again=False)
             self._server.close()
             self._server = None
@@ -268,10 +270,12 @@ class ElasticReader(VectorIndex):
             self._unseen, self._caught_up = False, True
 
     def _catch_up(self) -> None:
-        """Lets listings see what was written, also before ``flush`` and by a run that was killed before its own."""
+        """Makes all writes searchable, also those before ``flush`` and those of a run that was killed before it."""
         with self._changing:
             if self._unseen or not self._caught_up:
-                with contextlib.suppress(IndexUnwritable):  # who may only read sees what others made searchable
+                with contextlib.suppress(
+                    IndexUnwritable
+                ):  # with read access only, one sees what others made searchable
                     self.flush()
                 self._unseen, self._caught_up = False, True
 
@@ -282,14 +286,14 @@ class ElasticReader(VectorIndex):
     @property
     def _connected(self) -> Server:
         if self._server is None:
-            raise BadQuery(f"The index at {self.address} has been closed. Open it again.")
+            raise BadQuery(f"The index at {self.address} is closed. Open it again.")
         return self._server
 
     def _request(self, method: str, path: str, body: Any = None, **parameters: Any) -> Any:
         return self._connected.request(method, f"/{self._name}/{path}", body, **parameters)
 
     def _from_all_shards(self, method: str, path: str, **parameters: str) -> Any:
-        """An answer in which no shard is missing; while a node is lost, others take a moment to stand in for it."""
+        """An answer of all shards; when a node is lost, others need a moment to replace it."""
         for pause in (*client.WAITS, None):
             answer = self._request(method, path, **parameters)
             if not answer["_shards"]["failed"]:
@@ -311,22 +315,22 @@ class ElasticReader(VectorIndex):
         return sum(len(copy.get("segments", {})) for copy in copies if copy["routing"]["primary"])
 
     def merge(self) -> None:
-        """Makes each shard one segment, and waits for it."""
+        """Merges each shard into one segment, and waits until that is done."""
         self.flush()
         started = self._request("POST", "_forcemerge", max_num_segments="1", wait_for_completion="false")
         task = f"/_tasks/{started['task']}"
         while not (done := self._connected.request("GET", task))["completed"]:
             time.sleep(PAUSE)
         if reason := done.get("error"):
-            raise ServerUnavailable(f"The segments at {self.address} were not merged: {reason}. Try again later.")
+            raise ServerUnavailable(f"The segments of {self.address} were not merged: {reason}. Try again later.")
         self.flush()
 
     def _stored_passport(self) -> IndexPassport:
-        """The passport as the server keeps it now; its generation is that of the last amendment."""
+        """The passport as the server stores it now; its generation is that of the last ``amend``."""
         kept = "*.settings.index,*.mappings,-*.mappings._meta.imgsearch.probes"  # which are large, and never change
         ((_, index),) = self._connected.request("GET", f"/{self._name}", filter_path=kept).items()
         return dataclasses.replace(self._documents.passport(index), probes=self._passport.probes)
 
     @abstractmethod
     def _follow(self) -> None:
-        """Takes over what lies at the address now, where that is an index of the same extractor."""
+        """Switches to the index that is at the address now, if the same extractor made it."""

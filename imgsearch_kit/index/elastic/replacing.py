@@ -1,7 +1,7 @@
-"""One index in the place of another at its address on a server: nothing that is written meanwhile may be lost.
+"""Replaces an index at its address on a server, so that nothing that is written meanwhile is lost.
 
-A write alias goes with every index that the kit makes, and all writes go through it. Closed, it holds the index:
-whoever writes waits until the replacement is done, or long enough to take the one who replaces for dead.
+Every index that the kit makes has a write alias, and all writes go through it. While an index is replaced, its write
+alias is closed: other writers wait until the replacement is done, or until the replacing process seems to have died.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ R = TypeVar("R")
 
 
 def write_alias(name: str) -> str:
-    """The alias that writes go through; it vanishes with its index, so that no bulk makes that anew by itself."""
+    """The alias for writes; it is deleted with its index, so that a bulk request cannot create the index again."""
     return f"{name}-write"
 
 
 def is_of(name: str, address_name: str) -> bool:
-    """Whether an index has a name that the kit gives those of an address, and of no other."""
+    """Whether an index has a name that the kit gives to the indexes of this address only."""
     return re.fullmatch(re.escape(address_name) + "-[0-9a-f]{8}", name) is not None
 
 
-def family(server: Server) -> dict[str, Json]:
-    """The indexes that were made for an address, and those of no other, each with its aliases."""
+def indexes_made_for(server: Server) -> dict[str, Json]:
+    """The indexes that the kit made for an address, each with its aliases."""
     found = server.request("GET", f"/{server.name}-*", filter_path="*.aliases")
     aliases = {name: index["aliases"] for name, index in found.items() if is_of(name, server.name)}
     return {name: known for name, known in aliases.items() if write_alias(name) in known}
 
 
-def serving(server: Server) -> dict[str, Json]:
-    """The indexes that an address stands for, each with its aliases."""
+def indexes_at(server: Server) -> dict[str, Json]:
+    """The indexes that an address points to, each with its aliases."""
     try:
         found = server.request("GET", f"/{server.name}", filter_path="*.aliases")
     except IndexNotFound:
@@ -53,55 +53,55 @@ def serving(server: Server) -> dict[str, Json]:
     return {name: index["aliases"] for name, index in found.items()}
 
 
-def is_held(server: Server, name: str) -> bool:
-    """Whether an index is just being replaced, so that nobody may write to it."""
-    return _is_closed(name, family(server).get(name, {}))
+def is_being_replaced(server: Server, name: str) -> bool:
+    """Whether an index is being replaced, so that nobody may write to it."""
+    return _is_closed(name, indexes_made_for(server).get(name, {}))
 
 
-def gone(address: str) -> IndexMismatch:
-    """The error for a new index that somebody else has deleted before it could take its place."""
+def deleted_by_another(address: str) -> IndexMismatch:
+    """The error for a new index that another process has deleted before it was published."""
     return IndexMismatch(
-        f"The new index for {address} is gone; another rebuild of this address has deleted it. "
-        "Build it again, one at a time."
+        f"The new index for {address} no longer exists; another rebuild of this address has deleted it. "
+        "Build it again, one rebuild at a time."
     )
 
 
 def replace(server: Server, new: str, unchanged: int | None, generation: Callable[[], int]) -> None:
-    """Makes the address stand for the index ``new``, in one step, and deletes the one it stood for.
+    """Points the address to the index ``new`` and deletes the old one, in one step.
 
-    With ``unchanged`` that one is held first, and ``generation`` asked for what it has come to.
+    With ``unchanged``, writes to the old one are blocked first, and then ``generation`` gives its generation.
 
-    :raises IndexMismatch: when that is another than ``unchanged``, ``new`` is gone, or the address stands for an index
-        that was not made for it; the old one serves on.
+    :raises IndexMismatch: when that is not ``unchanged``, ``new`` was deleted, or the address points to an index that
+        was not made for it; the old one keeps serving.
     """
-    old = {name: aliases for name, aliases in serving(server).items() if name != new}
+    old = {name: aliases for name, aliases in indexes_at(server).items() if name != new}
     for name in old:
         if not is_of(name, server.name):
             raise IndexMismatch(
-                f"{server.address} stands for the index {name} now, which was not made for it, so no other can take "
-                "its place. Give the new index another address."
+                f"{server.address} now points to the index {name}, which was not made for this address, so it cannot "
+                "be replaced. Give the new index another address."
             )
     try:
         if unchanged is not None:
             for name in old:
-                _hold(server, name)
+                _block_writes(server, name)
             check_unchanged(server.address, unchanged, generation())
         switch(server, old, new)
     except (ServerUnavailable, KeyboardInterrupt):
-        raise  # the server may still be about to switch, so the old one stays held until that is ruled out
+        raise  # the server may still switch, so writes to the old one stay blocked until that is impossible
     except BaseException:
         for name in old if unchanged is not None else ():
             with contextlib.suppress(KitError):
-                _let_go(server, name)
+                _unblock_writes(server, name)
         raise
 
 
 def switch(server: Server, old: Mapping[str, Json], new: str) -> None:
-    """Makes the address stand for the index ``new``, and deletes the old ones, in one step.
+    """Points the address to the index ``new``, and deletes the old ones, in one step.
 
-    Other aliases of an old one (``old`` holds them by its name) stand for the new one then, as they were.
+    Other aliases of an old one (``old`` holds them by its name) then point to the new one, otherwise unchanged.
 
-    :raises IndexMismatch: when ``new`` is gone.
+    :raises IndexMismatch: when ``new`` was deleted.
     """
     aliases: dict[str, Json] = {server.name: {}}
     for name, known in old.items():
@@ -111,68 +111,70 @@ def switch(server: Server, old: Mapping[str, Json], new: str) -> None:
     steps += [{"add": {"index": new, "alias": alias, **kept}} for alias, kept in aliases.items()]
     try:
         server.request("POST", "/_aliases", bodies.alias_body(steps))
-    except IndexNotFound as error:  # so it is when the answer to a first attempt was lost
-        if server.name not in family(server).get(new, {}):
-            raise gone(server.address) from error
+    except IndexNotFound as error:  # also when the answer to a first attempt was lost
+        if server.name not in indexes_made_for(server).get(new, {}):
+            raise deleted_by_another(server.address) from error
 
 
-def give_up(server: Server) -> None:
-    """Deletes what unfinished rebuilds of an address have made, and lets go of the index that they were to replace.
+def discard_unfinished(server: Server) -> None:
+    """Deletes the indexes of unfinished rebuilds of an address, and allows writes to the current one again.
 
-    In this order: a rebuild that is still alive finds its own index gone, and cannot take the place of one written to.
+    In this order: a rebuild that still runs finds its index deleted, so it cannot replace one that is written to.
     """
-    made = family(server)
+    made = indexes_made_for(server)
     in_use = [name for name, aliases in made.items() if server.name in aliases]
     for name in set(made).difference(in_use):
         with contextlib.suppress(IndexNotFound):
             server.request("DELETE", f"/{name}")
     for name in in_use:
         if _is_closed(name, made[name]):
-            _let_go(server, name)
+            _unblock_writes(server, name)
 
 
 def changing(change: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
-    """Lets a writing method go on in the index that is just taking, or has taken, this one's place.
+    """Repeats a writing method until the index is not being replaced, if needed in the index that replaced it.
 
-    Whoever holds this one for that needs a moment. After more than a dozen moments it is taken for dead.
+    A replacement blocks writes for a moment only. When it takes much longer, its process is assumed to have died.
     """
 
     @wraps(change)
-    def go_on(self: ElasticIndex, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def retry(self: ElasticIndex, /, *args: P.args, **kwargs: P.kwargs) -> R:
         self.check_writable()
         for pause in (*client.WAITS, None):
             try:
                 return following(change)(self, *args, **kwargs)
             except IndexUnwritable:
-                if not is_held(self._connected, self._name):
+                if not is_being_replaced(self._connected, self._name):
                     raise
             if pause is not None:
                 time.sleep(pause)
-        give_up(self._connected)
+        discard_unfinished(self._connected)
         return following(change)(self, *args, **kwargs)
 
-    return go_on
+    return retry
 
 
-def _hold(server: Server, name: str) -> None:
-    """Lets no write into an index any more, and returns when those on their way have ended.
+def _block_writes(server: Server, name: str) -> None:
+    """Blocks writes to an index, and returns when those in progress have ended.
 
-    The write alias, closed, tells the kit's own hold from a block that an administrator set.
+    The closed write alias distinguishes the kit's own block from one that an administrator set.
     """
-    server.request("POST", "/_aliases", bodies.alias_body([_opening(name, opened=False)]))
+    server.request("POST", "/_aliases", bodies.alias_body([_write_alias_step(name, is_open=False)]))
     answer = server.request("PUT", f"/{name}/_block/write")
     if not answer["shards_acknowledged"]:
-        raise ServerUnavailable(f"Not every shard of the index at {server.address} could be held. Try again later.")
+        raise ServerUnavailable(
+            f"Writes could not be blocked on every shard of the index at {server.address}. Try again later."
+        )
 
 
-def _let_go(server: Server, name: str) -> None:
+def _unblock_writes(server: Server, name: str) -> None:
     server.request("PUT", f"/{name}/_settings", {"index.blocks.write": None})
-    server.request("POST", "/_aliases", bodies.alias_body([_opening(name, opened=True)]))
+    server.request("POST", "/_aliases", bodies.alias_body([_write_alias_step(name, is_open=True)]))
 
 
-def _opening(name: str, *, opened: bool) -> Json:
+def _write_alias_step(name: str, *, is_open: bool) -> Json:
     """The step that opens or closes the write alias of an index."""
-    return {"add": {"index": name, "alias": write_alias(name), "is_hidden": True, "is_write_index": opened}}
+    return {"add": {"index": name, "alias": write_alias(name), "is_hidden": True, "is_write_index": is_open}}
 
 
 def _is_closed(name: str, aliases: Json) -> bool:

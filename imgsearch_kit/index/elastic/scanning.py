@@ -1,4 +1,4 @@
-"""All documents that match a query, page by page as they were at one point in time."""
+"""All documents that match a query, page by page, as of one point in time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from imgsearch_kit.index.elastic.client import Server
 
 
 def scan(server: Server, name: str, page: Json) -> Iterator[Json]:
-    """The hits in the index ``name``, in no order; ``page`` is the body of a search for as many as one page holds."""
+    """The hits in the index ``name``, in no order; ``page`` is the body of the search for one page."""
     point, after = server.request("POST", f"/{name}/_pit", keep_alive=bodies.KEEP_ALIVE)["id"], None
     try:
         while True:
@@ -24,5 +24,5 @@ def scan(server: Server, name: str, page: Json) -> Iterator[Json]:
                 return
             after = hits[-1]["sort"]
     finally:
-        with contextlib.suppress(KitError):  # left alone, it ends by itself
+        with contextlib.suppress(KitError):  # it expires anyway
             server.request("DELETE", "/_pit", {"id": point}, again=False)

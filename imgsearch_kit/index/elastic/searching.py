@@ -1,4 +1,4 @@
-"""The nearest records on a server: what it is asked, and its hits in order of (-cosine, id)."""
+"""The nearest records on a server: its search options, and its hits in order of (-cosine, id)."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import numpy as np
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.index.base import NO_APPROX
 from imgsearch_kit.index.elastic import bodies
-from imgsearch_kit.index.elastic.bodies import Json, Wish
+from imgsearch_kit.index.elastic.bodies import Json, SearchOptions
 from imgsearch_kit.index.elastic.documents import Documents
 from imgsearch_kit.index.elastic.methods import NO_TWIN
 from imgsearch_kit.records import Approx, ImageRecord, Vectors
 
-FEW = 100  # excluded ids that an LSH method may find and drop, rather than answer exactly
+FEW = 100  # excluded ids up to which an LSH method drops them from its hits; with more, the search is exact
 
 Row = list[tuple[float, ImageRecord]]  # the hits of one query: -cosine and record, in order
 Ask = Callable[[Sequence[Json]], list[list[Json]]]  # bodies of searches to the hits of each
 
 
-def wished(
+def search_options(
     documents: Documents, address: str, k: int, approx: Approx | None, labels: Sequence[str] | None, excluded: int
-) -> tuple[Wish, str]:
-    """What the server is asked but for the excluded ids, and why it is not what the caller wished ("" if it is).
+) -> tuple[SearchOptions, str]:
+    """The search options without excluded ids, and why they differ from what the caller asked for ("" if they do not).
 
     :raises BadQuery: when the method or the server cannot do what ``approx`` says, or the index at ``address`` cannot
         answer exactly.
@@ -38,25 +38,25 @@ def wished(
         approx, note = None, f"With {what} the method {method.name} would lose neighbours; the answers are exact."
     if approx:
         count, probes = bodies.candidates(method, approx, k)
-        return Wish(min(k, bodies.MOST), count, probes, **kept), note
+        return SearchOptions(min(k, bodies.MOST), count, probes, **kept), note
     if not method.answers_exactly:
         raise BadQuery(
-            f"The index at {address} was made with {NO_TWIN}, so it cannot answer exactly. "
-            "Ask it with --approx, or copy it to a method that can."
+            f"The index at {address} was made with {NO_TWIN}, so it cannot search exactly. "
+            "Search with --approx, or copy the index to a method that can."
         )
-    return Wish(min(k + 1, bodies.MOST), **kept), note
+    return SearchOptions(min(k + 1, bodies.MOST), **kept), note
 
 
 def nearest(
-    documents: Documents, ask: Ask, queries: Vectors, k: int, wish: Wish, excluded: Sequence[Sequence[str]]
+    documents: Documents, ask: Ask, queries: Vectors, k: int, options: SearchOptions, excluded: Sequence[Sequence[str]]
 ) -> list[Row]:
-    """The first ``k`` hits of each query, none of which has an id in its list of ``excluded`` ones."""
-    wishes = [_without(documents, wish, each) for each in excluded]
-    hits = ask([documents.search_body(query, one) for query, one in zip(queries, wishes, strict=True)])
+    """The first ``k`` hits of each query, without the ids in its list of ``excluded`` ones."""
+    per_query = [_without(documents, options, each) for each in excluded]
+    hits = ask([documents.search_body(query, one) for query, one in zip(queries, per_query, strict=True)])
     found = []
-    for query, one, its_hits, out in zip(queries, wishes, hits, map(set, excluded), strict=True):
+    for query, one, its_hits, out in zip(queries, per_query, hits, map(set, excluded), strict=True):
         row = _row(documents, its_hits, query, one)
-        # Equal scores at the end of an exact answer: which of them come first by id takes seeing all of them.
+        # Equal scores at the end of an exact answer: all of them are needed to order them by id.
         while one.candidates is None and k < len(row) == one.size < bodies.MOST and row[k - 1][0] == row[-1][0]:
             one = dataclasses.replace(one, size=min(4 * one.size, bodies.MOST))
             row = _row(documents, ask([documents.search_body(query, one)])[0], query, one)
@@ -64,18 +64,20 @@ def nearest(
     return found
 
 
-def _without(documents: Documents, wish: Wish, excluded: Sequence[str]) -> Wish:
+def _without(documents: Documents, options: SearchOptions, excluded: Sequence[str]) -> SearchOptions:
     if not excluded:
-        return wish
-    if wish.candidates is None or documents.method.native:
-        return dataclasses.replace(wish, without=tuple(documents.keys(excluded)))
-    more = len(excluded)  # as many candidates more as may be dropped: the answer of an index without these ids
-    size, candidates = min(wish.size + more, bodies.MOST), min(wish.candidates + more, bodies.MOST)
-    return dataclasses.replace(wish, size=size, candidates=candidates)
+        return options
+    if options.candidates is None or documents.method.native:
+        return dataclasses.replace(options, without=tuple(documents.keys(excluded)))
+    more = len(
+        excluded
+    )  # as many more candidates as may be dropped, so that the answer is that of an index without these ids
+    size, candidates = min(options.size + more, bodies.MOST), min(options.candidates + more, bodies.MOST)
+    return dataclasses.replace(options, size=size, candidates=candidates)
 
 
-def _row(documents: Documents, hits: Sequence[Json], query: Vectors, wish: Wish) -> Row:
-    cosines = [documents.cosine(hit, query, wish) for hit in hits]
+def _row(documents: Documents, hits: Sequence[Json], query: Vectors, options: SearchOptions) -> Row:
+    cosines = [documents.cosine(hit, query, options) for hit in hits]
     negative = (-np.clip(cosines, -1, 1)).astype(np.float32).tolist()
     row = zip(negative, map(documents.record, hits), strict=True)
     return sorted(row, key=lambda hit: (hit[0], hit[1].id))

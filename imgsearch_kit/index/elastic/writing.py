@@ -20,7 +20,7 @@ from imgsearch_kit.index.elastic.reading import ElasticReader, following
 from imgsearch_kit.index.elastic.replacing import changing
 from imgsearch_kit.records import Approx, Failure, ImageRecord, IndexPassport, Refused, Vectors
 
-FOUND_ITSELF = 0.9999  # the least cosine of a stored vector with the best answer to it
+SELF_COSINE = 0.9999  # the lowest accepted cosine between a stored vector and the best hit for it
 SAMPLE = 8
 
 
@@ -39,7 +39,7 @@ def open_elastic(address: str | Address) -> ElasticIndex:
 
 
 def create_elastic(address: str | Address, passport: IndexPassport) -> ElasticIndex:
-    """A new, empty index, with ``passport.method`` as its method SPEC; its address is an alias for it.
+    """A new, empty index with the method SPEC ``passport.method``; its address is an alias for it.
 
     :raises BadQuery: when the method or one of its parameters is unknown or out of range.
     :raises IndexMismatch: when something is there already.
@@ -53,7 +53,7 @@ def create_elastic(address: str | Address, passport: IndexPassport) -> ElasticIn
 
 
 def check_elastic_creatable(address: str | Address, method: str, dim: int) -> None:
-    """Makes sure that ``create_elastic`` could make an index with this method SPEC, without making one.
+    """Checks that ``create_elastic`` can make an index with this method SPEC, without making one.
 
     :raises BadQuery: when the method or one of its parameters is unknown or out of range.
     :raises IndexMismatch: when something is there already.
@@ -69,25 +69,25 @@ def check_elastic_creatable(address: str | Address, method: str, dim: int) -> No
 
 
 def rebuild_elastic(address: str | Address, passport: IndexPassport) -> ElasticIndex:
-    """A new, empty index beside the one that serves at ``address``, to be filled and then ``publish``-ed.
+    """A new, empty index that does not replace the one at ``address`` yet, to be filled and then ``publish``-ed.
 
-    What an interrupted rebuild of this address left behind is deleted first: there is one rebuild at a time.
+    What an interrupted rebuild of this address left behind is deleted first; only one rebuild may run at a time.
     """
     method = parse_method(passport.method, passport.dim)
     server = Server(address)
     with _closing_on_error(server):
-        replacing.give_up(server)
+        replacing.discard_unfinished(server)
         return _created(server, passport, method, serving=False)
 
 
 def _opened(server: Server) -> ElasticIndex:
-    """The index at the server's name, of whose passport count and generation are not known yet."""
+    """The index at the server's name; count and generation of its passport are not known yet."""
     found = server.request("GET", f"/{server.name}")
-    if not all(_is_usual(index) for index in found.values()):
+    if not all(_has_known_version(index) for index in found.values()):
         server.check_version()
     if len(found) != 1:
         raise IndexMismatch(
-            f"{server.address} stands for {len(found)} indexes: {', '.join(sorted(found))}. Give the address of one."
+            f"{server.address} points to {len(found)} indexes: {', '.join(sorted(found))}. Give the address of one."
         )
     ((name, index),) = found.items()
     if "mappings" not in index:
@@ -95,10 +95,10 @@ def _opened(server: Server) -> ElasticIndex:
     return ElasticIndex(server, name, *recognised(server, name, index))
 
 
-def _is_usual(index: Any) -> bool:
-    """Whether a server's answer about an index shows that a version which the kit speaks to has made it.
+def _has_known_version(index: Any) -> bool:
+    """Whether a server's answer about an index shows that a supported server version created it.
 
-    That spares the question for the version: only a later server could have it now.
+    This saves the request for the version: the server cannot be older than its index.
     """
     try:
         return int(index["settings"]["index"]["version"]["created"]) // 1_000_000 in MAJORS and "mappings" in index
@@ -133,13 +133,13 @@ def _created(server: Server, passport: IndexPassport, method: Method, *, serving
     return index
 
 
-def _unfit(record: ImageRecord) -> str:
-    """Why no document can hold a record; "" if one can."""
+def _why_refused(record: ImageRecord) -> str:
+    """The reason why a record cannot be stored as a document; "" if it can."""
     for what, text in (("name", record.id), ("label", record.label or ""), ("path", record.path)):
         if not is_text(text):
             return NOT_TEXT
         if (size := len(text.encode())) > bodies.LONGEST:
-            return f"Its {what} has {size} bytes, and a server takes at most {bodies.LONGEST}. Shorten it."
+            return f"Its {what} has {size} bytes, and a server accepts at most {bodies.LONGEST}. Shorten it."
     return ""
 
 
@@ -153,16 +153,18 @@ def _closing_on_error(server: Server) -> Any:
 
 
 class ElasticIndex(ElasticReader):
-    """An index on a server; that of the original system is read only, and of its passport only a little is known.
+    """An index on a server; one of the original system is read-only, and most of its passport is unknown.
 
-    There is no commit over several documents on a server: a run that is cut off leaves some of a batch written, and
-    the next run, with the same ``_id`` for the same record, completes it.
+    A server has no commit over several documents: an interrupted run leaves part of a batch written, and the next run,
+    with the same ``_id`` for the same record, completes it.
     """
 
-    _serves = True  # False for a new index beside the one that serves, which it must never be taken for
+    _serves = (
+        True  # False for a new index that is not published yet; it must never follow the address to the current one
+    )
 
     def check_writable(self) -> None:
-        """Makes sure that the kit made the index."""
+        """Checks that the kit made the index."""
         if not self._documents.writable:
             raise IndexUnwritable(
                 f"The index at {self.address} was built by the original system and is opened for reading only. "
@@ -170,33 +172,33 @@ class ElasticIndex(ElasticReader):
             )
 
     def check_replaceable(self) -> None:
-        """Makes sure that the address is an alias which the kit made for this index."""
+        """Checks that the address is an alias which the kit made for this index."""
         name, server = self._name, self._connected
         if self._documents.writable and replacing.is_of(name, server.name):
             return
         if name == server.name:
-            what = "is an index itself, not an alias for one"
+            what = "is an index itself, not an alias"
         else:
             what = f"is an alias for the index {name}, which was not made for it"
         if self._documents.writable and replacing.is_of(name, name[:-9]):
             own = f"{self.address.removesuffix(server.name)}{name[:-9]}"
-            instead = f"Use the address of that index: {own}; all its aliases go with it"
+            instead = f"Use the address of that index: {own}; its other aliases then follow"
         else:
             instead = f"Copy it to another address: imgsearch copy {self.address} NEW_ADDRESS --method SPEC"
-        raise IndexMismatch(f"{self.address} {what}, so no other can take its place. {instead}")
+        raise IndexMismatch(f"{self.address} {what}, so it cannot be replaced. {instead}")
 
     @changing
     def add(self, records: Sequence[ImageRecord], vectors: Vectors, *, replaces: Sequence[str] = ()) -> list[Refused]:
-        """Writes records with their vectors; the ids in ``replaces`` go once all others are in."""
+        """Writes records with their vectors; the ids in ``replaces`` are deleted when all others are written."""
         checked = check_add(records, vectors, self._passport.dim)
-        unfit = [_unfit(record) for record in records]
-        refused = [Refused(record.id, why) for record, why in zip(records, unfit, strict=True) if why]
+        reasons = [_why_refused(record) for record in records]
+        refused = [Refused(record.id, why) for record, why in zip(records, reasons, strict=True) if why]
         pack = self._method.native and self._connected.takes_base64
         actions = (
             bulk.index_action(
                 record.id, bodies.document_id(record.id), bodies.document(record, vector, self._method, pack=pack)
             )
-            for record, vector, why in zip(records, checked, unfit, strict=True)
+            for record, vector, why in zip(records, checked, reasons, strict=True)
             if not why
         )
         with self._changing:
@@ -217,7 +219,7 @@ class ElasticIndex(ElasticReader):
 
     @following
     def failures(self) -> list[Failure]:
-        """The files that could not be indexed, in path order; they are one document."""
+        """The files that could not be indexed, in path order, stored in one document."""
         (found,) = self._request("POST", "_mget", {"ids": [bodies.FAILURES]})["docs"]
         return [Failure(**each) for each in found["_source"][bodies.FAILURES]] if found["found"] else []
 
@@ -230,11 +232,11 @@ class ElasticIndex(ElasticReader):
         document = {bodies.FAILURES: [dataclasses.asdict(failure) for failure in latest]}
         (done,) = self._write([bulk.index_action("", bodies.FAILURES, document)])
         if done.reason:
-            raise IndexUnwritable(f"The list of failures was refused by {self.address}: {done.reason}. Try again.")
+            raise IndexUnwritable(f"{self.address} refused the list of failures: {done.reason}. Try again.")
 
     @following
     def learned(self) -> bytes:
-        """What a baked ranking has learned; it lies in documents of its own."""
+        """What a baked ranking has learned, read from separate documents."""
         part, count, learned = 0, 1, b""
         while part < count:
             (found,) = self._request("POST", "_mget", {"ids": [bodies.learned_id(part)]})["docs"]
@@ -250,9 +252,7 @@ class ElasticIndex(ElasticReader):
         parts = enumerate(bodies.learned_documents(learned))
         outcomes = self._write([bulk.index_action("", bodies.learned_id(i), document) for i, document in parts])
         if bad := next((done for done in outcomes if done.reason), None):
-            raise IndexUnwritable(
-                f"What the ranking has learned was refused by {self.address}: {bad.reason}. Try again."
-            )
+            raise IndexUnwritable(f"{self.address} refused what the ranking has learned: {bad.reason}. Try again.")
 
     @changing
     def amend(self, *, roots: dict[str, str] | None = None, uuid: str | None = None) -> None:
@@ -267,12 +267,12 @@ class ElasticIndex(ElasticReader):
                 self._connected.request("PUT", path, {"_meta": bodies.passport_meta(grown)}, write_index_only="true")
 
     def publish(self, count: int, *, unchanged: int | None = None) -> None:
-        """Makes the address stand for this index, in one step, and deletes the one it stood for.
+        """Points the address to this index and deletes the old one, in one step.
 
-        From the last look at the generation of the old one on, nobody can write to it.
+        From the last check of the old one's generation on, nobody can write to it.
 
         :raises IndexMismatch: when there are not ``count`` records, one of a sample is not found by its own vector, or
-            the old index has another generation than ``unchanged``; it serves on.
+            the old index has another generation than ``unchanged``; the old index keeps serving.
         """
         self.flush()
         check_complete(self, count)
@@ -288,21 +288,21 @@ class ElasticIndex(ElasticReader):
     def _check_sample(self) -> None:
         approx = None if self._method.answers_exactly else Approx()
         sample = self._documents.page_body(self._documents.everything, SAMPLE, vectors=True)
-        for hit in self._ask_one(sample):
+        for hit in self._hits(sample):
             vector = self._documents.vector(hit)[None]
             best = float(self.search(vector, 1, approx=approx).scores[0, 0])
-            if not best >= FOUND_ITSELF:
+            if not best >= SELF_COSINE:
                 raise IndexMismatch(
-                    f"The new index for {self.address} answers the vector of {self._documents.record(hit).id!r} with "
-                    f"cosine {best:.6f}, not 1, so the old one serves on. Build it again."
+                    f"The new index for {self.address} finds the vector of {self._documents.record(hit).id!r} with "
+                    f"cosine {best:.6f}, not 1, so the old one stays in use. Build it again."
                 )
 
     def remove(self) -> None:
-        """Deletes the index with all its aliases, if it is still there, and closes it."""
+        """Deletes the index with all its aliases, if it still exists, and closes it."""
         if not self._documents.writable:
             raise IndexUnwritable(
-                f"The index at {self.address} was built by the original system, and the kit deletes only what it made "
-                "itself. Delete it with the tools of the server, once nothing else needs it."
+                f"The index at {self.address} was built by the original system, and the kit deletes only indexes that "
+                "it made. Delete it with the server's own tools, when nothing else needs it."
             )
         with contextlib.suppress(IndexNotFound):  # also when the answer to a first attempt was lost
             self._connected.request("DELETE", f"/{self._name}")
@@ -310,7 +310,7 @@ class ElasticIndex(ElasticReader):
         self.close()
 
     def _present(self, ids: Sequence[str]) -> list[str]:
-        """Those of ``ids`` that are there now, searchable or not."""
+        """Those of ``ids`` that exist now, searchable or not."""
         self._check_list(ids)
         keys = {bodies.document_id(id_): id_ for id_ in ids}
         found = []
@@ -329,7 +329,7 @@ class ElasticIndex(ElasticReader):
 
     def _follow(self) -> None:
         if not self._serves:
-            raise replacing.gone(self.address)
+            raise replacing.deleted_by_another(self.address)
         other = _opened(self._connected)
         mine, theirs = ((p.spec, p.dim, p.baked) for p in (self._passport, other._passport))
         if mine != theirs:
