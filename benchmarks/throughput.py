@@ -27,7 +27,7 @@ import numpy as np
 from rounds import measure
 
 from imgsearch_kit.extractors import Extractor, load_extractor, vgg16, weight_files
-from imgsearch_kit.extractors.engine import tensorflow
+from imgsearch_kit.extractors.tensorflow import tensorflow
 from imgsearch_kit.extractors.weights import available
 from imgsearch_kit.images import find_images, load
 from imgsearch_kit.index import create_index, new_passport

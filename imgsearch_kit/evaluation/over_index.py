@@ -17,7 +17,7 @@ from imgsearch_kit.files import write_whole
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.ranking.baked import Learned
-from imgsearch_kit.ranking.kept import kept_ranking
+from imgsearch_kit.ranking.chain import kept_ranking
 from imgsearch_kit.records import IndexPassport
 from imgsearch_kit.vectors import Scorer
 

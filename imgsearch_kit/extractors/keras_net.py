@@ -12,8 +12,7 @@ from typing import Any
 
 from imgsearch_kit.errors import BadQuery, WeightsNotFound
 from imgsearch_kit.extractors import weight_files
-from imgsearch_kit.extractors.engine import ENGINE, tensorflow
-from imgsearch_kit.extractors.traced import JointExtractor
+from imgsearch_kit.extractors.tensorflow import ENGINE, JointExtractor, tensorflow
 from imgsearch_kit.records import ExtractorSpec
 
 PREFIX = "keras:"

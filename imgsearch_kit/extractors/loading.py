@@ -9,8 +9,7 @@ from pathlib import Path
 
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.extractors.base import PRESETS, Extractor, Preset
-from imgsearch_kit.extractors.engine import ENGINE
-from imgsearch_kit.extractors.traced import JointExtractor, SingleExtractor
+from imgsearch_kit.extractors.tensorflow import ENGINE, JointExtractor, SingleExtractor, forward
 from imgsearch_kit.records import ExtractorSpec
 
 
@@ -35,9 +34,7 @@ def load_extractors(
     :raises WeightsNotFound: when the weights are missing or wrong.
     """
     say = say or logging.getLogger("imgsearch_kit").info
-    loading = f"Loading the network of {', '.join(names)} ..."
     if len(names) == 1 and names[0].startswith("keras:"):
-        say(loading)
         from imgsearch_kit.extractors.keras_net import load_application
 
         return load_application(names[0], weights, say)
@@ -48,13 +45,12 @@ def load_extractors(
             f"{', '.join(names)} cannot be computed in one pass: networks or inputs differ, or a name is given twice. "
             "Load each separately."
         )
-    say(loading)
-    from imgsearch_kit.extractors import vgg16
+    from imgsearch_kit.extractors.vgg16 import PREPROCESSING
     from imgsearch_kit.extractors.weights import load_weights
 
     tensors, digest = load_weights(next(iter(inputs))[0], weights, say)
-    specs = [_spec(name, preset, vgg16.PREPROCESSING, digest, ENGINE) for name, preset in presets.items()]
-    return JointExtractor(specs, vgg16.forward(tensors, list(presets.values())))
+    specs = [_spec(name, preset, PREPROCESSING, digest, ENGINE) for name, preset in presets.items()]
+    return JointExtractor(specs, forward(tensors, list(presets.values())))
 
 
 def is_extractor_name(name: str) -> bool:

@@ -19,7 +19,7 @@ import numpy as np
 
 from imgsearch_kit.errors import BadQuery, MissingExtra, ServerUnavailable, WeightsNotFound
 from imgsearch_kit.extractors import weight_files
-from imgsearch_kit.extractors.engine import tensorflow
+from imgsearch_kit.extractors.tensorflow import tensorflow
 from imgsearch_kit.extractors.vgg16 import NETWORKS
 from imgsearch_kit.extractors.weight_files import Tensors
 from imgsearch_kit.files import cache_folder

@@ -62,13 +62,19 @@ def extractor_of(
     return projected(index, _loaded(passport, extractor, weights, say))
 
 
+def _load(name: str, weights: Path | None, say: Say | None) -> Extractor:
+    """The extractor of a name; loading takes seconds, so a sentence says what is waited for."""
+    (say or log.info)(f"Loading the network of {name} ...")
+    return load_extractor(name, weights, say=say)
+
+
 def _loaded(passport: IndexPassport, name: str | None, weights: Path | None, say: Say | None) -> Extractor:
     check_name(passport, name)
     name = name or (passport.spec.name if passport.spec else None)
     if name is None:
         raise BadQuery("The extractor of this index is unknown. Give its name with --extractor NAME.")
     try:
-        extractor = load_extractor(name, weights, say=say)
+        extractor = _load(name, weights, say)
     except BadQuery as error:
         if passport.spec is None or is_extractor_name(name):
             raise
@@ -161,7 +167,7 @@ def open_to_fill(
             name = extractor or DEFAULT_PRESET
             if dim := preset_dim(name):
                 check_creatable(address, method or "exact", dim)  # before weights are loaded, or even downloaded
-            extractor = load_extractor(name, weights, say=say)
+            extractor = _load(name, weights, say)
         passport = new_passport(extractor.spec, probes=probe_vectors(extractor), method=method or "exact")
         return create_index(address, passport), extractor
     try:
@@ -224,7 +230,7 @@ def extractor_to_rebuild(
     with open_index(address) as index:
         index.check_replaceable()
         spec = index.passport.spec
-    return load_extractor(extractor or (spec.name if spec else DEFAULT_PRESET), weights, say=say)
+    return _load(extractor or (spec.name if spec else DEFAULT_PRESET), weights, say)
 
 
 def with_extractor(

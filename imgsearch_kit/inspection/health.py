@@ -135,7 +135,7 @@ class Health(Report):
                 f"{s.id}: {s.label}, but {s.share:.0%} of its neighbours are {s.proposed}" for s in self.suspects
             ),
         }
-        effects = [(e.name, e.precision, e.queries, e.what) for e in self.effects]
+        effects = [(e.name, e.precision, e.queries, e.what) for e in self.effects if self.effects[0].queries]
         return [
             *(_listed(title, list(items)) for title, items in found.items()),
             Table(effects, ("", f"P@{self.k}", "queries", "")),

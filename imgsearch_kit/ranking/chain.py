@@ -1,18 +1,22 @@
-"""The steps of a ranking, learned on one gallery and applied to its queries."""
+"""The steps of a ranking, learned on one gallery, kept in the cache, and applied to its queries."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from scipy.sparse import csr_array
 
+from imgsearch_kit.files import artefact
 from imgsearch_kit.ranking.queries import Asked
 from imgsearch_kit.ranking.spec import parse_rank
 from imgsearch_kit.ranking.step import Fitted
-from imgsearch_kit.records import Vectors
+from imgsearch_kit.records import IndexPassport, Vectors
 from imgsearch_kit.vectors import Scores
+
+OWN_ROWS = 8  # a query's own rows that database augmentation replaces exactly, where no more are needed
 
 
 @dataclass(frozen=True)
@@ -77,3 +81,23 @@ class Ranking:
         if any(len(step.gallery) != len(gallery) for step in steps):
             raise ValueError(f"{path} was learned from another gallery than these {len(gallery)} vectors")
         return cls(gallery, tuple(steps))
+
+
+def kept_ranking(passport: IndexPassport, spec: str, gallery: Vectors, *, spare: int = OWN_ROWS) -> Ranking:
+    """A rank SPEC over ``(n, d)`` vectors of an index, of all its records or of some: from the cache, else learned.
+
+    The key includes the vectors, so the same records of the same generation get the same ranking. Queries may have up
+    to ``spare`` own rows, at least eight.
+
+    :raises BadQuery: when the SPEC is wrong, or the vectors do not allow it.
+    """
+    spare = max(spare, OWN_ROWS)
+    digest = hashlib.blake2b(np.ascontiguousarray(gallery).reshape(-1).data, digest_size=16)
+    return artefact(
+        passport,
+        "ranking.npz",
+        {"spec": spec, "spare": spare, "vectors": digest.hexdigest()},
+        lambda: Ranking.fit(spec, gallery, spare=spare),
+        Ranking.save,
+        lambda path: Ranking.load(path, spec, gallery),
+    )

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from imgsearch_kit.index.base import VectorIndex
-from imgsearch_kit.ranking.kept import kept_ranking
+from imgsearch_kit.ranking.chain import kept_ranking
 from imgsearch_kit.records import Approx, Neighbours, Vectors
 from imgsearch_kit.vectors import first
 

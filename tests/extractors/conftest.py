@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from imgsearch_kit.extractors.engine import tensorflow
+from imgsearch_kit.extractors.tensorflow import tensorflow
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,8 @@ import pytest
 
 from imgsearch_kit.errors import BadQuery, WeightsNotFound
 from imgsearch_kit.extractors import load_extractor, probe_pixels
-from imgsearch_kit.extractors.engine import tensorflow
 from imgsearch_kit.extractors.keras_net import SIDES
+from imgsearch_kit.extractors.tensorflow import tensorflow
 
 
 @pytest.fixture(autouse=True)

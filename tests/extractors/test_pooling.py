@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from imgsearch_kit.extractors.pooling import gem, mac, rmac, rmac_regions, spoc
+from imgsearch_kit.extractors.tensorflow import gem, mac, rmac, rmac_regions, spoc
 
 
 def unit(vector):

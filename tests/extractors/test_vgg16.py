@@ -11,7 +11,7 @@ from PIL import Image
 
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.extractors import PRESETS, load_extractor, load_extractors, probe_pixels, vgg16, weight_files
-from imgsearch_kit.extractors.traced import NETWORK_BATCH
+from imgsearch_kit.extractors.tensorflow import NETWORK_BATCH, forward
 
 POOLED = ["vgg16-rmac", "vgg16-spoc", "vgg16-mac", "vgg16-gem"]
 
@@ -118,9 +118,9 @@ def test_colour_is_read_as_rgb(joint):
 def test_a_larger_side_makes_a_larger_map(conv_weights):
     preset = dataclasses.replace(PRESETS["vgg16-rmac"], side=320)
     tensors = weight_files.read(conv_weights, vgg16.NETWORKS["vgg16-conv"])
-    forward = vgg16.forward(tensors, [preset])
-    (at_320,) = forward(probe_pixels(320))
-    (at_224,) = forward(probe_pixels(224))
+    traced = forward(tensors, [preset])
+    (at_320,) = traced(probe_pixels(320))
+    (at_224,) = traced(probe_pixels(224))
     near = np.einsum("nd,nd->n", unit(at_320.numpy()), unit(at_224.numpy()))
     assert near.min() > 0.8  # the same pictures, nearer to themselves than to each other
     assert near.min() > unit(at_320.numpy())[0] @ unit(at_224.numpy())[1]
@@ -134,7 +134,7 @@ def test_two_scales_are_two_vectors_of_equal_weight(joint, conv_weights):
     np.testing.assert_allclose(np.linalg.norm(vectors[:, :512], axis=1), np.sqrt(0.5), atol=1e-5)
     np.testing.assert_allclose(both.extract(picture[:1]), vectors[:1], atol=1e-5)
     tensors = weight_files.read(conv_weights, vgg16.NETWORKS["vgg16-conv"])
-    (large,) = vgg16.forward(tensors, [dataclasses.replace(PRESETS["vgg16-rmac"], side=320)])(picture)
+    (large,) = forward(tensors, [dataclasses.replace(PRESETS["vgg16-rmac"], side=320)])(picture)
     np.testing.assert_allclose(unit(vectors[:, :512]), unit(large.numpy()), atol=1e-4)
     small = np.stack([Image.fromarray(each).resize((224, 224), Image.Resampling.BILINEAR) for each in picture])
     same = np.einsum("nd,nd->n", unit(vectors[:, 512:]), joint.extract(small)["vgg16-rmac"])

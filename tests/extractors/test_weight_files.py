@@ -11,7 +11,7 @@ import pytest
 
 from imgsearch_kit.errors import BadQuery, WeightsNotFound
 from imgsearch_kit.extractors import weight_files
-from imgsearch_kit.extractors.engine import tensorflow
+from imgsearch_kit.extractors.tensorflow import tensorflow
 from tests.conftest import require
 
 SHAPES = {"block1_conv1": (3, 3, 3, 4), "block1_conv2": (3, 3, 4, 6), "fc1": (24, 5)}

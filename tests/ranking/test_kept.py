@@ -7,7 +7,7 @@ from scipy.sparse import csr_array
 from imgsearch_kit.files import artefact_folder
 from imgsearch_kit.index import create_index, new_passport, open_index
 from imgsearch_kit.ranking import Ranking
-from imgsearch_kit.ranking.kept import kept_ranking
+from imgsearch_kit.ranking.chain import kept_ranking
 from imgsearch_kit.ranking.over_index import RankedGallery
 from imgsearch_kit.records import Approx, ExtractorSpec, ImageRecord
 from imgsearch_kit.vectors import unit

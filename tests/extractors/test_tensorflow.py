@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from imgsearch_kit.errors import BadQuery
-from imgsearch_kit.extractors.engine import tensorflow
-from imgsearch_kit.extractors.traced import NETWORK_BATCH, JointExtractor
+from imgsearch_kit.extractors.tensorflow import NETWORK_BATCH, JointExtractor, tensorflow
 from imgsearch_kit.records import ExtractorSpec
 
 
@@ -103,7 +102,7 @@ def test_threads_get_their_own_answers(colours):
 def test_tensorflow_starts_without_a_word_and_other_words_get_through():
     code = """if True:
         import os, sys
-        from imgsearch_kit.extractors import engine
+        from imgsearch_kit.extractors import tensorflow as engine
         assert "tensorflow" not in sys.modules
         with engine._without_log_lines():
             os.write(2, b"I0000 00:00:1795590785.008575 9066 port.cc:153] oneDNN is on\\nkept\\n")
@@ -117,7 +116,7 @@ def test_threads_that_ask_for_tensorflow_at_once_leave_standard_error_as_it_was(
     code = """if True:
         import os
         from concurrent.futures import ThreadPoolExecutor
-        from imgsearch_kit.extractors import engine
+        from imgsearch_kit.extractors import tensorflow as engine
         with ThreadPoolExecutor(4) as pool:
             modules = list(pool.map(lambda _: engine.tensorflow(), range(4)))
         assert len(set(modules)) == 1
