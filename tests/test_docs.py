@@ -163,7 +163,7 @@ def test_speed_quotes_the_benchmarks():
     native, elastiknn = (part["writing"] for part in servers)
     slowest = max(row["ratio"] for part in servers for name, row in part.items() if name.startswith("searching"))
     for words in (
-        f"is {native['ratio']:.1f} times as fast as one request a picture",
+        f"is {native['ratio']:.1f} times as fast as one request per picture",
         f"({min(native['ratios']):.1f} to {max(native['ratios']):.1f} in three rounds), {elastiknn['ratio']:.1f} times",
         f"({min(elastiknn['ratios']):.1f} to {max(elastiknn['ratios']):.1f}); a search takes at most {slowest:.2f}",
         f"takes {short['seconds']:.1f} s and {short['peak_mb'] / 1e3:.2f} GB at 512",

@@ -105,7 +105,7 @@ def test_a_numpy_function_is_an_extractor_too(photos, tmp_path):
         )
     with Gallery.open(address) as gallery:
         assert gallery.search(id="red/0.png", k=1).hits[0].id == "red/1.png"
-        with pytest.raises(imgsearch_kit.KitError, match=r"'quarters', an extractor of your own.*extractor=OBJECT"):
+        with pytest.raises(imgsearch_kit.KitError, match=r"'quarters', a custom extractor.*extractor=OBJECT"):
             gallery.search(photos / "red/0.png")
 
 

@@ -176,7 +176,7 @@ def test_unreadable_folders_are_reported_and_the_rest_is_found(open_folder):
     try:
         with as_nobody():
             found = find_images(open_folder)
-            with pytest.raises(BadQuery, match="shut cannot be read: Permission denied; name a folder"):
+            with pytest.raises(BadQuery, match="shut cannot be read: Permission denied; give a folder"):
                 find_images(open_folder / "shut")
     finally:
         (open_folder / "shut").chmod(0o755)

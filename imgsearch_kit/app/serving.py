@@ -56,7 +56,7 @@ def launch_page(
 
     The network is loaded and checked first, so that the first visitor does not wait for it. If its weights are missing,
     only indexed pictures can be the query, and the log says so. The page listens on ``host``, by default only on this
-    machine. No folder is served: pictures are part of the answers, and Gradio serves only uploads, for at most an hour.
+    machine. No folder is served: pictures are part of the answers, and Gradio serves uploads only, for at most an hour.
     Uploads are limited to 32 MB. ``share`` asks Gradio for a public link.
 
     :raises BadQuery: when ``share`` is given without ``auth``, or the port is in use.

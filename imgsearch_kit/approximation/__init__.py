@@ -1,1 +1,1 @@
-"""What an approximate method loses and saves: measured on an index, simulated, and tuned."""
+"""Loss and speed of approximate methods: measured on an index, simulated, and tuned."""

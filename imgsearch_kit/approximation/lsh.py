@@ -1,9 +1,9 @@
-"""What Elastiknn's hashing methods would find, predicted in memory: hash tokens, shared tokens, candidates.
+"""Simulates Elastiknn's hashing methods in memory: hash tokens, shared tokens, candidates.
 
 The plugin turns a vector into tokens, counts for every document the tokens it shares with the query, scores the
 ``candidates`` documents with the highest counts exactly (at least one shared; ties by the document's place in its
-segment) and answers with the best of those. So a true neighbour is found when its place in the order of counts is
-within ``candidates``, and one pass over the counts predicts the recall of every number of candidates.
+segment) and returns the best of those. So a true neighbour is found when its place in the order of counts is
+within ``candidates``, and one pass over the counts predicts the recall for every number of candidates.
 
 Predictions are for one segment and one shard. The random numbers are the plugin's own (``java.util.Random(0)``), so
 its hash functions are, too.
@@ -26,7 +26,7 @@ from imgsearch_kit.vectors import Floats, Ints, blocks
 METHODS = ("l2-lsh", "cosine-lsh", "permutation-lsh")
 NEVER = np.inf  # the place of a document that shares no token with the query
 MULTIPLIER, INCREMENT, BITS = 0x5DEECE66D, 0xB, 48  # of java.util.Random's generator, x -> x * MULTIPLIER + INCREMENT
-FAR = 3  # the most coordinates in which a probed bucket may differ: one that differs in more is never near
+FAR = 3  # the most coordinates in which a probed bucket may differ; others are never near
 MIXER = 1_000_003  # joins a table's number and its hash values to one token
 
 Rows = npt.NDArray[np.intp]
@@ -67,10 +67,10 @@ class Simulation:
     def places(
         self, queries: Vectors, neighbours: Rows, *, probes: int = 0, weights: Floats | None = None
     ) -> tuple[Floats, float]:
-        """Where each query's true neighbours stand among its candidates, and the tokens visited per query.
+        """The places of each query's true neighbours among its candidates, and the tokens visited per query.
 
         ``neighbours`` is ``(m, k)`` gallery rows; places are ``(m, k)``, from 1, infinite when no token is shared. With
-        a sample of a larger gallery, ``weights`` ``(n,)`` says how many vectors each row stands for.
+        a sample of a larger gallery, ``weights`` ``(n,)`` says how many vectors each row represents.
         """
         n = self.postings.shape[1]
         each = np.ones(n) if weights is None else weights
@@ -95,8 +95,8 @@ def tokens_of(vectors: Vectors, method: str, params: Mapping[str, int], probes: 
     """The tokens of ``(n, dim)`` vectors, ``(n, T)`` int64; ``probes`` adds the further buckets of a query (L2 only).
 
     Permutation: Amato et al., "Large-Scale Image Retrieval with Elasticsearch" (SIGIR 2018): the ``k`` components of
-    largest absolute value, a negative one apart from a positive one. (The plugin also writes how often each counts, by
-    its rank, but does not read that back.) Cosine: random hyperplanes (Charikar 2002), ``k`` signs a table. L2: random
+    largest absolute value, with their signs. (The plugin also writes a count of each, from its rank, but does not read
+    it back.) Cosine: random hyperplanes (Charikar 2002), ``k`` signs a table. L2: random
     projections cut in buckets of width ``w`` (Datar et al. 2004), ``k`` a table, multi-probe as in Lv et al. (2007).
     """
     if method == "permutation-lsh":
@@ -123,9 +123,9 @@ def _mixed(tables: Ints, values: Ints) -> Ints:
 
 
 def _probed(inside: Floats, buckets: Ints, probes: int) -> Ints:
-    """The tokens of the ``L * probes`` buckets nearest to each query beside its own, over all tables together.
+    """The tokens of the ``L * probes`` buckets nearest to each query except its own, over all tables together.
 
-    ``inside`` and ``buckets`` are ``(m, L, k)``: how far into its bucket a projection lies, in [0, 1), and the bucket.
+    ``inside`` and ``buckets`` are ``(m, L, k)``: the position of a projection in its bucket, in [0, 1), and the bucket.
     """
     m, L, k = buckets.shape
     steps = np.array([step for step in itertools.product((-1, 0, 1), repeat=k) if 0 < np.count_nonzero(step) <= FAR])
@@ -139,7 +139,7 @@ def _probed(inside: Floats, buckets: Ints, probes: int) -> Ints:
 
 @lru_cache(maxsize=4)
 def _drawn(normals: int, uniforms: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """The first so many normal numbers of ``java.util.Random(0)``, then so many uniform ones from [0, 1).
+    """The first normal numbers of ``java.util.Random(0)``, then the next uniform ones from [0, 1).
 
     As its documentation specifies: a linear congruential generator, doubles from two steps of it, and normal numbers
     in pairs by Marsaglia's polar method, in which a point outside the unit circle is drawn again.

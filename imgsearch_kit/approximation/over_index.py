@@ -1,4 +1,4 @@
-"""What an index's approximate method loses against exact answers, and what it saves: the loop that asks and times."""
+"""Measures what an index's approximate method loses against exact answers, and how long its searches take."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 TRIED_HASHED = (20, 50, 100, 200, 500, 1000, 2000, 5000)  # numbers of candidates to try
 TRIED_NATIVE = (20, 50, 100, 200, 500)
-MOST_CANDIDATES = 10_000  # what a server takes
+MOST_CANDIDATES = 10_000  # a server's limit
 TRIED_PROBES = {"l2-lsh": (0, 1, 3)}
 WARM_UP = 10  # queries of each setting before the clock counts
 
@@ -33,11 +33,10 @@ Setting = Approx | None  # None: exact
 
 @dataclass(frozen=True)
 class Measured:
-    """One setting: what it lost, and the milliseconds that half and 95 % of its queries took at most.
+    """One setting: its loss, and the median and 95 % quantile of its queries' milliseconds.
 
-    ``method`` is what the index says has answered, with the parameters of index and query. The times are NaN for exact
-    answers that the index cannot give and that were computed here. ``predicted`` is the recall that a simulation
-    expected.
+    ``method`` is the method that the index used, with the parameters of index and query. The times are NaN for exact
+    answers that the index cannot give and that were computed here. ``predicted`` is the recall from a simulation.
     """
 
     method: str
@@ -73,24 +72,24 @@ class RecallReport(Report):
     passport: dict[str, Any]
 
     def tables(self) -> Sequence[Table]:
-        """Recall with its bounds, what P@k loses, and milliseconds, a row a setting."""
+        """Recall with its bounds, the loss of P@k, and milliseconds, one row per setting."""
         head = ["method", f"recall@{self.k}", f"P@{self.k} lost", "p50 ms", "p95 ms", "short"]
         if any(row.predicted is not None for row in self.rows):
             head.append("predicted")
         return [Table([_cells(row)[: len(head)] for row in self.rows], head)]
 
     def notes(self) -> Sequence[str]:
-        """What was asked, and what to know of an index of several segments."""
-        about = f"{self.queries} queries ({self.labelled} with a label to find) against {self.gallery} pictures"
+        """The numbers of queries and pictures, and a note on an index of several segments."""
+        about = f"{self.queries} queries ({self.labelled} with a shared label) against {self.gallery} pictures"
         if self.segments is None:
             return [f"{about}."]
         if self.segments == 1:
             return [f"{about} in 1 segment."]
-        more = "Candidates count per segment, so these figures change when segments merge. --merge forces one."
+        more = "Candidates count per segment, so these figures change when segments merge. --merge makes one segment."
         return [f"{about} in {self.segments} segments.", more]
 
     def plot(self, *others: RecallReport) -> Plot:
-        """Recall against milliseconds of each setting that was timed, here and in ``others``; the best are named.
+        """Recall against milliseconds of each timed setting, here and in ``others``; the best are labelled.
 
         :raises MissingExtra: when matplotlib is not installed.
         """
@@ -118,11 +117,11 @@ def measure_recall(
     seed: int = 0,
     progress: bool | None = None,
 ) -> RecallReport:
-    """Asks an index exactly and with each setting of ``grid``, a query at a time, and compares.
+    """Recall and speed of an index for each setting of ``grid``, compared with exact search query by query.
 
-    ``queries`` pictures are drawn without replacement by ``seed``; each is asked by its stored vector and never counts
-    as its own answer. The settings take turns query by query, so a busy moment slows all of them alike. ``merge``
-    makes an index of several segments one first. Where an index cannot answer exactly, its vectors are compared here.
+    ``queries`` pictures are drawn without replacement by ``seed``; the query is the stored vector, and the picture
+    itself is no hit. The settings alternate query by query, so that a busy machine slows all of them alike. ``merge``
+    first merges an index into one segment. If an index cannot search exactly, its vectors are compared here.
 
     :raises BadQuery: when there is nothing to measure: no approximate method, fewer than two pictures, no setting.
     """
@@ -132,7 +131,9 @@ def measure_recall(
         index.merge()
     records = index.records()
     if len(records) < 2:
-        raise BadQuery(f"There are {len(records)} pictures at {index.address}, too few to measure. Index more.")
+        raise BadQuery(
+            f"There are {len(records)} pictures at {index.address}, too few to measure. Index more pictures."
+        )
     settings: list[Setting] = [None, *(default_grid(index.passport.method, len(records), k) if grid is None else grid)]
     if len(settings) == 1:
         raise BadQuery(
@@ -164,7 +165,7 @@ def measure_recall(
 def default_grid(method: str, n: int, k: int = 10) -> list[Approx]:
     """The settings to try for a method SPEC over ``n`` vectors: numbers of candidates, and probes where it has them.
 
-    There are more candidates than ``k``, because fewer are not what an index asked for so many would take.
+    There are more candidates than ``k``, because an index uses at least as many.
     """
     name = method.partition(":")[0]
     if name in ("exact", "flat"):
@@ -184,8 +185,8 @@ def _ask(
 ) -> tuple[list[Neighbours], npt.NDArray[np.float64]]:
     """The answers of every setting without the queries themselves, and ``(m, settings)`` milliseconds.
 
-    One hit more than ``k`` is asked for and the query dropped: excluding it would be a filter, which changes what some
-    methods do.
+    The search is for one hit more than ``k``, and the query is dropped: excluding it would be a filter, which changes
+    some methods.
     """
     here = None if answers_exactly(index, vectors[:1]) else exactly_here(index, vectors, k + 1)
     asked = settings if here is None else settings[1:]
@@ -209,7 +210,7 @@ def _ask(
 
 
 def answers_exactly(index: VectorIndex, vector: Vectors) -> bool:
-    """Whether an index itself can answer exactly, as tried with one ``(1, dim)`` query."""
+    """Whether an index can search exactly, tested with one ``(1, dim)`` query."""
     try:
         index.search(vector, 1)
     except BadQuery:  # a native method without its exact twin

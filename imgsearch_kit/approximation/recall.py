@@ -1,4 +1,4 @@
-"""What approximate answers lose against exact ones: neighbours, and neighbours of the query's label."""
+"""The loss of approximate answers against exact ones: of neighbours, and of neighbours with the query's label."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from imgsearch_kit.evaluation import intervals as bootstrap
 from imgsearch_kit.records import Neighbours
 from imgsearch_kit.vectors import Floats, Ints
 
-TIE = 1e-6  # cosines this close are equal: more than two servers' sums of the same vectors differ by
+TIE = 1e-6  # cosines this close count as equal; the same sums on two servers differ by less
 
 
 @dataclass(frozen=True)
 class Loss:
-    """What one approximate method loses over ``m`` queries; each triple is (value, low, high) with 95 % bounds.
+    """The loss of an approximate method over ``m`` queries; each triple is (value, low, high) with 95 % bounds.
 
-    ``recall`` is recall@k against the exact answers, ``precision`` the P@k of the approximate answers and ``lost`` what
-    the exact ones have more, both over queries with a label and NaN without any. ``short`` counts the queries with
-    fewer hits than the exact answer has, ``missing`` the hits that lack in them.
+    ``recall`` is recall@k against the exact answers, ``precision`` the P@k of the approximate answers and ``lost`` how
+    much higher it is for the exact ones, both over queries with a label and NaN without any. ``short`` counts the
+    queries with fewer hits than the exact answer, ``missing`` the hits that they lack.
     """
 
     recall: tuple[float, float, float]
@@ -43,8 +43,8 @@ def without(found: Neighbours, own: Sequence[str], k: int) -> Neighbours:
 def recall_at_k(exact: Neighbours, found: Neighbours) -> Floats:
     """The share of each query's exact neighbours that was found, ``(m,)`` float64; NaN where there are none.
 
-    Compared by id. A hit that is not among the exact ``k`` counts nevertheless when its cosine reaches the last of
-    theirs within 1e-6: it is as near, and only its id decided against it. A hit that lacks is a miss.
+    Compared by id. A hit that is not among the exact ``k`` also counts when its cosine is at least that of the last of
+    them, within 1e-6: then they are equally near. A missing hit is a miss.
     """
     available = (exact.ids != "").sum(axis=1)
     last = np.nanmin(np.where(exact.ids == "", np.inf, exact.scores), axis=1, initial=np.inf)
@@ -55,14 +55,15 @@ def recall_at_k(exact: Neighbours, found: Neighbours) -> Floats:
 
 
 def missing(exact: Neighbours, found: Neighbours) -> Ints:
-    """How many hits each query has fewer than in the exact answer, ``(m,)``."""
+    """How many hits each query lacks compared with the exact answer, ``(m,)``."""
     return np.maximum((exact.ids != "").sum(axis=1) - (found.ids != "").sum(axis=1), 0)
 
 
 def precision_at_k(found: Neighbours, wanted: Sequence[str | None], labels: Mapping[str, str | None]) -> Floats:
-    """The share of the ``k`` places held by the query's label, ``(m,)`` float64; NaN for a query without one.
+    """The share of the ``k`` hits with the query's label, ``(m,)`` float64; NaN for a query without a label.
 
-    ``wanted`` holds the queries' labels, ``labels`` maps ids to theirs. Divided by k always, so a short answer loses.
+    ``wanted`` holds the queries' labels, ``labels`` maps ids to labels. It is always divided by k, so missing hits
+    count as wrong.
     """
     hits = [
         np.nan if label is None else sum(bool(i) and labels.get(i) == label for i in row) / found.ids.shape[1]
@@ -76,7 +77,7 @@ def losses(
 ) -> list[Loss]:
     """The loss of each of several approximate answers to the same ``m`` queries; arguments as in the other functions.
 
-    Bounds resample queries within their class, queries without a label being a class of their own.
+    Bounds resample queries within their class; queries without a label form one class.
     """
     names = np.array([label or "" for label in wanted])
     classes = np.unique(names, return_inverse=True)[1]

@@ -1,4 +1,4 @@
-"""From a wanted recall to a method and its parameters: simulated on a sample in memory, verified on a real index."""
+"""Finds a method and parameters for a wanted recall: simulated on a sample in memory, verified on a real index."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from imgsearch_kit.vectors import Floats
 HASHED_AT_ONCE = 20_000  # vectors hashed at once
 CANDIDATES = (20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 5000, 7000, 10_000)
 SIMULATED_PROBES = {"l2-lsh": (0, 3)}
-SURE = 1.645  # standard errors that a prediction must lie above the wanted recall: 95 % one-sided
-# Nanoseconds of one core as timed on the plugin; only their ratios matter: they say which setting is tried first.
+SURE = 1.645  # standard errors by which a prediction must exceed the wanted recall: 95 % one-sided
+# Nanoseconds of one core as timed on the plugin; only their ratios matter, for the order of the settings.
 NS_MULTIPLY, NS_POSTING, NS_DOCUMENT = 1.0, 3.0, 2.0
 
 Grid = Mapping[str, Sequence[Mapping[str, int]]]
@@ -40,10 +40,10 @@ Grid = Mapping[str, Sequence[Mapping[str, int]]]
 
 @dataclass(frozen=True)
 class Proposal:
-    """A method SPEC with its query parameters, the recall that a simulation predicts, and what a query costs.
+    """A method SPEC with its query parameters, the recall predicted by a simulation, and the cost of a query.
 
-    ``work`` is a rough estimate of the server's milliseconds, without the request around them. ``measured`` and
-    ``exact`` are rows of a real index, once verified.
+    ``work`` is a rough estimate of the server's milliseconds, without the time of the request. ``measured`` and
+    ``exact`` are rows of a real index, after verification.
     """
 
     method: str
@@ -67,10 +67,10 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Tuning(Report):
-    """For a wanted recall the cheapest setting of each method that reaches it, cheapest first.
+    """The cheapest setting of each method that reaches a wanted recall, cheapest first.
 
-    A method that reaches it nowhere stands behind those that do, with its best. ``sampled`` is how many of ``gallery``
-    vectors were hashed, ``simulated`` how many settings were.
+    A method that does not reach it comes after those that do, with its best setting. ``sampled`` is how many of
+    ``gallery`` vectors were hashed, ``simulated`` how many settings were simulated.
     """
 
     wanted: float
@@ -83,7 +83,7 @@ class Tuning(Report):
 
     @property
     def best(self) -> Proposal | None:
-        """The fastest proposal that reaches the wanted recall, as far as it is known; None when none does."""
+        """The fastest proposal that reaches the wanted recall, as measured or predicted; None when none does."""
         reaching = [proposal for proposal in self.proposals if proposal.recall >= self.wanted]
         return min(reaching, key=lambda p: p.measured.p50 if p.measured else p.work, default=None)
 
@@ -105,18 +105,21 @@ class Tuning(Report):
         return [Table([_cells(proposal)[: len(head)] for proposal in self.proposals], head)]
 
     def notes(self) -> Sequence[str]:
-        """What was simulated, and what to type."""
+        """What was simulated, and the options to use."""
         of = "" if self.sampled == self.gallery else f"{self.sampled} of "
         notes = [f"{self.simulated} settings simulated: {self.queries} queries against {of}{self.gallery} pictures."]
         if self.best is None:
-            return [*notes, f"None reaches a recall of {self.wanted}. Search exactly, or allow more loss: --recall"]
+            return [
+                *notes,
+                f"None reaches a recall of {self.wanted}. Search exactly, or accept a lower recall: --recall",
+            ]
         wish = f"--approx --candidates {self.best.setting.candidates}"
         if self.best.setting.probes:
             wish += f" --probes {self.best.setting.probes}"
         notes.append(f"Proposed: an index with --method {self.best.method}, searched with {wish}")
         if self.exact_is_as_fast and self.best.measured and self.best.exact:
             medians = f"{self.best.exact.p50:.1f} ms against {self.best.measured.p50:.1f} ms"
-            notes.append(f"But exact is as fast here ({medians} in the median) and loses nothing.")
+            notes.append(f"But exact search is as fast here (median {medians}) and loses nothing.")
         return notes
 
     def frame(self) -> Iterable[Mapping[str, Any]]:
@@ -147,14 +150,14 @@ def propose(
 ) -> Tuning:
     """Simulates Elastiknn's hashing methods on an index's own vectors and keeps the cheapest setting of each.
 
-    ``queries`` pictures are drawn by ``seed``, their exact neighbours come from the index. Of more than ``sample``
-    vectors as many are drawn and stand for the rest. ``grid`` maps methods to the parameters to try. A prediction must
-    lie above ``wanted`` by as much as its own uncertainty over the queries.
+    ``queries`` pictures are drawn by ``seed``; their exact neighbours come from the index. If there are more than
+    ``sample`` vectors, that many are drawn to represent the rest. ``grid`` maps methods to the parameters to try. A
+    prediction must exceed ``wanted`` by its own uncertainty over the queries.
 
-    :raises BadQuery: when ``wanted`` does not lie in (0, 1], or the index has no more than ``k`` pictures.
+    :raises BadQuery: when ``wanted`` is not in (0, 1], or the index has no more than ``k`` pictures.
     """
     if not 0 < wanted <= 1:
-        raise BadQuery(f"The wanted recall must lie above 0 and be at most 1; it is {wanted}.")
+        raise BadQuery(f"The wanted recall must be above 0 and at most 1; it is {wanted}.")
     drawn = Sample.of(index, k, queries, sample, seed)
     tried = parameter_grid(drawn.vectors.shape[1]) if grid is None else grid
     settings = [(name, params) for name, each in tried.items() for params in each]
@@ -174,14 +177,14 @@ def propose(
 
 
 def _cost(judged: tuple[bool, Proposal]) -> tuple[bool, float]:
-    """In the order of preference: what reaches the wanted recall by its work, then the rest by what they lose."""
+    """The sort key of preference: settings that reach the wanted recall by work, then the rest by predicted recall."""
     reaches, proposal = judged
     return (False, proposal.work) if reaches else (True, -proposal.predicted)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A sample of an index: ``(n, dim)`` vectors in id order, and how many each row stands for.
+    """A sample of an index: ``(n, dim)`` vectors in id order, and how many vectors each row represents.
 
     ``asking`` is ``(m,)`` and ``neighbours`` ``(m, k)``: rows of the queries and of their exact neighbours.
     """
@@ -194,13 +197,15 @@ class Sample:
 
     @classmethod
     def of(cls, index: VectorIndex, k: int, queries: int, sample: int, seed: int) -> Sample:
-        """Draws the queries, asks the index for their neighbours, and draws about ``sample`` vectors in all.
+        """Draws the queries, finds their neighbours in the index, and draws about ``sample`` vectors in all.
 
         :raises BadQuery: when there are no more than ``k`` pictures.
         """
         ids = [record.id for record in index.records()]
         if len(ids) <= k:
-            raise BadQuery(f"There are {len(ids)} pictures at {index.address}; to tune for {k} neighbours index more.")
+            raise BadQuery(
+                f"There are {len(ids)} pictures at {index.address}, too few to tune for {k} neighbours. Index more."
+            )
         asking = [ids[row] for row in sample_rows(len(ids), queries, seed)]
         vectors = index.vectors(asking)
         search = index.search if answers_exactly(index, vectors[:1]) else partial(exactly_here, index)
@@ -220,12 +225,12 @@ class Sample:
         )
 
     def places(self, name: str, params: Mapping[str, int], probes: int) -> tuple[Floats, float]:
-        """Where the queries' neighbours stand among a method's candidates, and the tokens visited per query."""
+        """The places of the queries' neighbours among a method's candidates, and the tokens visited per query."""
         simulation = Simulation.of(self.vectors, name, params)
         return simulation.places(self.vectors[self.asking], self.neighbours, probes=probes, weights=self.weights)
 
     def proposals(self, name: str, params: Mapping[str, int], wanted: float) -> Iterator[tuple[bool, Proposal]]:
-        """For each number of probes the fewest candidates that reach the wanted recall, or the most; and whether so."""
+        """For each number of probes: whether the wanted recall is reached, and the fewest candidates or the most."""
         spec = f"{name}:{','.join(f'{key}={value}' for key, value in params.items())}"
         for probes in SIMULATED_PROBES.get(name, (0,)):
             places, visited = self.places(name, params, probes)
@@ -238,7 +243,7 @@ class Sample:
             yield reaches, Proposal(spec, Approx(candidates, probes or None), float(found.mean()), work)
 
     def _work(self, functions: int, candidates: int, visited: float) -> float:
-        """One query's milliseconds, roughly: hashing and scoring, walking the postings, ranking the counts."""
+        """A rough estimate of a query's milliseconds: hashing and scoring, reading the postings, ranking the counts."""
         products = self.vectors.shape[1] * (functions + min(candidates, self.gallery))
         return (products * NS_MULTIPLY + visited * NS_POSTING + self.gallery * NS_DOCUMENT) / 1e6
 
@@ -251,10 +256,10 @@ def verify(
     seed: int = 1,
     progress: bool | None = None,
 ) -> Tuning:
-    """The same proposals beside what a real index of one segment measures, fastest first.
+    """The same proposals with measurements on a real index of one segment, fastest first.
 
     ``copied`` makes a copy on a server with a method SPEC, for the time of a block (``indexing.copy.temporary_copy``).
-    With another ``seed`` than was tuned with, the queries are others.
+    With another ``seed`` than in tuning, the queries are different.
 
     :raises PluginMissing: when the server has no Elastiknn plugin.
     """

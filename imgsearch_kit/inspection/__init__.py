@@ -1,1 +1,1 @@
-"""Whether an index is sound, and what its scores mean."""
+"""The health of an index, and the calibration of its scores."""

@@ -1,4 +1,4 @@
-"""What a cosine means: the probability that a hit shares the query's class, and when nothing alike is indexed."""
+"""Calibration of cosines: the probability that a hit has the query's class, and when nothing similar is indexed."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ UNLIKE = 0.01
 
 @dataclass(frozen=True)
 class Calibration(Report):
-    """What cosines mean on one index, learned from its own pictures.
+    """The calibration of cosines on one index, learned from its own pictures.
 
     ``grid`` ``(G,)`` holds ascending cosines; ``probability``, ``low`` and ``high`` ``(G,)`` the probability there that
     a hit shares the query's class, with 95 % bounds, none of them decreasing. ``k`` is how many hits of each of
     ``queries`` pictures they were learned from. ``bound`` is the cosine below which a best hit means that nothing
-    alike is indexed: a picture like the indexed ones falls below it with a probability of at most ``unlike``.
+    similar is indexed: a picture like the indexed ones is below it with a probability of at most ``unlike``.
     """
 
     grid: Floats
@@ -44,20 +44,20 @@ class Calibration(Report):
     unlike: float = UNLIKE
 
     def __call__(self, cosines: npt.ArrayLike) -> Floats:
-        """(probability, low, high) on a new last axis, each linear between grid points and level beyond the ends.
+        """(probability, low, high) on a new last axis, each linear between grid points and constant beyond the ends.
 
-        Below ``grid[0]`` no hit was ever seen, so the true probability may be lower than what is given.
+        No hit was seen below ``grid[0]``, so there the true probability may be lower.
         """
         x = np.asarray(cosines, np.float64)
         return np.stack([np.interp(x, self.grid, y) for y in (self.probability, self.low, self.high)], axis=-1)
 
     def cosine_for(self, probability: float) -> float | None:
-        """The smallest grid cosine from which on hits share the class with at least this probability, or None."""
+        """The smallest grid cosine at which hits share the class with at least this probability, or None."""
         enough = np.flatnonzero(self.probability >= probability)
         return float(self.grid[enough[0]]) if len(enough) else None
 
     def nothing_alike(self, best: float) -> bool:
-        """Whether a query whose best hit has cosine ``best`` is less alike than indexed pictures are to each other."""
+        """Whether a query whose best hit has cosine ``best`` is less similar than indexed pictures are to another."""
         return bool(best < self.bound)
 
     @classmethod
@@ -73,15 +73,15 @@ class Calibration(Report):
         )
 
     def tables(self) -> Sequence[Table]:
-        """The cosines from which on a hit shares the class with some probabilities."""
+        """The cosines from which a hit shares the class with given probabilities."""
         rows = [(share, self.cosine_for(share)) for share in (0.5, 0.8, 0.9, 0.95, 0.99)]
         steps = [(number(p, form=".0%"), number(cosine, form=".3f") or "never seen") for p, cosine in rows]
         return [Table(steps, ("same class", "from a cosine of"))]
 
     def notes(self) -> Sequence[str]:
-        """When nothing alike is indexed."""
+        """When nothing similar is indexed."""
         return [
-            f"Nothing alike is indexed when the best hit is below {self.bound:.3f} "
+            f"Nothing similar is indexed when the best hit is below {self.bound:.3f} "
             f"({self.unlike:.0%} of the indexed pictures are that far from all others)."
         ]
 
@@ -110,13 +110,13 @@ def calibrate(
     resamples: int = CURVES,
     seed: int = 0,
 ) -> Calibration:
-    """What cosines mean, from the hits of pictures whose class is known (leave-one-out).
+    """The calibration from the hits of pictures whose class is known (leave-one-out).
 
     ``cosines`` ``(m, k)`` are those of each query's first ``k`` hits in rank order, NaN where there are fewer; ``same``
-    ``(m, k)`` says which share the query's class. These pairs, and not all ``m * m``, are what a person is shown and so
-    what the probability is about; among all pairs nearly every one is of two classes. Pictures alone in their class
-    belong here: that none of their hits is right is part of the truth. ``weights`` ``(m,)``, 1 each if None, count
-    queries (1 / class size makes every class count alike).
+    ``(m, k)`` says which share the query's class. Only these pairs, not all ``m * m``, are used, because only hits are
+    shown to a user; nearly all other pairs are of two classes. Pictures that are alone in their class are included,
+    although none of their hits is right. ``weights`` ``(m,)``, 1 each if None, weight queries (with 1 / class size all
+    classes have equal weight).
 
     The probability is the isotonic regression of ``same`` on the cosine (Zadrozny and Elkan 2002), with one right pair
     added at the lowest and one wrong pair at the highest cosine so that it is never 0 or 1. Bounds are percentiles of
@@ -172,7 +172,7 @@ def _isotonic(x: Floats, y: Floats, weights: Floats, grid: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Reliability(Report):
-    """Predicted against observed, in ``B`` bins of predicted probability that hold hits, all arrays ``(B,)``.
+    """Predicted against observed, in the ``B`` bins of predicted probability that have hits; all arrays are ``(B,)``.
 
     ``predicted`` is the mean prediction in a bin, ``observed`` the share of its hits that share the class, ``low`` and
     ``high`` its 95 % bounds, ``counts`` its hits. ``error`` is the expected calibration error: the mean distance of
@@ -191,13 +191,13 @@ class Reliability(Report):
         return [f"Predicted and observed are {self.error:.3f} apart on average."]
 
     def tables(self) -> Sequence[Table]:
-        """Predicted and observed with its bounds, a row a bin."""
+        """Predicted and observed with its bounds, one row per bin."""
         bins = zip(self.predicted, self.observed, self.low, self.high, self.counts.tolist(), strict=True)
         rows = [(predicted, number(*observed), hits) for predicted, *observed, hits in bins]
         return [Table(rows, ("predicted", "observed, 95 %", "hits"))]
 
     def plot(self) -> Plot:
-        """Observed against predicted, a point a bin.
+        """Observed against predicted, one point per bin.
 
         :raises MissingExtra: when matplotlib is not installed.
         """
@@ -221,7 +221,7 @@ def reliability(
     resamples: int = CURVES,
     seed: int = 0,
 ) -> Reliability:
-    """How well a calibration holds on other hits: ``bins`` bins of equal width in [0, 1], empty ones left out.
+    """How well a calibration fits other hits: ``bins`` bins of equal width in [0, 1], without empty ones.
 
     ``cosines`` and ``same`` are ``(m, k)`` as for ``calibrate``. Expected calibration error as in Naeini, Cooper and
     Hauskrecht (2015). Bounds are percentiles over resampled queries.

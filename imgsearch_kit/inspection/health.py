@@ -1,4 +1,4 @@
-"""Whether a labelled collection is sound: duplicates, hubs and orphans, suspected labels, and what each does to P@k."""
+"""Health of a labelled collection: duplicates, hubs and orphans, suspected labels, and their effects on P@k."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Suspect:
 
 @dataclass(frozen=True)
 class Effect:
-    """P@k of one way to treat a finding: ``precision`` is the mean over ``queries`` pictures, None without any."""
+    """P@k for one treatment of a finding: ``precision`` is the mean over ``queries`` pictures, None without any."""
 
     name: str
     what: str
@@ -52,8 +52,8 @@ class Health(Report):
     ``duplicates`` are groups of equal files, ``near_duplicates`` groups linked by cosines of at least ``near`` that are
     not one such group alone; the largest first. ``occurrence`` ``(n,)`` counts in how many other pictures' ``k``
     nearest each picture of ``ids`` is; ``hubs`` pairs id and that count, most first; ``orphans`` are in none.
-    ``skewness`` is that of the counts. ``suspects`` come in order of (-share, id). ``unhashed`` is the number of
-    pictures without a hash: whether they are equal to others is not known.
+    ``skewness`` is that of the counts. ``suspects`` are in order of (-share, id). ``unhashed`` is the number of
+    pictures without a hash: whether they are duplicates is unknown.
     """
 
     ids: Sequence[str]
@@ -88,7 +88,7 @@ class Health(Report):
         }
 
     def frame(self) -> Iterable[Mapping[str, Any]]:
-        """The rows of ``to_dataframe``, one a picture: id, occurrence, hub, orphan, what neighbours say of its label.
+        """The rows of ``to_dataframe``, one per picture: id, occurrence, hub, orphan, groups and suspected label.
 
         ``duplicates`` and ``near_duplicates`` number the picture's group from 0, -1 where it is in none; ``proposed``
         and ``share`` are None where the label is not suspected.
@@ -118,7 +118,7 @@ class Health(Report):
         return f"{len(self.ids):,} pictures"
 
     def tables(self) -> Sequence[Table]:
-        """The findings, the first of each list, and what each does to P@k."""
+        """The findings, the first of each list, and their effects on P@k."""
         extra, near = (sum(len(group) - 1 for group in groups) for groups in (self.duplicates, self.near_duplicates))
         far = f"far more often among the {self.k} nearest than others (skewness {self.skewness:.2f})"
         within = f"groups (cosine at least {self.near:g})"
@@ -142,12 +142,12 @@ class Health(Report):
         ]
 
     def notes(self) -> Sequence[str]:
-        """That duplicates are not known, where that is so."""
+        """A note if duplicates are unknown."""
         if not self.unhashed:
             return []
         return [
-            f"Whether files are duplicates is not known of {self.unhashed:,} of {len(self.ids):,} pictures, because "
-            "their index has no sha256 of them. Index their folder to know it."
+            f"It is unknown whether {self.unhashed:,} of {len(self.ids):,} pictures are duplicates, because "
+            "their index has no sha256 of them. Index their folder to find out."
         ]
 
 
@@ -170,16 +170,16 @@ def examine(
     """The findings in ``n`` pictures: ``vectors`` is ``(n, dim)``, everything in id order; "" is an unknown hash.
 
     - Duplicates have equal hashes. Near-duplicates are the connected components of "cosine at least ``near``", so two
-      pictures of a group may be less alike than that, linked through others.
+      pictures of a group may be less similar than that, linked through others.
     - Occurrence, after Radovanović, Nanopoulos and Ivanović, "Hubs in Space" (2010): a hub is more than two standard
       deviations above the mean (which is k); an orphan (their antihub) occurs nowhere. Only the picture itself is left
       out of its neighbours.
     - A label is suspected when at least ``agreement`` of the ``k`` nearest have one other label; near-duplicates have
       no vote, and neither have pictures without a label.
-    - P@k is the mean over all labelled pictures whose class has another member, as ``effects`` says in words.
+    - P@k is the mean over all labelled pictures whose class has another member, for each of the ``effects``.
 
-    All cosines are computed twice, in blocks: beside ``vectors`` some 200 MB are held, whatever ``n`` is. ``done`` is
-    told how many of the ``n`` pictures have their neighbours, block by block.
+    All cosines are computed twice, in blocks: about 200 MB are needed in addition to ``vectors``, for any ``n``.
+    ``done`` is called with the number of pictures of each finished block.
 
     :raises BadQuery: when there is no picture, the lists differ in length, or ``k`` or a bound is out of range.
     """
@@ -204,15 +204,17 @@ def examine(
 
     exact = _grouped(files, ids)
     linked = f"nor are pictures linked by cosines of at least {near:g}"
-    flattering = "suspected labels replaced as their neighbours vote, which flatters: the same neighbours then answer"
+    optimistic = (
+        "suspected labels replaced by their neighbours' vote, which is optimistic: these neighbours are the hits"
+    )
     effects = [
-        _effect("as it is", "every picture asks all others", alone, classes),
-        _effect("duplicates grouped", "equal files do not answer each other", without_files, classes),
+        _effect("as it is", "every picture is a query against all others", alone, classes),
+        _effect("duplicates grouped", "equal files are no hits of each other", without_files, classes),
         _effect("near-duplicates grouped", linked, without_groups, classes),
-        _effect("hubs left out", "hubs ask, but do not answer", without_hubs, classes),
-        _effect("orphans alone", "only orphans ask", alone, classes, orphan),
-        _effect("orphans left out", "orphans do not ask", alone, classes, ~orphan),
-        _effect("labels as voted", flattering, alone, relabelled),
+        _effect("hubs left out", "hubs are queries, but no hits", without_hubs, classes),
+        _effect("orphans alone", "only orphans are queries", alone, classes, orphan),
+        _effect("orphans left out", "orphans are no queries", alone, classes, ~orphan),
+        _effect("labels as voted", optimistic, alone, relabelled),
     ]
     suspects = [
         Suspect(ids[i], names[classes[i]], names[voted[i]], float(share[i])) for i in np.flatnonzero(suspect).tolist()
@@ -234,7 +236,7 @@ def examine(
 
 
 def _check(ids: int, vectors: int, labels: int, hashes: int, k: int, near: float, agreement: float) -> None:
-    """Refuses what ``examine`` cannot examine, given the lengths of its lists and its settings."""
+    """Checks the lengths of the lists and the settings of ``examine``."""
     if not ids:
         raise BadQuery("There are no pictures to examine. Index some first: imgsearch index FOLDER")
     if not ids == vectors == labels == hashes:
@@ -287,7 +289,7 @@ def _vote(nearest: Nearest, classes: Ints, k: int) -> tuple[Ints, npt.NDArray[np
 
 
 def _effect(name: str, what: str, nearest: Nearest, classes: Ints, asking: Bools | None = None) -> Effect:
-    """The mean P@k of the labelled pictures that have another one of their class to find, of those ``asking`` only."""
+    """The mean P@k of the labelled pictures whose class has another member, only of those ``asking`` if given."""
     labelled, k = classes >= 0, nearest.rows.shape[1]
     same_class_and_group = np.unique(np.stack([classes, nearest.groups]), axis=1, return_inverse=True)[1]
     relevant = _members(classes + 1, ~nearest.barred) - _members(same_class_and_group, ~nearest.barred)

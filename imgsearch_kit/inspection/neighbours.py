@@ -16,8 +16,8 @@ class Nearest:
     """The first ``k`` places of ``n`` pictures in order of (-cosine, row).
 
     ``rows`` is ``(n, k)``: rows of pictures, -1 where a ranking is shorter. ``cosines`` is ``(n, k)`` float32, NaN
-    there. ``groups`` ``(n,)`` and ``barred`` ``(n,)`` say what was left out: pictures of the same number as the one
-    that asks, and barred ones.
+    there. ``groups`` ``(n,)`` and ``barred`` ``(n,)`` say what was left out: pictures with the same number as the
+    query, and barred ones.
     """
 
     rows: Ints
@@ -35,11 +35,11 @@ def leave_one_out(
     wider: Nearest | None = None,
     done: Callable[[int], object] = lambda rows: None,
 ) -> Nearest:
-    """The ``k`` nearest other rows of each row of ``(n, dim)`` vectors, which stand in id order.
+    """The ``k`` nearest other rows of each row of ``(n, dim)`` vectors, which are in id order.
 
-    Left out of a row's answers are the rows with its number in ``groups`` (None: only itself) and those ``barred``.
-    ``wider`` may hold more than ``k`` places found with less left out: then only those rows are ranked anew for which
-    they do not suffice. ``done`` is told how many rows were ranked, block by block.
+    The hits of a row do not include rows with its number in ``groups`` (None: only itself), nor those ``barred``.
+    ``wider`` may hold more than ``k`` places found with fewer rows left out: then only rows for which these are not
+    enough are ranked again. ``done`` is called with the number of rows of each finished block.
     """
     n = len(vectors)
     groups = np.arange(n) if groups is None else groups
@@ -61,7 +61,7 @@ def leave_one_out(
 
 
 def _narrow(wider: Nearest, found: Nearest) -> Ints:
-    """Fills ``found`` with what is left of ``wider``; returns the rows that may have more answers than that."""
+    """Fills ``found`` from ``wider``; returns the rows that may have more hits than that."""
     k = found.rows.shape[1]
     answers = (wider.rows >= 0) & (found.groups[wider.rows] != found.groups[:, None]) & ~found.barred[wider.rows]
     row, place = np.nonzero(answers)

@@ -1,4 +1,4 @@
-"""An index to what its scores mean and whether it is sound."""
+"""The health of an index, and the calibration of its scores, from its stored vectors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def health(index: VectorIndex, *, k: int = 10, near: float = NEAR, progress: bool | None = None) -> Health:
-    """Duplicates, hubs and orphans, and suspected labels of an index, with what each does to P@k.
+    """Duplicates, hubs and orphans, and suspected labels of an index, with their effects on P@k.
 
     :raises BadQuery: when the index is empty, or ``k`` or ``near`` is out of range.
     """
@@ -39,7 +39,7 @@ def health(index: VectorIndex, *, k: int = 10, near: float = NEAR, progress: boo
 
 @dataclass(frozen=True)
 class Calibrated(Report):
-    """A calibration learned from all labelled pictures, and how one learned from half of them holds on the others."""
+    """A calibration learned from all labelled pictures, and how well one learned from half of them fits the others."""
 
     calibration: Calibration
     held_out: Reliability
@@ -62,11 +62,11 @@ class Calibrated(Report):
         error = f"{self.held_out.error:.3f}"
         return [
             *self.calibration.notes(),
-            f"Learned from half of the pictures, it is off by {error} on average on the others.",
+            f"When learned from half of the pictures, its mean error is {error} on the others.",
         ]
 
     def plot(self) -> Plot:
-        """The curve of the calibration; ``held_out.plot()`` shows how one holds on other pictures.
+        """The curve of the calibration; ``held_out.plot()`` shows how one fits other pictures.
 
         :raises MissingExtra: when matplotlib is not installed.
         """
@@ -78,9 +78,9 @@ class Calibrated(Report):
 
 
 def calibration(index: VectorIndex, *, k: int = 10, seed: int = 0, progress: bool | None = None) -> Calibrated:
-    """What the cosines of an index mean, learned leave-one-out from the first ``k`` hits of its labelled pictures.
+    """The calibration of an index, learned leave-one-out from the first ``k`` hits of its labelled pictures.
 
-    A picture's copies (same sha256) are not among its hits, as in a search. The result is kept in the cache.
+    A picture's copies (same sha256) are not among its hits, as in a search. The result is cached.
 
     :raises BadQuery: when fewer than four pictures have a label.
     """
@@ -99,8 +99,8 @@ def _calibration(index: VectorIndex, k: int, seed: int, progress: bool | None) -
     labelled = np.flatnonzero([record.label is not None for record in records])
     if len(labelled) < 4:
         raise BadQuery(
-            f"{len(labelled)} of {len(records)} pictures have a label; at least 4 are needed to learn what a score "
-            "means. Labels are folder names; `imgsearch label CSV` sets them."
+            f"{len(labelled)} of {len(records)} pictures have a label; at least 4 are needed for a calibration. "
+            "Labels are folder names; `imgsearch label CSV` sets them."
         )
     vectors = index.vectors()[labelled]
     classes = np.unique([str(records[row].label) for row in labelled], return_inverse=True)[1]

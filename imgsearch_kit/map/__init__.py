@@ -1,1 +1,1 @@
-"""The pictures of an index on a plane, and the page to explore them by."""
+"""The map of an index: its pictures on a plane, and a page to explore them."""

@@ -1,4 +1,4 @@
-"""An index, its projection and its pictures' thumbnails to one HTML file."""
+"""Writes the map of an index, with its pictures' thumbnails, as one HTML file."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from imgsearch_kit.records import Failure, ImageRecord, IndexPassport
 from imgsearch_kit.reports import RunReport, plain
 
 SIDE, QUALITY = 64, 50  # of the map's thumbnails: some 650 bytes each
-INLINE = 20_000  # pictures whose thumbnails lie in the page; those of more lie in a folder beside it
+INLINE = 20_000  # pictures up to which thumbnails are in the page; with more they are in a separate folder
 LISTED = 10
 
 
 @dataclass(frozen=True)
 class MapReport(RunReport):
-    """A map that was written: where, how large in bytes, how far to trust it, and the pictures without thumbnail."""
+    """A map that was written: its path, size in bytes, trustworthiness, and the pictures without thumbnail."""
 
     path: Path
     size: int
@@ -50,12 +50,12 @@ class MapReport(RunReport):
         }
 
     def title(self) -> str:
-        """Where the map is, and how large."""
+        """The path and size of the map."""
         beside = f", thumbnails in {self.folder}" if self.folder else ""
         return f"{self.path} ({self.size / 1e6:.1f} MB{beside})"
 
     def notes(self) -> Sequence[str]:
-        """How far to trust it."""
+        """How far the map can be trusted."""
         return self.projection.notes()
 
 
@@ -84,10 +84,10 @@ def write_map(
     title: str | None = None,
     progress: bool | None = None,
 ) -> MapReport:
-    """Writes the map of an index as an HTML file that needs nothing else, or above 20,000 pictures a folder beside it.
+    """Writes the map of an index as one HTML file, above 20,000 pictures with a folder of thumbnails next to it.
 
-    ``root`` is where the pictures lie when they have moved. A picture that cannot be read is on the map without its
-    thumbnail, and listed. The page appears whole or not at all.
+    ``root`` is the pictures' folder if it has moved. A picture that cannot be read is on the map without its thumbnail,
+    and reported. The page is written atomically.
 
     :raises BadQuery: when the index is empty, or the file cannot be written.
     :raises MissingExtra: when bokeh or umap-learn is not installed.
@@ -126,7 +126,7 @@ def write_map(
 def _small_thumbnails(
     records: Sequence[ImageRecord], passport: IndexPassport, root: Path | None, failed: list[Failure]
 ) -> Iterator[bytes | None]:
-    """Each record's picture as a small WEBP, None where it cannot be had; then ``failed`` says why."""
+    """Each record's picture as a small WEBP, or None with a reason in ``failed``."""
 
     def shrink(record: ImageRecord) -> bytes | Failure:
         try:

@@ -1,4 +1,4 @@
-"""The map as one HTML file that opens anywhere: no server, no network, names shown as text whatever they contain."""
+"""The map as one HTML file that needs no server and no network, and shows names as plain text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from imgsearch_kit.plots.figure import colours
 BOKEH_MARKERS = ("circle", "square", "triangle", "diamond", "inverted_triangle", "hex")
 NO_PICTURE = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="  # one clear pixel
 
-# A tooltip lies in a shadow root, where the page's style sheet does not reach.
+# A tooltip is in a shadow root, where the page's style sheet does not apply.
 TOOLTIP = """
 <div style="max-width: 220px; overflow-wrap: anywhere">
   <img src="@thumbnail" alt="" style="display: block; width: 128px; height: 128px; object-fit: contain; margin: auto">
@@ -54,8 +54,8 @@ TEMPLATE = Template("""<!doctype html>
 </section>
 <section id="selection" aria-live="polite">
 <h2 id="selected">Nothing selected</h2>
-<p id="hint" class="hint">Click a picture to see its true neighbours, whatever the map says; draw around some with the
-lasso tool to list them.</p>
+<p id="hint" class="hint">Click a picture to see its true neighbours, which may differ from those on the
+map; draw around pictures with the lasso tool to list them.</p>
 <div><button id="download" type="button" hidden>Download CSV</button></div>
 <div class="scroll"><table><tbody id="rows"></tbody></table><p id="more" class="hint"></p></div>
 </section>
@@ -187,5 +187,5 @@ def _figure(columns: dict[str, Any]) -> dict[str, Any]:
 
 
 def _json(value: Any) -> str:
-    """JSON that cannot end the script element it stands in."""
+    """JSON that cannot end the script element that contains it."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")

@@ -1,4 +1,4 @@
-"""Vectors on a plane: a UMAP map that is saved, says how far it can be trusted, and takes new queries."""
+"""Vectors on a plane: a UMAP map that can be saved, measures how far it can be trusted, and places new queries."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ JUDGED = 20_000  # pictures whose neighbours are compared; of more, a random sam
 
 @dataclass(frozen=True)
 class Projection(Report):
-    """A map of ``n`` pictures, with everything that placing a query on it needs.
+    """A map of ``n`` pictures, with the data for placing a query on it.
 
     ``positions`` is ``(n, 2)`` float32. ``basis`` ``(c, dim)`` float32 holds the directions that shorten a vector, the
     rows of a unit matrix when it was short enough; ``points`` ``(n, c)`` float32 are the unit vectors laid out.
@@ -51,7 +51,7 @@ class Projection(Report):
     curve: Floats
 
     def place(self, queries: Vectors, *, epochs: int = 100) -> Vectors:
-        """Where queries belong on the map, ``(m, 2)`` float32, from ``(m, dim)`` float32 unit vectors.
+        """The places of queries on the map, ``(m, 2)`` float32, from ``(m, dim)`` float32 unit vectors.
 
         What UMAP's ``transform`` does, the map held fixed (McInnes, Healy and Melville 2018), without loading UMAP: a
         query starts at the mean of its nearest pictures, weighted by how near they are, and is then drawn to them and
@@ -62,7 +62,7 @@ class Projection(Report):
         """
         if queries.ndim != 2 or queries.shape[1] != self.basis.shape[1]:
             raise BadQuery(
-                f"Queries of shape {queries.shape} have no place on a map of {self.basis.shape[1]}-d vectors. "
+                f"Queries of shape {queries.shape} cannot be placed on a map of {self.basis.shape[1]}-d vectors. "
                 "Use the extractor the index was made with."
             )
         distances = 1 - unit(queries @ self.basis.T) @ self.points.T
@@ -97,11 +97,11 @@ class Projection(Report):
         return place
 
     def notes(self) -> Sequence[str]:
-        """How far to trust the map, in words; they stand on every map."""
+        """How far the map can be trusted; shown on every map."""
         figures = self.to_json()
         lines = [f"{figures['pictures']:,} pictures laid out by {self.method.upper()}, seed {self.seed}"]
         if figures["trustworthiness"] is None:
-            return [*lines, "too few pictures to say how far to trust it"]
+            return [*lines, "too few pictures to measure how far it can be trusted"]
         return [
             *lines,
             f"trustworthiness at {self.k}: {figures['trustworthiness']:.3f}",
@@ -109,9 +109,9 @@ class Projection(Report):
         ]
 
     def plot(self, labels: Sequence[str | None]) -> Plot:
-        """A dot a picture in the colour of its class; ``labels`` are those of the pictures in the order laid out.
+        """One dot per picture in the colour of its class; ``labels`` are in the order of the pictures.
 
-        :raises BadQuery: when there is not one label a picture.
+        :raises BadQuery: when there is not one label per picture.
         :raises MissingExtra: when matplotlib is not installed.
         """
         from imgsearch_kit.plots import class_map
@@ -167,7 +167,7 @@ def project(vectors: Vectors, *, seed: int = 42, progress: bool | None = None) -
     """
     n, dim = vectors.shape
     if not n:
-        raise BadQuery("There are no vectors to lay out. Index some pictures first: imgsearch index FOLDER")
+        raise BadQuery("There are no vectors for a map. Index some pictures first: imgsearch index FOLDER")
     basis = np.eye(dim, dtype=np.float32)
     if dim > COMPONENTS and n > COMPONENTS:
         basis = np.ascontiguousarray(svds(vectors, COMPONENTS, rng=np.random.default_rng(seed))[2][::-1])
@@ -195,7 +195,7 @@ def judge(vectors: Vectors, positions: Vectors, k: int, *, seed: int = 42) -> tu
     if n > JUDGED:
         rows = np.sort(np.random.default_rng(seed).choice(n, JUDGED, replace=False))
     worst = k * (2 * n - 3 * k - 1) / 2  # the largest sum of (rank - k) there can be
-    places = positions.astype(np.float64)  # in float32 the squares of near places would drown
+    places = positions.astype(np.float64)  # float32 is too coarse for the squares of near places
     score = cosines(vectors[rows], vectors)
     for part in blocks(len(rows) if k else 0, n):
         block, scores = rows[part], score(part)

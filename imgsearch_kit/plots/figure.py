@@ -1,4 +1,4 @@
-"""Figures that carry their own alternative text, and how names and classes look in all of them."""
+"""Figures with alternative text, and the look of names and classes in all of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LONGEST_NAME = 28
 
 
 class Plot(Figure):
-    """A figure that nothing global knows of, with ``alt_text``: what it shows, in words, for those who do not see it.
+    """A figure outside Matplotlib's global state, with ``alt_text``: a description for those who cannot see it.
 
     Jupyter shows it as a picture with that text, and PNG and SVG files keep the text as their description.
     """
@@ -60,7 +60,7 @@ def new(width: float, height: float, alt_text: str, **grid: Any) -> tuple[Plot, 
 
 
 def plain_name(name: str | None, longest: int = LONGEST_NAME) -> str:
-    """A name as text that Matplotlib takes letter by letter: cut in the middle when long, no formulas, one line."""
+    """A name as one line of text without formulas for Matplotlib, shortened in the middle when long."""
     name = " ".join((name or "no label").split())
     if len(name) > longest:
         name = f"{name[: longest // 2]}…{name[-(longest - longest // 2 - 1) :]}"
@@ -68,7 +68,7 @@ def plain_name(name: str | None, longest: int = LONGEST_NAME) -> str:
 
 
 def colours(count: int) -> list[str]:
-    """``count`` colours as #rrggbb; neighbours lie far apart in hue, and in grey."""
+    """``count`` colours as #rrggbb; consecutive ones differ much in hue, and in grey."""
     greys = (0.3, 0.62, 0.16, 0.47)
     return [_colour((0.58 + i * 0.381966) % 1, greys[i % len(greys)]) for i in range(count)]  # the golden angle
 
@@ -81,7 +81,7 @@ def _colour(hue: float, grey: float) -> str:
 
 
 def empty_axes(ax: Axes, what: str) -> None:
-    """Says in the middle of empty axes, and in the alternative text, that there is nothing to show."""
+    """Writes on empty axes, and in the alternative text, that there is nothing to show."""
     cast(Plot, ax.figure).alt_text = f"Nothing to show: no {what}."
     ax.text(0.5, 0.5, f"no {what}", ha="center", va="center", transform=ax.transAxes, color=DARK)
     ax.set_xticks([])

@@ -15,10 +15,10 @@ from imgsearch_kit.vectors import Floats
 
 
 def class_map(positions: Floats, labels: Sequence[str | None], *, notes: Sequence[str] = ()) -> tuple[Plot, Axes]:
-    """A dot per picture in its class's colour and marker, each class's number in its midst, names in a legend below.
+    """A dot per picture in its class's colour and marker, with each class's number at its centre, and a legend below.
 
-    ``positions`` is ``(n, 2)``. The numbers, not the colours, tell many classes apart. ``notes`` say how far the map
-    can be trusted.
+    ``positions`` is ``(n, 2)``. Many classes are distinguished by the numbers, not the colours. ``notes`` say how far
+    the map can be trusted.
     """
     names = sorted({label for label in labels if label is not None})
     alt = f"Map of {len(labels)} pictures in {len(names)} classes ({listed(names)}). {' '.join(notes)}"
@@ -64,7 +64,7 @@ def class_map(positions: Floats, labels: Sequence[str | None], *, notes: Sequenc
 
 
 def _spot(own: Floats, taken: Sequence[Floats], gap: float) -> Floats:
-    """Where a class's number goes: on the picture nearest its midst that keeps the gap to numbers already there."""
+    """The position of a class's number: on the picture nearest its centre that keeps the gap to other numbers."""
     nearest = np.argsort(np.square(own - np.median(own, axis=0)).sum(axis=1), kind="stable")
     inner = own[nearest[: max(1, len(own) * 3 // 4)]]
     if not taken:
@@ -75,7 +75,7 @@ def _spot(own: Floats, taken: Sequence[Floats], gap: float) -> Floats:
 
 
 def _bare(ax: Axes, notes: Sequence[str]) -> None:
-    """A map's axes: their numbers mean nothing, so there are none; the notes stand on top."""
+    """Axes of a map, without numbers, because they have no meaning; the notes are the title."""
     ax.set_xticks([])
     ax.set_yticks([])
     for spine in ax.spines.values():

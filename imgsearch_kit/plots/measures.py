@@ -1,4 +1,4 @@
-"""How good neighbours are, in figures: per class, between classes, against latency."""
+"""Figures of retrieval quality: per class, between classes, against latency."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a score means, in figures: the learned probability, and how it holds on other queries."""
+"""Figures of calibration: the learned probability, and how well it fits other queries."""
 
 from __future__ import annotations
 

@@ -229,5 +229,5 @@ def test_a_public_link_needs_a_password(gallery):
 
 
 def test_a_taken_port_is_said_in_words(local, gallery):
-    with pytest.raises(BadQuery, match=r"Nothing can listen on 127\.0\.0\.1, port"):
+    with pytest.raises(BadQuery, match=r"The page cannot listen on 127\.0\.0\.1, port"):
         serve(gallery, port=int(local.rsplit(":", 1)[1]), block=False)

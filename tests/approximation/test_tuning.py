@@ -109,14 +109,14 @@ def test_the_default_grid_holds_parameters_the_methods_take():
 
 @pytest.mark.parametrize("wanted", [0, -1, 1.01])
 def test_a_recall_outside_its_range_is_refused(gallery, wanted):
-    with pytest.raises(BadQuery, match="above 0 and be at most 1"):
+    with pytest.raises(BadQuery, match="above 0 and at most 1"):
         propose(gallery, wanted)
 
 
 def test_too_few_pictures_are_refused():
     with create_index("memory:", new_passport(None, dim=64)) as index:
         index.add([ImageRecord(str(i)) for i in range(10)], features(10))
-        with pytest.raises(BadQuery, match=r"There are 10 pictures.*index more"):
+        with pytest.raises(BadQuery, match=r"There are 10 pictures.*Index more"):
             propose(index, k=10)
 
 
@@ -153,7 +153,7 @@ def test_that_exact_is_as_fast_is_said(exact, as_fast):
     slow = Proposal("slow", Approx(200), 0.97, 1, row("slow", 0.99, 9.9), row("exact", 1.0, 5.0))
     found = Tuning(0.95, 10, 200, 900, 900, 69, (slow, best))
     assert found.to_json()["exact_is_as_fast"] is as_fast
-    words = f"But exact is as fast here ({exact:.1f} ms against 2.5 ms in the median) and loses nothing."
+    words = f"But exact search is as fast here (median {exact:.1f} ms against 2.5 ms) and loses nothing."
     assert (found.lines()[-1] == words) is as_fast
     assert any(line.startswith("Proposed: an index with --method best") for line in found.lines())
 

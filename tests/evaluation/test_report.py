@@ -41,7 +41,7 @@ def evaluation(scores=SCORES, rows=(0, 1, 2, 3), ks=(1, 2), **about):
 def test_the_confusion_matrix_counts_the_classes_of_the_first_places():
     assert evaluation().confusion(1).counts.tolist() == [[1, 0, 1], [1, 1, 0]]
     assert evaluation().confusion(2).counts.tolist() == [[2, 1, 1], [2, 1, 1]]
-    with pytest.raises(BadQuery, match="The first 2 places were kept; k is 3"):
+    with pytest.raises(BadQuery, match="k must be between 1 and 2; it is 3"):
         evaluation().confusion(3)
 
 
@@ -91,10 +91,10 @@ def test_jupyter_shows_the_means_and_a_row_a_class():
     assert table.loc["dog", "P@1 low"] == 0
 
 
-def test_jupyter_says_what_the_text_says_of_ties_and_of_figures_that_flatter():
+def test_jupyter_says_what_the_text_says_of_ties_and_of_optimistic_figures():
     tied = [[1.0, 0.5, 0.5, 0.2, 0.1], *SCORES[1:]]
-    shown = evaluation(tied, note="These figures <flatter>.")._repr_html_()
-    assert "<p>These figures &lt;flatter&gt;.</p>" in shown
+    shown = evaluation(tied, note="These figures are <optimistic>.")._repr_html_()
+    assert "<p>These figures are &lt;optimistic&gt;.</p>" in shown
     assert "between a right and a wrong picture: 1" in shown
     assert "wrong picture" not in evaluation()._repr_html_()
 
@@ -139,8 +139,14 @@ def test_a_comparison_takes_only_queries_and_measures_of_both():
         ([1, 2], "no per-query values"),
         ({"ids": ["cat/a"]}, "no per-query values"),
         ({"ids": ["cat/a"], "values": {"P@1": ["one"]}}, "no per-query values"),
-        ({"ids": ["cat/a", "cat/b"], "values": {"P@1": [0.5]}}, "2 different queries, and not one value of P@1"),
-        ({"ids": ["cat/a", "cat/a"], "values": {"P@1": [0.5, 1]}}, "1 different queries, and not one value of P@1"),
+        (
+            {"ids": ["cat/a", "cat/b"], "values": {"P@1": [0.5]}},
+            "2 different queries, but another number of values of P@1",
+        ),
+        (
+            {"ids": ["cat/a", "cat/a"], "values": {"P@1": [0.5, 1]}},
+            "1 different queries, but another number of values of P@1",
+        ),
     ],
 )
 def test_a_comparison_with_a_file_that_no_evaluation_wrote_is_refused(per_query, message):
@@ -174,7 +180,9 @@ def test_an_evaluation_draws_its_classes_its_mean_and_chance():
     assert figure.alt_text.endswith("over all queries 0.500.")
     assert evaluation().plot().axes[0].get_xlabel() == "P@2"  # the middle k
     for wrong in ("P@3", "first-hit rank"):
-        with pytest.raises(BadQuery, match=f"There are no bars of '{wrong}'. Choose one of: P@1, P@2, R-precision"):
+        with pytest.raises(
+            BadQuery, match=f"'{wrong}' cannot be plotted as bars. Choose one of: P@1, P@2, R-precision"
+        ):
             evaluation().plot(wrong)
 
 

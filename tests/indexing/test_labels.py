@@ -32,7 +32,7 @@ def test_labels_are_read_with_any_column_order_a_byte_order_mark_and_backslashes
         ("path,class\na,b\n", "needs the columns path and label; it has: path, class"),
         ("", "needs the columns path and label; it has: none"),
         ("path,label\n,b\n", "line 2: the path is empty"),
-        ("path,label\na,b\na,c\n", "line 3: 'a' is given a second label, 'c'"),
+        ("path,label\na,b\na,c\n", "line 3: 'a' has a second label, 'c'"),
     ],
 )
 def test_a_labels_file_that_cannot_be_meant_is_refused(tmp_path, text, message):

@@ -251,7 +251,7 @@ def test_a_new_index_that_lacks_records_does_not_take_the_place(local, folder, t
 
     with monkeypatch.context() as patch:
         patch.setattr(LocalIndex, "add", forgetful)
-        with pytest.raises(IndexMismatch, match=r"has 96 records instead of 100, so the old one serves"):
+        with pytest.raises(IndexMismatch, match=r"has 96 records instead of 100, so the old one stays in use"):
             rebuild_index_of(folder, local, UpperColours(), progress=False)
     check_old(local, tmp_path)
 

@@ -52,7 +52,7 @@ def test_a_calibration_is_learned_from_labelled_pictures_and_holds_on_the_half_i
     assert found.held_out.error < 0.15
     assert found.held_out.counts.sum() == 90 * 10
     assert found.calibration.cosine_for(0.5) is not None
-    assert f"off by {found.held_out.error:.3f}" in found.lines()[-1]
+    assert f"mean error is {found.held_out.error:.3f}" in found.lines()[-1]
 
 
 def test_a_calibration_draws_its_curve_and_how_it_holds():

@@ -201,7 +201,7 @@ def test_of_very_many_pictures_a_sample_is_judged(vectors, projected, monkeypatc
 
 
 def test_what_has_no_place_is_refused(projected):
-    with pytest.raises(BadQuery, match=r"shape \(1, 7\) have no place on a map of 96-d"):
+    with pytest.raises(BadQuery, match=r"shape \(1, 7\) cannot be placed on a map of 96-d"):
         projected.place(np.zeros((1, 7), np.float32))
     with pytest.raises(BadQuery, match="no vectors"):
         project(np.zeros((0, 96), np.float32))
