@@ -131,3 +131,14 @@ def test_a_ranking_beside_approx_is_exact_and_says_so(photos):
         found = gallery.search(id="red/0.png", k=3, approx=True, rank="qe:3:0")
         assert found.method == "exact, then qe:3:0"
         assert "so the answer is exact, not approximate" in found.note
+
+
+def test_a_gallery_that_stays_open_keeps_no_other_writer_out(photos, tmp_path):
+    """As in a notebook, which is left open while a command is typed in a terminal."""
+    address = f"local:{tmp_path / 'a.db'}"
+    gallery = Gallery.from_folder(photos, address, QuarterColours(), progress=False)
+    for label in ("mine", "yours"):
+        with Gallery.open(address) as other:
+            assert other.label({"red/0.png": label}).relabelled == 1
+        assert gallery.records(["red/0.png"])[0].label == label
+    assert gallery.label({"red/1.png": "mine"}).relabelled == 1

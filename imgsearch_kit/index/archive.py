@@ -144,10 +144,11 @@ class ArchiveIndex(LocalIndex):
         return index
 
     def flush(self) -> None:
-        """Writes the archive, if the index has changed since it was last written."""
+        """Writes the archive, if the index has changed since it was last written, and releases the writer lock."""
         with self._lock:
             if self._passport.generation != self._written:
                 self._write()
+            super().flush()
 
     def close(self) -> None:
         """Writes the archive if it has changed, and releases the writer lock."""

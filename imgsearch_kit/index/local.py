@@ -262,12 +262,17 @@ class LocalIndex(VectorIndex):
             self._seen = None
 
     def claim(self) -> None:
-        """Takes the file's writer lock, until the object is closed or its process ends.
+        """Takes the file's writer lock, until ``flush``, ``close`` or the end of the process.
 
         :raises IndexUnwritable: when another has the lock, or the file is read-only.
         """
         if self._path is not None and self._writer is None:
             self._writer = sqlite.claim(self._path, self.address)
+
+    def _release(self) -> None:
+        if self._writer is not None:
+            sqlite.release(self._writer)
+            self._writer = None
 
     def remove(self) -> None:
         """Deletes the file with SQLite's files next to it, and closes.
@@ -282,15 +287,15 @@ class LocalIndex(VectorIndex):
             self.close()
 
     def flush(self) -> None:
-        """Nothing is left to do: what ``add`` committed is searchable already."""
+        """Releases the writer lock until the next change; what ``add`` committed is searchable already."""
+        with self._lock:
+            self._release()
 
     def close(self) -> None:
         """Closes the file and releases the writer lock."""
         with self._lock, sqlite.translated_errors(self.address):
             self._disconnect()
-            if self._writer is not None:
-                sqlite.release(self._writer)
-                self._writer = None
+            self._release()
 
     def _disconnect(self) -> None:
         if self._database is not None:

@@ -20,7 +20,6 @@ except ImportError as error:
 
 DARK, LIGHT, ACCENT = "#1f3b57", "#9db4c8", "#c8501e"  # 23 %, 68 % and 42 % of white in grey
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-LINES = ("-", "--", "-.", ":")
 LONGEST_NAME = 28
 
 
