@@ -189,9 +189,7 @@ def test_what_is_baked_in_is_not_rebuilt_from_pictures(source, tmp_path, picture
 def test_the_rest_works_at_query_time_and_is_refused_in_one_sentence(source, tmp_path):
     target = f"local:{tmp_path / 'ranked.db'}"
     for rank, step in (("pca:5,qe:10:1", "qe:10:1"), ("krecip:20:6:0.3", "krecip:20:6:0.3")):
-        words = (
-            f"{step} works when a query is asked, so it cannot be baked .* give it to search or evaluate with --rank"
-        )
+        words = f"{step} works on queries, so it cannot be baked .* give it to search or evaluate with --rank"
         with pytest.raises(BadQuery, match=words):
             copy(source, target, rank=rank, progress=False)
     with pytest.raises(BadQuery, match="vary in"):
@@ -246,7 +244,9 @@ def test_learned_that_is_gone_or_of_another_index_is_damage(source, tmp_path, qu
         copy(source, f"local:{tmp_path / name}.db", rank=f"pca:{5 if name == 'a' else 4}", progress=False)
     with open_index(f"local:{tmp_path / 'a'}.db") as index, open_index(f"local:{tmp_path / 'b'}.db") as other:
         index.set_learned(other.learned())
-        with pytest.raises(IndexDamaged, match=r"learned by pca:4 from the index .*; its passport says pca:5 from"):
+        with pytest.raises(
+            IndexDamaged, match=r"a ranking pca:4 learned from the index .*, but its passport says pca:5 from"
+        ):
             Gallery(index).search(queries[0])
         assert Gallery(index).search(id="class0/00.png").hits  # needs no projection
         index.set_learned(b"")
