@@ -139,7 +139,12 @@ def test_every_result_class_has_all_forms():
         for member in node.body
         if isinstance(member, ast.FunctionDef) and member.name in by_hand
     }
-    assert found == {("Address", "__str__"), ("VectorIndex", "_repr_html_"), ("Gallery", "_repr_html_")}
+    assert found == {
+        ("Address", "__str__"),
+        ("ServerAddress", "__str__"),
+        ("VectorIndex", "_repr_html_"),
+        ("Gallery", "_repr_html_"),
+    }
 
 
 def test_hits_become_a_table(searcher):

@@ -153,7 +153,7 @@ def the_original_system(address, method):
             right = [float(row[1] % 2 == row[0] % 2) for row in order[[1, 3, 5, 0, 2, 4]].tolist()]
             assert found.scores.values["P@1"].tolist() == right
             assert found.to_json()["passport"]["spec"]["name"] == "sixteen"
-        with pytest.raises(IndexMismatch, match="The index holds 16-d vectors, vgg16-rmac makes 512-d ones"):
+        with pytest.raises(IndexMismatch, match="The index holds 16-d vectors, but vgg16-rmac makes 512-d ones"):
             Gallery.open(address, "vgg16-rmac")
         copy(address, f"npz:{folder}/full.npz", extractor="sixteen", progress=False)
         with open_index(f"npz:{folder}/full.npz") as full:
