@@ -7,16 +7,15 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from imgsearch_kit.errors import UnreadableImage
+from imgsearch_kit.errors import BadQuery, UnreadableImage
 from imgsearch_kit.index import Address, open_index
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.provenance import check_extractor
-from imgsearch_kit.ranking.over_index import RankedGallery
 from imgsearch_kit.records import MAX_PIXELS, Approx, ImageRecord, IndexPassport, Results, Vectors
 from imgsearch_kit.reports import Table
 from imgsearch_kit.search import Searcher, no_record
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from imgsearch_kit.map.projection import Projection
     from imgsearch_kit.ranking.over_index import RankedGallery
 
-DEFAULT_ADDRESS = "local:imgsearch.db"
+DEFAULT_ADDRESS = "local:./imgsearch.db"
 
 log = logging.getLogger("imgsearch_kit")
 
@@ -74,6 +73,7 @@ class Gallery:
             declare(index, extractor)
         elif extractor is not None:
             check_extractor(index.passport, extractor.spec)
+            index.declared = extractor.spec if index.passport.spec is None else None
         self.index = index
         self.root = None if root is None else Path(root)
         self.rank = check_rank(rank)
@@ -81,6 +81,8 @@ class Gallery:
         self._given, self._weights, self._force = extractor, weights, force
         self._loaded: Extractor | None = None
         self._lock = threading.Lock()
+        self._search: Searcher | None = None
+        self._address: Address | None = None
 
     @classmethod
     def open(cls, address: str | Address, extractor: str | Extractor | None = None, **options: Any) -> Self:
@@ -89,12 +91,15 @@ class Gallery:
         :raises IndexNotFound: when nothing is there.
         :raises BadQuery: when the address has none of the known forms.
         """
+        address = Address.parse(address)
         index = open_index(address)
         try:
-            return cls(index, extractor, **options)
+            gallery = cls(index, extractor, **options)
         except BaseException:
             index.close()
             raise
+        gallery._address = address  # with the login, which the index does not show
+        return gallery
 
     @classmethod
     def from_folder(
@@ -121,14 +126,13 @@ class Gallery:
         :raises BadQuery: when the folder holds no picture that the kit can read.
         :raises IndexMismatch: when the index was made by another extractor or method, or from another folder.
         """
-        from imgsearch_kit.extractors.base import CONVOLUTIONAL
-        from imgsearch_kit.indexing.open import bring_weights, index_at
+        from imgsearch_kit.indexing.open import index_at
 
-        if fetch and weights is None and (extractor is None or extractor in CONVOLUTIONAL):
-            bring_weights(log.warning)
-        given: dict[str, Any] = {"weights": weights, "method": method, "rebuild": rebuild, "say": log.info}
-        index, loaded, report = index_at(address, Path(folder), extractor, max_pixels=max_pixels, **given, **options)
-        gallery = cls(index, weights=weights, max_pixels=max_pixels)
+        given: dict[str, Any] = {"weights": weights, "method": method, "rebuild": rebuild, "fetch": fetch}
+        given |= {"max_pixels": max_pixels, "say": log.info}
+        index, loaded, report = index_at(address, Path(folder), extractor, **given, **options)
+        gallery = cls(index, extractor, weights=weights, max_pixels=max_pixels)
+        gallery._address = Address.parse(address)
         gallery._loaded, gallery.report = loaded, report
         return gallery
 
@@ -149,7 +153,7 @@ class Gallery:
         accepts the folder as the new place of the one the index was made from. ``progress`` shows a bar; None: where
         standard error is a terminal.
 
-        :raises BadQuery: when the folder holds no picture, or the prefix is taken.
+        :raises BadQuery: when a folder that is new to the index has no picture, or the prefix is taken.
         :raises IndexMismatch: when the index was made from another folder.
         :raises IndexUnwritable: when the index cannot be written.
         """
@@ -203,7 +207,8 @@ class Gallery:
     def sample(self, count: int = 12) -> Table:
         """Some pictures spread evenly over the ids, with their labels; in Jupyter with thumbnails."""
         records = self.records()
-        some = {record.id: record for record in records[:: max(1, len(records) // count)][:count]}
+        count = min(count, len(records))
+        some = {r.id: r for r in (records[i * len(records) // count] for i in range(count))}
         rows = [(record.label or "no class", record.id) for record in some.values()]
         return Table(rows, picture=lambda id_: self.thumbnail(some[id_]))
 
@@ -279,9 +284,12 @@ class Gallery:
         wish = Approx() if approx is True else approx or None
         return self._searcher.search(picture, id, k, labels=labels, min_score=min_score, approx=wish, rank=rank)
 
-    @cached_property
+    @property
     def _searcher(self) -> Searcher:
-        return Searcher(self)
+        with self._lock:
+            if self._search is None:
+                self._search = Searcher(self)
+            return self._search
 
     def ranked(self, rank: str) -> RankedGallery:
         """The index under a rank SPEC: learned once, and again when the index has changed.
@@ -307,9 +315,10 @@ class Gallery:
         rank = self.rank if rank is None else check_rank(rank)
         if isinstance(queries, str):
             with Gallery.open(queries) as asking:
-                return self.evaluate(queries=asking, rank=rank, **options)
-        found = evaluate(self.index, queries=None if queries is None else queries.index, rank=rank, **options)
-        return replace(found, picture=self.thumbnail)
+                return self.evaluate(queries=asking, rank=rank or "", **options)
+        found = evaluate(self.index, queries=None if queries is None else queries.index, rank=rank or None, **options)
+        asked = {} if queries is None else dict.fromkeys(found.queries, queries)
+        return replace(found, picture=lambda id_: asked.get(id_, self).thumbnail(id_))
 
     def health(self, *, k: int = 10, **options: Any) -> Health:
         """Duplicates, hubs and orphans, and suspected labels, with what each does to P@k.
@@ -376,7 +385,7 @@ class Gallery:
         from imgsearch_kit.approximation.tuning import propose, verify
         from imgsearch_kit.indexing.copy import temporary_copy
 
-        server = Address.parse(on or self.index.address)
+        server = Address.parse(on) if on else self._address or Address.parse(self.index.address)
         tuning = propose(self.index, wanted, **options)
         return verify(tuning, partial(temporary_copy, self.index, server)) if on or server.on_server else tuning
 
@@ -388,16 +397,20 @@ class Gallery:
         """The gallery of a copy at an address, made without touching a picture, and checked.
 
         Without ``method`` a copy on a server searches as this one does, any other exactly. ``rank`` is a SPEC of
-        ``pca`` and ``rca`` steps to bake into the copy. ``options`` are those of ``imgsearch_kit.indexing.copy.copy``.
+        ``pca`` and ``rca`` steps to bake into the copy. ``options``: ``say`` gets sentences, ``progress`` shows a bar.
 
         :raises IndexMismatch: when something is at the address already, or this index changed while it was copied.
-        :raises BadQuery: when the target does not know the method, or the ranking cannot be baked in.
+        :raises BadQuery: when the target does not know the method or is in memory, or the ranking cannot be baked in.
         """
         from imgsearch_kit.indexing.copy import copy_index
 
-        target, options = Address.parse(address), {"weights": self._weights} | options
-        report = copy_index(self.index, target, method=method, rank=rank, extractor=self._given, **options)
-        made = Gallery.open(target, weights=self._weights, root=self.root)
+        target = Address.parse(address)
+        if target.kind == "memory":
+            raise BadQuery("A copy in memory ends with the copying. Give local:PATH, npz:PATH or a server's address.")
+        options |= {"weights": self._weights, "extractor": self._given}
+        report = copy_index(self.index, target, method=method, rank=rank, **options)
+        kept: dict[str, Any] = {"weights": self._weights, "root": self.root, "rank": self.rank}
+        made = Gallery.open(target, self._given, force=self._force, max_pixels=self.max_pixels, **kept)
         made.report = report
         return made
 

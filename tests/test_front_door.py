@@ -142,3 +142,27 @@ def test_a_gallery_that_stays_open_keeps_no_other_writer_out(photos, tmp_path):
             assert other.label({"red/0.png": label}).relabelled == 1
         assert gallery.records(["red/0.png"])[0].label == label
     assert gallery.label({"red/1.png": "mine"}).relabelled == 1
+
+
+def test_a_copy_answers_with_ones_own_extractor_and_is_not_made_in_memory(photos, tmp_path):
+    with Gallery.from_folder(photos, "memory:", QuarterColours(), progress=False) as gallery:
+        with gallery.copy_to(f"local:{tmp_path / 'copy.db'}", progress=False) as copy:
+            assert copy.report.copied == 36
+            assert copy.search(photos / "red/0.png", k=1).hits[0].id == "red/1.png"
+        with pytest.raises(imgsearch_kit.KitError, match="A copy in memory ends with the copying"):
+            gallery.copy_to("memory:")
+
+
+def test_an_evaluation_can_leave_the_ranking_of_the_gallery_out(photos):
+    with Gallery.from_folder(photos, "memory:", QuarterColours(), progress=False) as made:
+        gallery = Gallery(made.index, rank="pca:2")
+        assert gallery.evaluate(ks=[3], progress=False).about["rank"] == "pca:2"
+        assert gallery.evaluate(ks=[3], rank="", progress=False).about["rank"] is None
+
+
+def test_a_sample_reaches_from_the_first_picture_to_the_last(photos):
+    with Gallery.from_folder(photos, "memory:", QuarterColours(), progress=False) as gallery:
+        shown = [row[1] for row in gallery.sample(20).rows]
+        assert (len(set(shown)), shown[0]) == (20, "blue/0.png")
+        assert shown[-1].startswith("red/")
+        assert len(gallery.sample(100).rows) == 36

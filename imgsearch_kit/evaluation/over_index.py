@@ -122,7 +122,7 @@ def _read_side(index: VectorIndex) -> tuple[Side, IndexPassport]:
     :raises BadQuery: when it changes meanwhile.
     """
     passport = index.read_passport()
-    side = Side(index.records(), index.vectors())
+    side = Side(*index.entries())
     if index.read_passport().generation != passport.generation:
         raise BadQuery(f"{index.address} changed while it was read. Evaluate it when indexing has finished.")
     return side, passport

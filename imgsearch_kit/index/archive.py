@@ -170,6 +170,7 @@ class ArchiveIndex(LocalIndex):
         """
         super().claim()
         if _state(self._file) != self._state:
+            self._release()
             raise IndexUnwritable(
                 f"The archive {self._file} was changed by another process after it was opened. Open it again."
             )

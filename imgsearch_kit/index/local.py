@@ -145,6 +145,11 @@ class LocalIndex(VectorIndex):
             blobs = [blob for (blob,) in db.execute(query, (sqlite.ids_json(ids),))]
         return np.frombuffer(b"".join(blobs), "<f4").reshape(-1, self._passport.dim).astype(np.float32)
 
+    def entries(self, ids: Sequence[str] | None = None) -> tuple[list[ImageRecord], Vectors]:
+        """All records, or those of ``ids``, with their vectors, as of one commit."""
+        with self._reading():
+            return super().entries(ids)
+
     def label_counts(self) -> dict[str, int]:
         """The number of records of each label, by label."""
         with self._reading() as db:

@@ -13,10 +13,10 @@ from typing import Self
 
 import numpy as np
 
-from imgsearch_kit.errors import BadQuery, IndexingInterrupted, IndexMismatch, UnreadableImage
+from imgsearch_kit.errors import BadQuery, IndexingInterrupted, IndexMismatch, KitError, UnreadableImage
 from imgsearch_kit.extractors import Extractor
 from imgsearch_kit.images import MAX_PIXELS, Found, FoundImage, Loaded, find_images, load_many
-from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.index.base import VectorIndex, check_vectors
 from imgsearch_kit.indexing.baked import projected
 from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.records import Failure, ImageRecord, Pixels, Vectors
@@ -109,6 +109,10 @@ def index_folder(
         index.flush()
         run.report.seconds = time.monotonic() - started
         raise IndexingInterrupted(run.report) from None
+    except BaseException:
+        with contextlib.suppress(KitError):  # others may write from now on
+            index.flush()
+        raise
     run.report.seconds = time.monotonic() - started
     return run.report
 
@@ -237,7 +241,7 @@ class _Run:
             return False
         before = self.known.get(image.id)
         touched = before is not None and before.sha256 == item.sha256
-        source = before if touched else self._moved_from(item.sha256) if before is None else before
+        source = self._moved_from(item.sha256) if before is None else before
         record = ImageRecord(
             image.id, self._label(image, source), item.sha256, item.width, item.height, image.mtime, image.size
         )
@@ -260,16 +264,16 @@ class _Run:
         """Commits extracted pictures and kept vectors, each when there are ``least`` of them."""
         if len(self.waiting) >= least:
             batch, self.waiting = self.waiting, []
-            records, vectors = self._extract(batch, done)
-            self._add(records, vectors)
-            self.report.updated += sum(r.id in self.known for r in records)
-            self.report.added += sum(r.id not in self.known for r in records)
-        if len(self.carried) >= least:
-            kept, self.carried = self.carried, []
-            stored = self.index.vectors([source for _, source in kept])
-            row = {source: i for i, source in enumerate(sorted(source for _, source in kept))}
-            moved = [source for record, source in kept if record.id != source]
-            self._add([record for record, _ in kept], stored[[row[source] for _, source in kept]], moved)
+            ids = self._add(*self._extract(batch, done))
+            self.report.updated += sum(id_ in self.known for id_ in ids)
+            self.report.added += sum(id_ not in self.known for id_ in ids)
+        while len(self.carried) >= least:
+            kept, self.carried = self.carried[:COMMITTED_AT_ONCE], self.carried[COMMITTED_AT_ONCE:]
+            stored, vectors = self.index.entries([source for _, source in kept])
+            row = {record.id: i for i, record in enumerate(stored)}
+            there = [(record, source) for record, source in kept if source in row]  # else deleted by another writer
+            moved = [source for record, source in there if record.id != source]
+            self._add([record for record, _ in there], vectors[[row[source] for _, source in there]], moved)
 
     def _extract(
         self, batch: Sequence[tuple[ImageRecord, Pixels]], done: Callable[[int], object]
@@ -280,20 +284,27 @@ class _Run:
         for start in range(0, len(batch), SLICE):
             part = batch[start : start + SLICE]
             try:
-                vectors.append(self.extractor.extract(np.stack([pixels for _, pixels in part])))
+                vectors.append(self._vectors(part))
                 kept += [record for record, _ in part]
             except BadQuery:
                 for record, pixels in part:
                     try:
-                        vectors.append(self.extractor.extract(pixels[None]))
+                        vectors.append(self._vectors([(record, pixels)]))
                         kept.append(record)
                     except BadQuery as error:
                         self.report.failed.append(Failure(record.id, str(error), record.size, record.mtime))
             done(len(part))
         return kept, np.concatenate(vectors)
 
-    def _add(self, records: list[ImageRecord], vectors: Vectors, replaces: Sequence[str] = ()) -> None:
+    def _vectors(self, part: Sequence[tuple[ImageRecord, Pixels]]) -> Vectors:
+        """The vectors of some pictures, checked here so that an extractor's invalid row costs one picture alone."""
+        vectors = self.extractor.extract(np.stack([pixels for _, pixels in part]))
+        return check_vectors(vectors, self._passport.dim, [record.id for record, _ in part])
+
+    def _add(self, records: list[ImageRecord], vectors: Vectors, replaces: Sequence[str] = ()) -> list[str]:
+        """Writes records, and returns the ids of those that the index has accepted."""
         by_id = {record.id: record for record in records}
         for refused in self.index.add(records, vectors, replaces=replaces):
-            record = by_id[refused.id]
+            record = by_id.pop(refused.id)
             self.report.failed.append(Failure(refused.id, refused.reason, record.size, record.mtime))
+        return list(by_id)

@@ -66,12 +66,14 @@ def relabel(index: VectorIndex, labels: Mapping[str, str | None]) -> LabelReport
     records = index.records(list(labels))
     known = {record.id for record in records}
     report.failed += [Refused(id_, "no record has this id") for id_ in sorted(set(labels) - known)]
-    changed = [dataclasses.replace(r, label=labels[r.id]) for r in records if r.label != labels[r.id]]
+    changed = [record.id for record in records if record.label != labels[record.id]]
     report.unchanged = len(records) - len(changed)
-    for start in range(0, len(changed), RELABELLED_AT_ONCE):
-        batch = changed[start : start + RELABELLED_AT_ONCE]
-        refused = index.add(batch, index.vectors([record.id for record in batch]))
-        report.failed += refused
-        report.relabelled += len(batch) - len(refused)
-    index.flush()
+    try:
+        for start in range(0, len(changed), RELABELLED_AT_ONCE):
+            stored, vectors = index.entries(changed[start : start + RELABELLED_AT_ONCE])
+            refused = index.add([dataclasses.replace(r, label=labels[r.id]) for r in stored], vectors)
+            report.failed += refused
+            report.relabelled += len(stored) - len(refused)
+    finally:
+        index.flush()  # others may write from now on
     return report

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexNotFound, WeightsNotFound
 from imgsearch_kit.extractors import Extractor, load_extractor
-from imgsearch_kit.extractors.base import DEFAULT_PRESET, probe_vectors
+from imgsearch_kit.extractors.base import CONVOLUTIONAL, DEFAULT_PRESET, probe_vectors
 from imgsearch_kit.extractors.loading import is_extractor_name, named_spec, preset_dim
 from imgsearch_kit.extractors.weights import Say
 from imgsearch_kit.images import MAX_PIXELS, find_images
@@ -62,19 +62,26 @@ def extractor_of(
     return projected(index, _loaded(passport, extractor, weights, say))
 
 
-def _load(name: str, weights: Path | None, say: Say | None) -> Extractor:
-    """The extractor of a name; loading takes seconds, so a sentence says what is waited for."""
+def _load(name: str, weights: Path | None, say: Say | None, fetch: bool = False) -> Extractor:
+    """The extractor of a name; loading takes seconds, so a sentence says what is waited for.
+
+    With ``fetch`` the weights of VGG16's convolutions are fetched where they are missing.
+    """
+    if fetch and weights is None and name in CONVOLUTIONAL:
+        bring_weights(log.warning)
     (say or log.info)(f"Loading the network of {name} ...")
     return load_extractor(name, weights, say=say)
 
 
-def _loaded(passport: IndexPassport, name: str | None, weights: Path | None, say: Say | None) -> Extractor:
+def _loaded(
+    passport: IndexPassport, name: str | None, weights: Path | None, say: Say | None, fetch: bool = False
+) -> Extractor:
     check_name(passport, name)
     name = name or (passport.spec.name if passport.spec else None)
     if name is None:
         raise BadQuery("The extractor of this index is unknown. Give its name with --extractor NAME.")
     try:
-        extractor = _load(name, weights, say)
+        extractor = _load(name, weights, say, fetch)
     except BadQuery as error:
         if passport.spec is None or is_extractor_name(name):
             raise
@@ -107,6 +114,7 @@ def index_at(
     weights: Path | None = None,
     method: str | None = None,
     rebuild: bool = False,
+    fetch: bool = False,
     labels: Labels = None,
     max_pixels: int = MAX_PIXELS,
     say: Say | None = None,
@@ -133,7 +141,7 @@ def index_at(
         other = extractor_to_rebuild(address, extractor, weights, say=say)
         report = rebuild_index_of(folder, address, other, method=method, **options)
         return open_index(address), other, report
-    index, used = open_to_fill(address, extractor, weights, method=method, say=say)
+    index, used = open_to_fill(address, extractor, weights, method=method, fetch=fetch, say=say)
     try:
         report = index_folder(folder, index, used, **options)
         loaded = used.loaded if isinstance(used, Deferred) else used
@@ -149,6 +157,7 @@ def open_to_fill(
     weights: Path | None = None,
     *,
     method: str | None = None,
+    fetch: bool = False,
     say: Say | None = None,
 ) -> tuple[VectorIndex, Extractor]:
     """The index at an address, created if there is none, and the extractor that fills it.
@@ -167,7 +176,7 @@ def open_to_fill(
             name = extractor or DEFAULT_PRESET
             if dim := preset_dim(name):
                 check_creatable(address, method or "exact", dim)  # before weights are loaded, or even downloaded
-            extractor = _load(name, weights, say)
+            extractor = _load(name, weights, say, fetch)
         passport = new_passport(extractor.spec, probes=probe_vectors(extractor), method=method or "exact")
         return create_index(address, passport), extractor
     try:
@@ -179,7 +188,7 @@ def open_to_fill(
         index.check_writable()
         if index.passport.spec and not index.declared and (extractor is None or isinstance(extractor, str)):
             check_name(index.passport, extractor)
-            return index, Deferred(index.passport, weights, say)
+            return index, Deferred(index.passport, weights, say, fetch)
         found = extractor_of(index, extractor, weights, say=say)
         check_computes(index, found)
     except BaseException:
@@ -194,11 +203,11 @@ class Deferred:
     A run that has nothing to extract loads no network. ``loaded`` is None until then.
     """
 
-    def __init__(self, passport: IndexPassport, weights: Path | None, say: Say | None):
+    def __init__(self, passport: IndexPassport, weights: Path | None, say: Say | None, fetch: bool):
         assert passport.spec is not None
         self.spec = passport.spec
         self.loaded: Extractor | None = None
-        self._passport, self._weights, self._say = passport, weights, say
+        self._passport, self._given = passport, (weights, say, fetch)
 
     def extract(self, pixels: Pixels) -> Vectors:
         """The unit vectors of ``(n, side, side, 3)`` uint8 pixels: ``(n, dim)`` float32.
@@ -207,7 +216,7 @@ class Deferred:
         :raises WeightsNotFound: when its weights are not here.
         """
         if self.loaded is None:
-            found = _loaded(self._passport, None, self._weights, self._say)
+            found = _loaded(self._passport, None, *self._given)
             if len(self._passport.probes):
                 check_probes(self._passport, probe_vectors(found))
             self.loaded = found

@@ -30,11 +30,11 @@ def health(index: VectorIndex, *, k: int = 10, near: float = NEAR, progress: boo
 
     :raises BadQuery: when the index is empty, or ``k`` or ``near`` is out of range.
     """
-    records = index.records()
+    records, vectors = index.entries()
     labels, hashes = [record.label for record in records], [record.sha256 for record in records]
     ids = [record.id for record in records]
     with progress_bar("examining", "img", len(ids), shown=progress) as bar:
-        return examine(ids, index.vectors(), labels, hashes, k=k, near=near, done=bar.update)
+        return examine(ids, vectors, labels, hashes, k=k, near=near, done=bar.update)
 
 
 @dataclass(frozen=True)
@@ -95,14 +95,14 @@ def calibration(index: VectorIndex, *, k: int = 10, seed: int = 0, progress: boo
 
 
 def _calibration(index: VectorIndex, k: int, seed: int, progress: bool | None) -> Calibrated:
-    records = index.records()
+    records, vectors = index.entries()
     labelled = np.flatnonzero([record.label is not None for record in records])
     if len(labelled) < 4:
         raise BadQuery(
             f"{len(labelled)} of {len(records)} pictures have a label; at least 4 are needed for a calibration. "
             "Labels are folder names; `imgsearch label CSV` sets them."
         )
-    vectors = index.vectors()[labelled]
+    vectors = vectors[labelled]
     classes = np.unique([str(records[row].label) for row in labelled], return_inverse=True)[1]
     files = np.unique([records[row].sha256 or f"row {row}" for row in labelled], return_inverse=True)[1]
 

@@ -94,11 +94,11 @@ def write_map(
     """
     from imgsearch_kit.map.page import map_page
 
-    passport, records = index.read_passport(), index.records()
+    passport, (records, vectors) = index.read_passport(), index.entries()
     if not records:
         raise BadQuery("The index is empty, so there is nothing to map. Index some pictures: imgsearch index FOLDER")
     placed = projection(index, seed=seed, progress=progress)
-    nearest = leave_one_out(index.vectors(), LISTED)
+    nearest = leave_one_out(vectors, LISTED)
     failed: list[Failure] = []
     made = _small_thumbnails(records, passport, root, failed)
     small = progress_bar("thumbnails", "picture", len(records), made, shown=progress)

@@ -26,11 +26,11 @@ class RankedGallery:
         passport = index.read_passport()
         self.generation = passport.generation
         self.rank = rank
-        records = index.records()
+        records, vectors = index.entries()
         self._records = {record.id: record for record in records}
         self._ids = np.array([record.id for record in records], dtype=object)
         self._labels = np.array([record.label for record in records], dtype=object)
-        self._ranking = kept_ranking(passport, rank, index.vectors())
+        self._ranking = kept_ranking(passport, rank, vectors)
 
     def search(
         self,

@@ -161,5 +161,5 @@ def test_an_index_whose_extractor_is_unknown_is_served_for_searches_by_id(galler
         client = Client(serving(Gallery(index)), verbose=False)
         found = client.predict(None, id="red/00.png", k=2, api_name="/search")
         assert [hit["id"] for hit in found["hits"]] == ["red/01.png", "red/02.png"]
-        with pytest.raises(AppError, match="does not say which extractor made its vectors"):
+        with pytest.raises(AppError, match="The extractor of this index is unknown"):
             client.predict(handle_file(query), api_name="/search")

@@ -65,7 +65,7 @@ def test_the_digest_follows_the_weights_not_the_file(small, tmp_path):
 
 
 def test_weights_of_another_network_are_refused(small):
-    with pytest.raises(WeightsNotFound, match=r"mobilenet.weights.h5 does not hold the weights of keras:MobileNet "):
+    with pytest.raises(WeightsNotFound, match=r"mobilenet.weights.h5 does not contain the weights of keras:MobileNet "):
         load_extractor("keras:MobileNet", small[1])
     with pytest.raises(WeightsNotFound, match=r"There is no weights file at .*absent.h5"):
         load_extractor("keras:MobileNet", small[1].parent / "absent.h5")
@@ -79,7 +79,7 @@ def test_a_file_that_lacks_a_layer_is_refused_and_not_half_loaded(small, tmp_pat
     path.write_bytes(small[1].read_bytes())
     with h5py.File(path, "r+") as file:
         del file[group]
-    with pytest.raises(WeightsNotFound, match=r"less.weights.h5 does not hold the weights of keras:MobileNetV2"):
+    with pytest.raises(WeightsNotFound, match=r"less.weights.h5 does not contain the weights of keras:MobileNetV2"):
         load_extractor("keras:MobileNetV2", path)
 
 

@@ -60,7 +60,7 @@ def test_few_batch_shapes_are_traced_and_one_picture_stays_one(colours):
 
 def test_a_black_picture_is_refused_by_row(colours):
     pixels = np.stack([plain(1, 2, 3), plain(0, 0, 0)])
-    with pytest.raises(BadQuery, match=r"mean makes no usable vector of row 1 of 2: its norm is 0"):
+    with pytest.raises(BadQuery, match=r"mean makes no valid vector of row 1 of 2: its norm is 0"):
         colours[0].extract(pixels)
 
 

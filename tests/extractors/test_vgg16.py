@@ -148,7 +148,7 @@ def test_weights_that_give_nothing_are_noticed(tmp_path):
     }
     weight_files.write_npz(tmp_path / "zero.npz", nothing, "a test")
     extractor = load_extractor("vgg16-rmac", tmp_path / "zero.npz")
-    with pytest.raises(BadQuery, match=r"vgg16-rmac makes no usable vector of row 0 of 2: its norm is 0.*weights"):
+    with pytest.raises(BadQuery, match=r"vgg16-rmac makes no valid vector of row 0 of 2: its norm is 0.*weights"):
         extractor.extract(probe_pixels(224))
 
 

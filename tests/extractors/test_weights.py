@@ -57,7 +57,7 @@ def test_the_first_source_that_has_them_is_used_and_said(offline, own_cache, con
         sentences = []
         extractor = load_extractor("vgg16-rmac", given, say=sentences.append)
         assert extractor.spec.weights_digest == CONV_DIGEST
-        _, sentence = sentences  # the first says what is loaded
+        (sentence,) = sentences
         return sentence
 
     tensors = weight_files.read(conv_weights, weights.NETWORKS["vgg16-conv"])

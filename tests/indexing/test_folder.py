@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from imgsearch_kit.errors import BadQuery, IndexingInterrupted, IndexMismatch
-from imgsearch_kit.index import create_index, new_passport
+from imgsearch_kit.index import create_index, new_passport, open_index
 from imgsearch_kit.indexing.folder import COMMITTED_AT_ONCE, index_folder
+from imgsearch_kit.records import Refused
 from tests.small_extractor import QuarterColours, paint
 
 
@@ -272,3 +273,46 @@ def test_many_renames_in_one_run_keep_every_vector_with_its_picture(tmp_path, in
     for record in index.records():
         assert record.id.startswith("moved-")
         assert (index.vectors([record.id])[0] == before[record.sha256]).all()
+
+
+class Flawed(QuarterColours):
+    """Gives NaN for green pictures, as a network of one's own may."""
+
+    def extract(self, pixels):
+        vectors = super().extract(pixels)
+        vectors[vectors[:, 1] > 0.4] = np.nan
+        return vectors
+
+
+def test_an_invalid_row_of_an_extractor_costs_one_picture(folder, index):
+    report = index_folder(folder, index, Flawed())
+    assert report.counts() == {"added": 3}
+    assert [failure.path for failure in report.failed] == ["loose.png"]
+    assert "not finite with unit norm" in report.failed[0].reason
+
+
+def test_what_the_index_refuses_is_not_counted_as_added(folder, index, extractor, monkeypatch):
+    add = index.add
+    monkeypatch.setattr(
+        index,
+        "add",
+        lambda records, vectors, **more: [*add(records[1:], vectors[1:], **more), Refused(records[0].id, "no")],
+    )
+    assert index_folder(folder, index, extractor).counts() == {"added": 3}
+    assert len(index) == 3
+
+
+def test_an_extractor_that_fails_leaves_the_index_to_other_writers(folder, tmp_path):
+    class Broken(QuarterColours):
+        def extract(self, pixels):
+            if self.calls:
+                raise RuntimeError("the network is gone")
+            return super().extract(pixels)
+
+    address, broken = f"local:{tmp_path / 'a.db'}", Broken()
+    for i in range(COMMITTED_AT_ONCE):
+        paint(folder / "red" / f"{i}.png", (200, i % 250, 0))
+    with create_index(address, new_passport(broken.spec)) as index, open_index(address) as other:
+        with pytest.raises(RuntimeError, match="the network is gone"):
+            index_folder(folder, index, broken)
+        assert index_folder(folder, other, QuarterColours()).failed == []

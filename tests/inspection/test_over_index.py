@@ -43,7 +43,7 @@ def test_without_hashes_duplicates_are_not_known():
     index.add([ImageRecord(r.id, r.label) for r in index.records()], index.vectors())
     found = health(index, k=2)
     assert "duplicates are not known" in found.lines()
-    assert found.to_json()["note"].startswith("Whether files are duplicates is not known of 8 of 8 pictures")
+    assert found.to_json()["note"].startswith("It is unknown whether 8 of 8 pictures are duplicates")
 
 
 def test_a_calibration_is_learned_from_labelled_pictures_and_holds_on_the_half_it_did_not_see():
