@@ -1,6 +1,6 @@
 """What each approximate method loses and saves on the vectors of an index, beside what the simulation predicts.
 
-    python benchmarks/approximation.py INDEX SERVER -o FILE.json --about TEXT [--methods SPEC...]
+    python benchmarks/approximation.py INDEX SERVER -o FILE.json --about TEXT [--methods SPEC...] [--queries 200]
 
 SERVER is http(s)://HOST:9200/NAME, with Elastiknn for its methods. Each method gets an index of its own, of one
 segment, which is deleted afterwards. Every method is timed against exact answers of the same run: trust the ratios.
@@ -15,11 +15,10 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
+from imgsearch_kit import Gallery, VectorIndex
 from imgsearch_kit.approximation.lsh import METHODS, recall_at
-from imgsearch_kit.approximation.over_index import Measured, RecallReport, measure_recall
+from imgsearch_kit.approximation.over_index import Measured, RecallReport
 from imgsearch_kit.approximation.tuning import Sample
-from imgsearch_kit.index import open_index
-from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.index.elastic.methods import parse_method
 from imgsearch_kit.indexing.copy import temporary_copy
 
@@ -50,7 +49,7 @@ def predicted(drawn: Sample, spec: str, rows: tuple[Measured, ...]) -> Iterator[
 
 def measured(index: VectorIndex, server: str, spec: str, drawn: Sample, queries: int) -> RecallReport:
     with temporary_copy(index, server, spec) as copy:
-        report = measure_recall(copy, k=K, queries=queries, merge=True, seed=SEED)
+        report = Gallery(copy).recall(k=K, queries=queries, merge=True, seed=SEED)
     return dataclasses.replace(report, rows=tuple(predicted(drawn, spec, report.rows)))
 
 
@@ -63,15 +62,15 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--methods", nargs="+", metavar="SPEC")
     args = parser.parse_args()
-    with open_index(args.index) as index:
-        drawn = Sample.of(index, K, args.queries, len(index), SEED)
+    with Gallery.open(args.index) as gallery:
+        drawn = Sample.of(gallery.index, K, args.queries, len(gallery), SEED)
         document = {"about": args.about, "date": date.today().isoformat(), "methods": {}}
-        for spec in args.methods or default_methods(index.passport.dim):
-            report = measured(index, args.server, spec, drawn, args.queries)
+        for spec in args.methods or default_methods(gallery.passport.dim):
+            report = measured(gallery.index, args.server, spec, drawn, args.queries)
             print(spec, *report.lines(), "", sep="\n", flush=True)
             plain = report.to_json()
             document["methods"][spec] = plain.pop("rows")
-            document |= plain | {"passport": index.passport.published()}
+            document |= plain | {"passport": gallery.passport.published()}
             args.output.write_text(json.dumps(document, indent=1) + "\n")
 
 

@@ -1,30 +1,32 @@
 """Every pooling and re-ranking on Caltech-101, written to results/caltech101.json and as tables to docs/caltech101.md.
 
-Type: python benchmarks/caltech101.py FOLDER [--work FOLDER] [--split FILE]
+Type: python benchmarks/caltech101.py FOLDER [--work FOLDER] [--split FILE] [--only EXTRACTOR...] [-o FILE.json]
 
 The pictures pass the network once for all poolings at side 224, and once more for the preset of two input sides.
 Vectors stay in ``--work`` (one local index each), so a second run only evaluates. No row uses a label. What a query
 finds never contains the query itself, neither as an answer nor inside an averaged vector; one row more, apart from the
 others, shows what database augmentation gains where it does. ``--split`` adds a published query and gallery split.
+``--only`` measures some extractors anew and keeps the rows of the others, with their dates. With ``-o`` the figures go
+to another file, and the tables to the terminal only.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
 
+from imgsearch_kit import Evaluation, Gallery
 from imgsearch_kit.evaluation.metrics import score_queries
-from imgsearch_kit.evaluation.over_index import KS, evaluate, read_experiment
-from imgsearch_kit.evaluation.report import Evaluation
+from imgsearch_kit.evaluation.over_index import KS, read_experiment
 from imgsearch_kit.extractors import load_extractors, probe_pixels
 from imgsearch_kit.images import Loaded, find_images, load_many
-from imgsearch_kit.index import create_index, new_passport, open_index
+from imgsearch_kit.index import building, new_passport
 from imgsearch_kit.ranking import Ranking
 from imgsearch_kit.records import ImageRecord
 
@@ -37,54 +39,51 @@ RERANKED = "krecip:20:6:0.3"
 RANKINGS = (None, PCA, RCA, RERANKED, f"{PCA},{EXPANDED}", f"{RCA},{EXPANDED}")
 SPLIT_RANKINGS = (*RANKINGS, f"{PCA},{EXPANDED},{RERANKED}", f"{RCA},{EXPANDED},{RERANKED}")
 SPLIT_EXTRACTORS = ("vgg16-rmac", "vgg16-rmac-ms")
+OWN_EXTRACTOR = "vgg16-rmac"
 MEASURES = ("P@1", "P@4", "P@10", "mAP")
 ROOT = Path(__file__).resolve().parents[1]
 RESULT, TABLES = ROOT / "results" / "caltech101.json", ROOT / "docs" / "caltech101.md"
+# Of a published row: beside which ranking here, what it is, the measure, its value, what it uses, and the source.
+Published = tuple[str | None, str, str, float, str, str]
 
 
-def index_in_one_pass(folder: Path, names: Sequence[str], work: Path) -> None:
+def index_in_one_pass(folder: Path, addresses: dict[str, str]) -> None:
     """Makes one local index an extractor, from a single pass of the network they share."""
-    if all((work / f"{name}.db").exists() for name in names):
-        return
-    joint = load_extractors(names)
+    joint = load_extractors(list(addresses))
     probes = joint.extract(probe_pixels(joint.side))
     roots = {"": str(folder.resolve())}
-    parts = {name: work / f"{name}.part.db" for name in names}
-    indexes = {}
-    for name, part in parts.items():
-        part.unlink(missing_ok=True)
-        passport = new_passport(joint.specs[name], probes=probes[name], roots=roots)
-        indexes[name] = create_index(f"local:{part}", passport)
     images = {image.path: image for image in find_images(folder).images}
     waiting: list[tuple[ImageRecord, np.ndarray]] = []
+    with ExitStack() as stack:
+        indexes = {}
+        for name, address in addresses.items():
+            passport = new_passport(joint.specs[name], probes=probes[name], roots=roots)
+            indexes[name] = stack.enter_context(building(address, passport))
 
-    def commit() -> None:
-        vectors = joint.extract(np.stack([pixels for _, pixels in waiting]))
-        for name, index in indexes.items():
-            index.add([record for record, _ in waiting], vectors[name])
-        waiting.clear()
+        def commit() -> None:
+            vectors = joint.extract(np.stack([pixels for _, pixels in waiting]))
+            for name, index in indexes.items():
+                index.add([record for record, _ in waiting], vectors[name])
+            waiting.clear()
 
-    resampling = joint.specs[names[0]].resampling
-    for path, item in tqdm(load_many(images, joint.side, resampling), total=len(images), unit="img", desc=names[0]):
-        if not isinstance(item, Loaded):
-            raise SystemExit(f"{path}: {item}")
-        image = images[path]
-        size = item.sha256, item.width, item.height
-        waiting.append((ImageRecord(image.id, image.label, *size, image.mtime, image.size), item.pixels))
-        if len(waiting) == BATCH:
+        loaded = load_many(images, joint.side, next(iter(joint.specs.values())).resampling)
+        for path, item in tqdm(loaded, total=len(images), unit="img", desc=", ".join(addresses)):
+            if not isinstance(item, Loaded):
+                raise SystemExit(f"{path}: {item}")
+            image = images[path]
+            size = item.sha256, item.width, item.height
+            waiting.append((ImageRecord(image.id, image.label, *size, image.mtime, image.size), item.pixels))
+            if len(waiting) == BATCH:
+                commit()
+        if waiting:
             commit()
-    if waiting:
-        commit()
-    for name, index in indexes.items():
-        index.close()
-        parts[name].rename(work / f"{name}.db")
 
 
 def row(address: str, extractor: str, rank: str | None, split: Path | None = None) -> dict[str, Any]:
     """One line of the table: the means with their intervals, and what the ranking uses besides the query."""
-    with open_index(address) as index:
+    with Gallery.open(address) as gallery:
         # A split names its pictures itself; no label needs to be taken out.
-        found = evaluate(index, exclude_labels=() if split else (BACKGROUND,), rank=rank, split=split)
+        found = gallery.evaluate(exclude_labels=() if split else (BACKGROUND,), rank=rank, split=split)
     return {"extractor": extractor, "rank": rank, "uses": uses(rank)} | figures(found)
 
 
@@ -103,8 +102,8 @@ def figures(found: Evaluation) -> dict[str, Any]:
 
 def own_row_inside(address: str, extractor: str, rank: str) -> dict[str, Any]:
     """Database augmentation as it is mostly measured: the query is one of the pictures its answers were summed with."""
-    with open_index(address) as index:
-        experiment, _ = read_experiment(index, exclude_labels=(BACKGROUND,))
+    with Gallery.open(address) as gallery:
+        experiment, _ = read_experiment(gallery.index, exclude_labels=(BACKGROUND,))
     classes, ranking = experiment.classes(experiment.gallery), Ranking.fit(rank, experiment.gallery_vectors)
     ids = [record.id for record in experiment.gallery]
     scores = score_queries(
@@ -116,7 +115,7 @@ def own_row_inside(address: str, extractor: str, rank: str) -> dict[str, Any]:
 
 BOOK = "[Practical Deep Learning](https://github.com/PracticalDL/Practical-Deep-Learning-Book), chapter 4"
 ZOO = "[PyRetri](https://github.com/PyRetri/PyRetri), model zoo"
-PUBLISHED = {  # by protocol: beside which ranking here, what it is, the measure, its value, and the source
+PUBLISHED: dict[str, list[Published]] = {  # by protocol
     "leave-one-out": [
         (None, "ResNet-50, 2,048-d", "P@4", 0.8706, "–", BOOK),
         (None, "ResNet-50, fine-tuned on Caltech-101", "P@4", 0.8948, "labels", BOOK),
@@ -150,7 +149,7 @@ def tables(document: dict[str, Any]) -> str:
         "",
         *table(rows, PUBLISHED["leave-one-out"]),
         OWN,
-        *table([document["own row inside"]], []),
+        *table([document["own row inside"]] if document["own row inside"] else [], []),
     ]
     if split:
         parts += [
@@ -176,7 +175,7 @@ def summary(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def table(rows: list[dict[str, Any]], published: list[tuple[str | None, str, str, float, str, str]]) -> list[str]:
+def table(rows: list[dict[str, Any]], published: list[Published]) -> list[str]:
     columns = [(mean, name) for mean in ("micro", "macro") for name in MEASURES]
     lines = ["| ranking | extractor | " + " | ".join(" ".join(column) for column in columns) + " | gallery |"]
     lines.append("|---" * (len(columns) + 3) + "|")
@@ -203,30 +202,52 @@ def gallery_use(line: dict[str, Any]) -> str:
     return "other pictures" if used["other gallery pictures"] else "statistics" if used["gallery statistics"] else "–"
 
 
+def renewed(before: dict[str, Any], addresses: dict[str, str], split: Path | None) -> dict[str, Any]:
+    """The document with the rows of these extractors measured now; all others stay as they were ``before``."""
+    pairs = [(name, rank) for name in addresses for rank in RANKINGS]
+    alone = [row(addresses[name], name, rank) for name, rank in pairs]
+    pairs = [(name, rank) for name in addresses if name in SPLIT_EXTRACTORS for rank in SPLIT_RANKINGS]
+    parted = [row(addresses[name], name, rank, split) for name, rank in pairs] if split else []
+    own, passports = before.get("own row inside"), dict(before.get("passports", {}))
+    if OWN_EXTRACTOR in addresses:
+        own = own_row_inside(addresses[OWN_EXTRACTOR], OWN_EXTRACTOR, f"{PCA},{EXPANDED}")
+    for name, address in addresses.items():
+        with Gallery.open(address) as gallery:
+            passports[name] = gallery.passport.published()
+    return {
+        "leave-one-out": replaced(before.get("leave-one-out", []), alone),
+        "own row inside": own,
+        "split": replaced(before.get("split", []), parted),
+        "passports": passports,
+    }
+
+
+def replaced(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The old rows, in their order, but for those there is a new one of; then the others of the new ones."""
+    return list({(line["extractor"], line["rank"]): line for line in [*old, *new]}.values())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--work", type=Path, default=Path("artifacts/caltech101"))
     parser.add_argument("--split", type=Path)
+    parser.add_argument("--only", nargs="+", metavar="EXTRACTOR", choices=[name for names in PASSES for name in names])
+    parser.add_argument("-o", "--output", type=Path, default=RESULT)
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
-    addresses = {name: f"local:{args.work / name}.db" for names in PASSES for name in names}
-    document: dict[str, Any] = {"leave-one-out": [], "split": []}
+    before: dict[str, Any] = json.loads(args.output.read_text()) if args.only and args.output.exists() else {}
+    addresses: dict[str, str] = {}
     for names in PASSES:
-        index_in_one_pass(args.folder, names, args.work)
-    for name, address in addresses.items():
-        document["leave-one-out"] += [row(address, name, rank) for rank in RANKINGS]
-    document["own row inside"] = own_row_inside(addresses["vgg16-rmac"], "vgg16-rmac", f"{PCA},{EXPANDED}")
-    if args.split:
-        document["split"] = [
-            row(addresses[name], name, rank, args.split) for name in SPLIT_EXTRACTORS for rank in SPLIT_RANKINGS
-        ]
-    document["passports"] = {}
-    for name, address in addresses.items():
-        with open_index(address) as index:
-            document["passports"][name] = index.passport.published()
-    RESULT.write_text(json.dumps(document, indent=2) + "\n")
-    TABLES.write_text(tables(document))
+        wanted = {name: f"local:{args.work / name}.db" for name in names if not args.only or name in args.only}
+        missing = {name: address for name, address in wanted.items() if not (args.work / f"{name}.db").exists()}
+        if missing:
+            index_in_one_pass(args.folder, missing)
+        addresses |= wanted
+    document = renewed(before, addresses, args.split)
+    args.output.write_text(json.dumps(document, indent=2) + "\n")
+    if args.output == RESULT:
+        TABLES.write_text(tables(document))
     print(tables(document), summary(document), sep="\n")
 
 

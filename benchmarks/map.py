@@ -4,7 +4,7 @@ Pictures come from a folder, again from the beginning when it holds fewer; vecto
 since neither the page's size nor its speed depends on them. Twice as many again, with thumbnails in a folder beside the
 page, for comparison.
 
-    python benchmarks/map.py FOLDER
+    python benchmarks/map.py FOLDER [--count 10000] [-o FILE]
 """
 
 from __future__ import annotations
@@ -21,18 +21,17 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Browser, sync_playwright
 
+from imgsearch_kit import ExtractorSpec, Gallery, ImageRecord, create_index
 from imgsearch_kit.images import find_images
-from imgsearch_kit.index import create_index, new_passport
-from imgsearch_kit.index.base import VectorIndex
-from imgsearch_kit.map.over_index import projection, write_map
-from imgsearch_kit.records import ExtractorSpec, ImageRecord
+from imgsearch_kit.index import new_passport
+from imgsearch_kit.vectors import unit
 
 RESULTS = Path(__file__).parent / "results" / "map.json"
 DIM = 128
 
 
-def indexed(folder: Path, count: int) -> VectorIndex:
-    """An index in memory of ``count`` pictures; further rounds through the folder have a prefix of their own."""
+def indexed(folder: Path, count: int) -> Gallery:
+    """``count`` pictures, indexed in memory; further rounds through the folder have a prefix of their own."""
     images = find_images(folder).images
     hashes = [hashlib.sha256(image.path.read_bytes()).hexdigest() for image in images[:count]]
     records = []
@@ -44,11 +43,10 @@ def indexed(folder: Path, count: int) -> VectorIndex:
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(len(labels), DIM))
     vectors = centres[[labels.index(record.label or "") for record in records]] + 1.5 * rng.normal(size=(count, DIM))
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     index = create_index("memory:", new_passport(ExtractorSpec("random", DIM)))
     index.amend(roots={"": str(folder)} | {f"round{turn}": str(folder) for turn in range(1, 1 + count // len(images))})
-    index.add(records, vectors.astype(np.float32))
-    return index
+    index.add(records, unit(vectors))
+    return Gallery(index)
 
 
 def opened(browser: Browser, path: Path) -> dict[str, float]:
@@ -84,17 +82,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("-o", "--output", type=Path, default=RESULTS)
     options = parser.parse_args()
     rows = []
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as scratch:
         system = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=system, args=["--no-sandbox", "--disable-gpu"])
         for count in (options.count, 2 * options.count + 1):
-            index = indexed(options.folder, count)
+            gallery = indexed(options.folder, count)
             started = time.perf_counter()
-            placed = projection(index)
+            placed = gallery.projection()
             laid_out = time.perf_counter()
-            report = write_map(index, Path(scratch, f"{count}.html"), progress=False)
+            report = gallery.map(Path(scratch, f"{count}.html"), progress=False)
             written = time.perf_counter()
             beside = sum(file.stat().st_size for file in report.folder.rglob("*.webp")) if report.folder else 0
             tries = [opened(browser, report.path) for _ in range(3)]
@@ -102,7 +101,7 @@ def main() -> None:
                 {
                     "pictures": count,
                     "without_thumbnail": len(report.failed),
-                    "classes": len({record.label for record in index.records()}),
+                    "classes": len(gallery.labels()),
                     "projection_seconds": round(laid_out - started, 1),
                     "page_seconds": round(written - laid_out, 1),
                     "page_mb": round(report.size / 1e6, 2),
@@ -114,8 +113,7 @@ def main() -> None:
             print(json.dumps(rows[-1], indent=2))
         browser.close()
     document = {"folder": options.folder.name, "dim": DIM, "python": platform.python_version(), "maps": rows}
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    options.output.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

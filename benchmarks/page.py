@@ -5,7 +5,7 @@ and runs from the drop event until every thumbnail of the new answer is decoded 
 it stand the parts that are known: the upload (the browser's figure), extraction and search (the server's own), and what
 is left for Gradio, thumbnails and drawing. Thumbnails are made during the run, as on a first visit.
 
-    python benchmarks/page.py [--drops 50] [--weights PATH]
+    python benchmarks/page.py [--drops 50] [--weights PATH] [-o FILE]
 """
 
 from __future__ import annotations
@@ -24,12 +24,7 @@ from typing import Any
 import numpy as np
 from playwright.sync_api import sync_playwright
 
-from imgsearch_kit.app import serve
-from imgsearch_kit.datasets import sample_pictures
-from imgsearch_kit.extractors import Extractor, load_extractor
-from imgsearch_kit.gallery import Gallery
-from imgsearch_kit.index import create_index, new_passport
-from imgsearch_kit.indexing.folder import index_folder
+from imgsearch_kit import Extractor, Gallery, load_extractor, sample_pictures
 
 RESULTS = Path(__file__).parent / "results" / "page.json"
 EXTRACTOR = "vgg16-rmac"
@@ -93,25 +88,24 @@ def run(extractor: Extractor, count: int) -> list[dict[str, float]]:
     with tempfile.TemporaryDirectory() as place, socket.socket() as probe:
         os.environ["IMGSEARCH_CACHE"] = place
         folder = sample_pictures(Path(place) / "pictures")
-        index = create_index(f"local:{place}/imgsearch.db", new_passport(extractor.spec))
-        index_folder(folder, index, extractor, progress=False)
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
         probe.close()
-        page = serve(Gallery(index, extractor), port=port, block=False)
         everything = sorted(folder.rglob("*.*"))
         pictures = [everything[i] for i in np.linspace(0, len(everything) - 1, count).astype(int)]
-        try:
-            return measure(page.url, pictures)
-        finally:
-            page.close()
-            index.close()
+        with Gallery.from_folder(folder, f"local:{place}/imgsearch.db", extractor, progress=False) as gallery:
+            page = gallery.serve(port=port, block=False)
+            try:
+                return measure(page.url, pictures)
+            finally:
+                page.close()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--drops", type=int, default=50)
     parser.add_argument("--weights", type=Path)
+    parser.add_argument("-o", "--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     load_before = os.getloadavg()[0]
     drops = run(load_extractor(EXTRACTOR, arguments.weights), arguments.drops)
@@ -127,8 +121,7 @@ def main() -> None:
         "ms": {part: {name: round(value, 1) for name, value in row.items()} for part, row in table.items()},
         "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "load_before": round(load_before, 1)},
     }
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(document, indent=2) + "\n")
+    arguments.output.write_text(json.dumps(document, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -15,21 +15,22 @@ import json
 import platform
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 from tqdm import tqdm
 
+from imgsearch_kit import Gallery, ImageRecord
 from imgsearch_kit.evaluation import intervals as bootstrap
 from imgsearch_kit.evaluation.metrics import measures
 from imgsearch_kit.images import load_pixels
-from imgsearch_kit.index import open_index
-from imgsearch_kit.indexing.open import check_computes, extractor_of
 from imgsearch_kit.plots.figure import ACCENT, DARK, new, plain_name
-from imgsearch_kit.records import ImageRecord
-from imgsearch_kit.vectors import cosines
+from imgsearch_kit.records import Vectors
+from imgsearch_kit.vectors import Ints, cosines, first
 
 RESULTS = Path(__file__).parent / "results" / "robustness.json"
 K = 10
@@ -93,6 +94,12 @@ DISTORTIONS: list[tuple[str, str, Callable[..., Image.Image], tuple[float, ...]]
 UNTOUCHED = {"JPEG": 100.0}  # how the undistorted picture is listed where that is not 0
 
 
+def distorted(
+    change: Callable[..., Image.Image], strength: float, rng: np.random.Generator, picture: Image.Image
+) -> Image.Image:
+    return change(picture, strength, rng)
+
+
 def sample(records: list[ImageRecord], count: int, rng: np.random.Generator) -> list[int]:
     """Rows of ``count`` labelled pictures whose class has another member, as evenly from all classes as it goes."""
     rows = rng.permutation(len(records))
@@ -105,13 +112,13 @@ def sample(records: list[ImageRecord], count: int, rng: np.random.Generator) -> 
     return sorted(islice(turns, count))
 
 
-def measure(vectors, gallery, rows, classes) -> dict[str, object]:
+def measure(vectors: Vectors, gallery: Vectors, rows: Ints, classes: Ints) -> dict[str, float]:
     """P@10 with its interval, and ranks of the originals, of distorted pictures' ``(m, dim)`` vectors."""
     scores = cosines(vectors, gallery)(slice(None))
     original = scores[np.arange(len(rows)), rows]
     ranks = 1 + (scores > original[:, None]).sum(axis=1)
     scores[np.arange(len(rows)), rows] = -np.inf
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :K]
+    order, _ = first(scores, K)
     row, place = np.nonzero(classes[order] == classes[rows, None])
     relevant = np.bincount(classes)[classes[rows]] - 1
     precision = measures(row, place + 1, relevant, (K,))[f"P@{K}"]
@@ -139,13 +146,10 @@ def main() -> None:
     options = parser.parse_args()
 
     rng = np.random.default_rng(options.seed)
-    with open_index(options.index) as index:
-        passport = index.passport
-        everything = index.records()
+    with Gallery.open(options.index, weights=options.weights) as opened:
+        passport, extractor, everything = opened.passport, opened.extractor, opened.records()
         kept = [i for i, record in enumerate(everything) if record.label not in {None, *options.exclude_label}]
-        records, gallery = [everything[i] for i in kept], index.vectors()[kept]
-        extractor = extractor_of(index, weights=options.weights)
-        check_computes(index, extractor)
+        records, gallery = [everything[i] for i in kept], opened.vectors()[kept]
     classes = np.unique([record.label for record in records], return_inverse=True)[1]
     rows = np.array(sample(records, options.count, rng))
     pictures = []
@@ -153,7 +157,7 @@ def main() -> None:
         with Image.open(passport.file_of(records[row].path or records[row].id, options.root)) as image:
             pictures.append(image.convert("RGB"))
 
-    def extract(change: Callable[[Image.Image], Image.Image]) -> np.ndarray:
+    def extract(change: Callable[[Image.Image], Image.Image]) -> Vectors:
         pixels = []
         for picture in pictures:
             file = io.BytesIO()
@@ -163,10 +167,10 @@ def main() -> None:
 
     started = time.perf_counter()
     untouched = measure(extract(lambda picture: picture), gallery, rows, classes)
-    found: dict[str, list[dict[str, object]]] = {}
+    found: dict[str, list[dict[str, float]]] = {}
     steps = [(d, strength) for d in DISTORTIONS for strength in d[3]]
     for (name, _, change, _), strength in tqdm(steps, unit="step"):
-        measured = measure(extract(lambda p, c=change, s=strength: c(p, s, rng)), gallery, rows, classes)
+        measured = measure(extract(partial(distorted, change, strength, rng)), gallery, rows, classes)
         found.setdefault(name, [{"strength": UNTOUCHED.get(name, 0.0), **untouched}])
         found[name].append({"strength": strength, **measured})
 
@@ -196,7 +200,7 @@ def main() -> None:
         draw(document, options.figure)
 
 
-def draw(document: dict, path: Path) -> None:
+def draw(document: dict[str, Any], path: Path) -> None:
     """Writes a figure of small panels, one a distortion: precision with its interval, and below it the median rank."""
     distortions = document["distortions"]
     columns = ("strength", "precision", "low", "high", "median_rank")

@@ -9,7 +9,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 
-def measure(timed: dict[str, Callable[[], None]], rounds: int) -> dict[str, np.ndarray]:
+def measure(timed: dict[str, Callable[[], object]], rounds: int) -> dict[str, np.ndarray]:
     """For each way ``(rounds, 2)``: seconds and CPU seconds of all threads. Each round begins with another way."""
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in timed}
     names = list(timed)

@@ -1,6 +1,8 @@
 """Times exact search of a local index beside a bare matrix product, and opening, reading and writing it.
 
 Each pair of runs is interleaved, so that both see the same machine; a ratio is the median over the pairs.
+
+    python benchmarks/search.py [--runs 51] [--size 10000x4096 ...] [-o FILE]
 """
 
 from __future__ import annotations
@@ -17,19 +19,21 @@ from statistics import median
 
 import numpy as np
 
-from imgsearch_kit.index import create_index, new_passport, open_index
-from imgsearch_kit.records import ImageRecord, Vectors
+from imgsearch_kit import ImageRecord, create_index, open_index
+from imgsearch_kit.index import new_passport
+from imgsearch_kit.records import Vectors
+from imgsearch_kit.vectors import unit
 
-SIZES = ((10_000, 4096), (100_000, 512))
+SIZES = ("10000x4096", "100000x512")  # vectors x dimensions
 BATCHES = (1, 64)
+FIRST = 3200  # vectors that are written in commits of 32
 K = 10
 ALLOWED = 1.3  # the most that exact search may cost over the bare product
 RESULT = Path(__file__).parent / "results" / "search.json"
 
 
 def unit_rows(n: int, dim: int, seed: int) -> Vectors:
-    rows = np.random.default_rng(seed).standard_normal((n, dim), dtype=np.float32)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return unit(np.random.default_rng(seed).standard_normal((n, dim), dtype=np.float32))
 
 
 def bare(matrix: Vectors, queries: Vectors) -> None:
@@ -49,11 +53,11 @@ def write(address: str, matrix: Vectors) -> dict[str, float]:
     with create_index(address, new_passport(None, dim=dim)) as index:
         commit = median(
             milliseconds(lambda: index.add(records[start : start + 32], matrix[start : start + 32]))  # noqa: B023
-            for start in range(0, 3200, 32)
+            for start in range(0, FIRST, 32)
         )
         return {
             "commit_of_32_ms": commit,
-            "write_rest_ms": milliseconds(lambda: index.add(records[3200:], matrix[3200:])),
+            "write_rest_ms": milliseconds(lambda: index.add(records[FIRST:], matrix[FIRST:])),
         }
 
 
@@ -88,10 +92,13 @@ def compare(address: str, matrix: Vectors, batch: int, runs: int) -> dict[str, f
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=51, help="pairs for each line")
-    runs = parser.parse_args().runs
+    parser.add_argument("--size", nargs="+", default=SIZES, help=f"more than {FIRST:,} vectors x dimensions")
+    parser.add_argument("-o", "--output", type=Path, default=RESULT)
+    wish = parser.parse_args()
+    runs = wish.runs
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for n, dim in SIZES:
+        for n, dim in (map(int, size.split("x")) for size in wish.size):
             matrix = unit_rows(n, dim, seed=0)
             address = f"local:{folder}/{n}.db"
             shared = {"n": n, "dim": dim, **write(address, matrix), **read(address)}
@@ -102,11 +109,15 @@ def main() -> None:
         print("  ".join(f"{value:>16}" for value in row.values()))
     worst = max(row["ratio"] for row in rows)
     print(f"worst ratio {worst}, allowed {ALLOWED}: {'ok' if worst <= ALLOWED else 'too slow'}")
-    machine = {"python": platform.python_version(), "numpy": np.__version__, "processor": platform.machine()}
-    machine |= {"cores": os.cpu_count(), "load_average": os.getloadavg()[0]}  # on a busy machine only ratios count
+    machine = {
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "load_average": os.getloadavg()[0],  # on a busy machine only ratios count
+    }
     document = {"k": K, "runs": runs, "allowed": ALLOWED, "worst": worst, "machine": machine, "rows": rows}
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(document, indent=2) + "\n")
+    wish.output.write_text(json.dumps(document, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ bare network (a traced Keras model, no pooling) on batches of 16 and of 32 pictu
 extractor, which is what a query waits for. The ways take turns, each round begins with another, and each figure is a
 median over the rounds. Peak memory is that of a process of its own which indexes the pictures.
 
-    python benchmarks/throughput.py FOLDER [--count 256] [--rounds 5] [--weights PATH] [--memory-count 256]
+    python benchmarks/throughput.py FOLDER [--count 256] [--rounds 5] [--weights PATH] [--memory-count 256] [-o FILE]
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def keras_model(weights: Path) -> Any:
     return keras.Model(model.input, model.get_layer("block5_conv3").output)
 
 
-def ways(folder: Path, extractor: Extractor, model: Any) -> dict[str, Callable[[], None]]:
+def ways(folder: Path, extractor: Extractor, model: Any) -> dict[str, Callable[[], object]]:
     """The things to time, each of which goes through all pictures once."""
     tf = tensorflow()
     spec = extractor.spec
@@ -77,8 +77,8 @@ def ways(folder: Path, extractor: Extractor, model: Any) -> dict[str, Callable[[
         INDEXING: lambda: index(folder, extractor),
         BARE16: lambda: batches(16),
         BARE32: lambda: batches(32),
-        PREDICT: lambda: [model.predict(one, verbose=0) for one in one_by_one] and None,
-        QUERY: lambda: [extractor.extract(pixels[i : i + 1]) for i in range(len(pixels))] and None,
+        PREDICT: lambda: [model.predict(one, verbose=0) for one in one_by_one],
+        QUERY: lambda: [extractor.extract(pixels[i : i + 1]) for i in range(len(pixels))],
     }
 
 
@@ -110,6 +110,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--weights", type=Path, default=next((f.path for f in available() if f.path), None))
     parser.add_argument("--memory-count", type=int, help="pictures for the peak memory; the same number if not given")
+    parser.add_argument("-o", "--output", type=Path, default=RESULTS)
     wish = parser.parse_args()
 
     load_before = os.getloadavg()[0]  # of a calm machine it is near 0; otherwise trust the CPU seconds only
@@ -158,8 +159,7 @@ def main() -> None:
             "load_before": round(load_before, 2),
         },
     }
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(document, indent=2) + "\n")
+    wish.output.write_text(json.dumps(document, indent=2) + "\n")
 
 
 if __name__ == "__main__":
