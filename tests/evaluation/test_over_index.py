@@ -156,14 +156,13 @@ def test_an_index_without_labels_or_pairs_has_nothing_to_evaluate():
 
 def test_an_index_that_changes_while_it_is_read_is_not_evaluated(monkeypatch):
     index = index_of(*CATS_AND_DOGS)
-    read = index.vectors
+    read = index.entries
 
     def read_while_another_deletes():
-        monkeypatch.setattr(index, "vectors", read)
         index.delete(["cat/1"])
         return read()
 
-    monkeypatch.setattr(index, "vectors", read_while_another_deletes)
+    monkeypatch.setattr(index, "entries", read_while_another_deletes)
     with pytest.raises(BadQuery, match="memory: changed while it was read"):
         evaluate(index)
 
