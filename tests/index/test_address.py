@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import traceback
+
 import pytest
 
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.index import Address, open_index
+from imgsearch_kit.index.elastic.address import ServerAddress
 
 
 @pytest.mark.parametrize("host", ["h:0", "h:65536", f"h:{'9' * 5000}", "h:", "h:x", "h:-1", "one:9200,:9200", "a b"])
@@ -20,3 +23,35 @@ def test_an_address_is_shown_with_its_port_and_without_the_login():
     assert str(Address.parse("http://joe:sekret@one,two:65535/x/pictures")) == "http://one:9200,two:65535/x/pictures"
     assert str(Address.parse("https://[::1]/pictures")) == "https://[::1]:443/pictures"
     assert str(Address.parse("local:pictures.db")) == "local:pictures.db"
+
+
+@pytest.mark.parametrize("key", ["c2VjcmV0\n", " c2VjcmV0", "\tc2VjcmV0\r\n"])
+def test_white_space_around_a_key_is_no_part_of_it(key, monkeypatch):
+    monkeypatch.setenv("ELASTICSEARCH_API_KEY", key)
+    assert ServerAddress.parse("http://localhost:9200/photos").credentials() == {"api_key": "c2VjcmV0"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("API_KEY", "c2Vj\ncmV0"),
+        ("API_KEY", "c2Vjé"),
+        ("API_KEY", "c2Vj cmV0"),
+        ("API_KEY", "c2Vj\udcff"),
+        ("PASSWORD", "c2Vj\ncmV0"),
+        ("PASSWORD", "c2Vj\udcff"),
+    ],
+)
+def test_a_secret_that_cannot_be_sent_is_refused_and_not_repeated(name, value, monkeypatch):
+    monkeypatch.setenv("ELASTICSEARCH_USERNAME", "me")
+    monkeypatch.setenv(f"ELASTICSEARCH_{name}", value)
+    with pytest.raises(BadQuery, match=rf"{name} has .* again") as refused:
+        open_index("http://127.0.0.1:9/photos")
+    assert "c2Vj" not in "".join(traceback.format_exception(refused.value))
+
+
+def test_a_login_in_an_address_that_cannot_be_sent_is_refused_and_not_repeated():
+    login = "me:c2Vj%0A"
+    with pytest.raises(BadQuery, match=r"The login in the address has .* again") as refused:
+        open_index(f"http://{login}@127.0.0.1:9/photos")
+    assert "c2Vj" not in "".join(traceback.format_exception(refused.value))

@@ -202,7 +202,7 @@ def test_a_second_host_is_asked_where_the_first_is_absent(proxy, index):
 
 # -- credentials --------------------------------------------------------------------------------------------------
 
-ID_IN_LIST = {
+CREDENTIALS = {
     "API key": ({"API_KEY": "c2VjcmV0"}, "", "ApiKey c2VjcmV0"),
     "name and password": ({"USERNAME": "me", "PASSWORD": "hidden"}, "", "Basic bWU6aGlkZGVu"),
     "in the address": ({}, "me:hid%64en@", "Basic bWU6aGlkZGVu"),
@@ -210,7 +210,7 @@ ID_IN_LIST = {
 }
 
 
-@pytest.mark.parametrize(("environment", "login", "header"), ID_IN_LIST.values(), ids=ID_IN_LIST.keys())
+@pytest.mark.parametrize(("environment", "login", "header"), CREDENTIALS.values(), ids=CREDENTIALS.keys())
 def test_credentials_are_sent_and_never_shown(environment, login, header, monkeypatch):
     for name, value in environment.items():
         monkeypatch.setenv(f"ELASTICSEARCH_{name}", value)

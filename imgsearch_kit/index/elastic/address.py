@@ -57,14 +57,23 @@ class ServerAddress:
         return f"{self.scheme}://{','.join(self.hosts)}{self.path}/{self.name}"
 
     def credentials(self) -> dict[str, Any]:
-        """The client's arguments for logging in: from the address, or else from the environment; {} without any."""
+        """The client's arguments for logging in: from the address, or else from the environment; {} without any.
+
+        :raises BadQuery: when a key, name or password cannot be sent; the message does not repeat it.
+        """
         if self.login:
             user, _, password = self.login.partition(":")
-            return {"basic_auth": (unquote(user), unquote(password))}
+            return {"basic_auth": _basic(unquote(user), unquote(password), "The login in the address")}
         if key := _variable("API_KEY"):
+            if not re.fullmatch("[!-~]+", key):
+                raise BadQuery(
+                    "ELASTICSEARCH_API_KEY has characters that no API key has, such as a space, a line end or a letter "
+                    "with an accent. Set it to the encoded key again."
+                )
             return {"api_key": key}
         if user := _variable("USERNAME"):
-            return {"basic_auth": (user, _variable("PASSWORD"))}
+            name = "ELASTICSEARCH_USERNAME or ELASTICSEARCH_PASSWORD"
+            return {"basic_auth": _basic(user, _variable("PASSWORD"), name)}
         return {}
 
     def certificates(self) -> dict[str, Any]:
@@ -78,6 +87,13 @@ class ServerAddress:
         if not Path(path).is_file():
             raise BadQuery(f"ELASTICSEARCH_CA_CERTS names {path!r}, and no file is there. Give the path of a PEM file.")
         return {"ca_certs": path}
+
+
+def _basic(user: str, password: str, source: str) -> tuple[str, str]:
+    """A name and a password that can be sent."""
+    if any(ord(char) < 32 or "\ud800" <= char <= "\udfff" for char in user + password):
+        raise BadQuery(f"{source} has a line end, a control character or bytes that are not UTF-8. Set it again.")
+    return user, password
 
 
 def _with_port(host: str, scheme: str, shown: str) -> str:
@@ -104,4 +120,5 @@ def timeout() -> float:
 
 
 def _variable(name: str) -> str:
-    return os.environ.get(f"ELASTICSEARCH_{name}", "")
+    """A variable without the white space around it, which a secret read from a file ends with."""
+    return os.environ.get(f"ELASTICSEARCH_{name}", "").strip()
