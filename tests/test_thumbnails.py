@@ -106,6 +106,17 @@ def test_it_is_made_once_and_found_again_without_the_source(tmp_path):
     assert names(path.parent) == [path.name]  # nothing left over
 
 
+@pytest.mark.parametrize("damage", [lambda whole: b"", lambda whole: whole[:-7], lambda whole: bytes(len(whole))])
+def test_an_empty_or_damaged_one_is_made_again(damage):
+    """As a full disk or a power cut leaves it."""
+    data = encoded(red_and_blue(40, 20), "PNG")
+    path = thumbnail(data, sha256(data))
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
+    assert thumbnail(data, sha256(data)) == path
+    assert path.read_bytes() == whole
+
+
 def test_sizes_and_folders_are_kept_apart(tmp_path):
     data = encoded(red_and_blue(2000, 1000), "JPEG")
     assert drawn(data, THUMBNAIL).size == (256, 128)

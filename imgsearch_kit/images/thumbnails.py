@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from pathlib import Path
 
@@ -27,8 +28,9 @@ def thumbnail(
 ) -> Path:
     """The path of a WEBP whose longer side is at most ``size`` pixels: upright, on white, without any metadata.
 
-    It is made once and stored in ``folder`` (``thumbnails`` in the cache folder) under the picture's hash; a picture is
-    never enlarged. Several threads or processes may request the same one.
+    It is made once and stored in ``folder`` (``thumbnails`` in the cache folder) under the picture's hash. It is made
+    again where that file is empty or cut short. A picture is never enlarged. Several threads or processes may request
+    the same one.
 
     :raises UnreadableImage: when there is no thumbnail yet and the source cannot be decoded, or has changed.
     :raises BadQuery: when ``sha256`` is not 64 hexadecimal digits or ``size`` is not within 1 .. 16,383 (WEBP's limit).
@@ -40,7 +42,7 @@ def thumbnail(
         raise BadQuery(f"The size is {size} pixels; it must be within 1 .. 16383")
     folder = folder or cache_folder() / "thumbnails"
     path = folder / f"{sha256}-{size}.webp"
-    if path.exists():
+    if _is_whole(path):
         return path
     data = read_bytes(source)
     if hashlib.sha256(data).hexdigest() != sha256:
@@ -57,3 +59,14 @@ def thumbnail(
             f"{folder} cannot be written: {error.strerror or error}; set IMGSEARCH_CACHE to a writable folder"
         ) from error
     return path
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file begins as a WEBP does and has the length that it says; a full disk may leave an empty one."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+            length = os.fstat(file.fileno()).st_size
+    except OSError:
+        return False
+    return head[:4] + head[8:] == b"RIFFWEBP" and int.from_bytes(head[4:8], "little") + 8 == length
