@@ -140,7 +140,10 @@ def details(record: ImageRecord, hit: Hit | None, preview: str, calibration: Cal
 def _file(record: ImageRecord) -> str:
     if not record.size:
         return "unknown"
-    changed = datetime.fromtimestamp(record.mtime, UTC).date().isoformat() if record.mtime else "at an unknown time"
+    try:
+        changed = datetime.fromtimestamp(record.mtime, UTC).date().isoformat() if record.mtime else "at an unknown time"
+    except (OverflowError, ValueError, OSError):  # not in seconds, or no number
+        changed = "at an unknown time"
     return f"{_bytes(record.size)}, changed {changed}"
 
 
