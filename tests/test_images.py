@@ -124,6 +124,19 @@ def test_hidden_files_and_other_files_are_left_out(tmp_path):
     assert find_images(tmp_path).unreadable == []
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["@eaDir", "#recycle", "$RECYCLE.BIN", "$Recycle.Bin", "lost+found", "__MACOSX", "System Volume Information"],
+)
+def test_folders_of_the_system_are_left_out_and_named(tmp_path, name):
+    for path in ("dogs/a.jpg", f"{name}/old.jpg", f"dogs/{name}/a.jpg/THUMB.jpg", "cats/lost and found/b.jpg"):
+        touch(tmp_path / path)
+    found = find_images(tmp_path)
+    assert [image.id for image in found.images] == ["cats/lost and found/b.jpg", "dogs/a.jpg"]
+    assert found.system == sorted([name, f"dogs/{name}"])
+    assert ids(tmp_path / name) == ["old.jpg"]  # where a person asks for it
+
+
 def test_a_hidden_root_is_searched(tmp_path):
     touch(tmp_path / ".pictures" / "a.jpg")
     assert ids(tmp_path / ".pictures") == ["a.jpg"]

@@ -6,12 +6,17 @@ import os
 import re
 import stat
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.records import Failure
 
+# Kept by network disks and desktops for their own thumbnails and deleted files; compared in lower case.
+SYSTEM_FOLDERS = frozenset(
+    {"@eadir", "@tmp", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "$recycle.bin", "recycler"}
+    | {"system volume information", "lost+found", "__macosx"}
+)
 SUFFIXES = re.compile(r"\.(jpe?g|jpe|jfif|png|webp|gif|bmp|dib|tiff?|avif|hei[cf])", re.IGNORECASE)
 
 
@@ -31,14 +36,18 @@ class FoundImage:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The pictures below a folder in id order, and what could not be read, in path order."""
+    """The pictures below a folder in id order, what could not be read, in path order, and the folders left out.
+
+    ``system`` has the paths below the folder of ``SYSTEM_FOLDERS``, in order.
+    """
 
     images: list[FoundImage]
     unreadable: list[Failure]
+    system: list[str] = field(default_factory=list)
 
 
 def find_images(root: Path) -> Found:
-    """All files below ``root`` whose extension is a picture's; hidden files and folders are left out.
+    """All files below ``root`` whose extension is a picture's, except hidden ones and those in system folders.
 
     Linked folders are followed, each real folder once; a folder's real path is preferred to a link to it. Unreadable
     folders, broken links and names that are not UTF-8 are reported.
@@ -48,6 +57,7 @@ def find_images(root: Path) -> Found:
     root = Path(root)
     images: list[FoundImage] = []
     unreadable: list[Failure] = []
+    system: list[str] = []
     folders, links = deque([root]), deque[Path]()
     seen: set[str] = set()
     while folders or links:
@@ -71,9 +81,13 @@ def find_images(root: Path) -> Found:
                 images.append(found)
             elif isinstance(found, Failure):
                 unreadable.append(found)
+            elif found is not None and entry.name.lower() in SYSTEM_FOLDERS:
+                system.append(_id(found, root))
             elif found is not None:
                 (links if entry.is_symlink() else folders).append(found)
-    return Found(sorted(images, key=lambda image: image.id), sorted(unreadable, key=lambda failure: failure.path))
+    return Found(
+        sorted(images, key=lambda image: image.id), sorted(unreadable, key=lambda failure: failure.path), sorted(system)
+    )
 
 
 def _look_at(entry: os.DirEntry[str], root: Path) -> FoundImage | Failure | Path | None:

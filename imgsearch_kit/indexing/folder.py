@@ -37,6 +37,7 @@ class IndexReport(RunReport):
     relabelled: int = 0
     removed: int = 0
     vanished: int = 0
+    system_folders: int = 0
     failed: list[Failure] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -56,9 +57,10 @@ class IndexReport(RunReport):
         return f"{', '.join(done) or 'nothing to do'} in {self.seconds:.1f} s"
 
     def notes(self) -> Sequence[str]:
-        """What to do about indexed pictures without a file, if there are any."""
+        """What to do about indexed pictures without a file, and which folders were left out, if there are any."""
+        left = f"system folders left out, such as @eaDir or $RECYCLE.BIN: {self.system_folders:,}"
         gone = f"{self.vanished:,} indexed pictures are no longer in the folder; --prune removes them from the index"
-        return [gone] if self.vanished else []
+        return [gone] * bool(self.vanished) + [left] * bool(self.system_folders)
 
 
 def index_folder(
@@ -99,6 +101,7 @@ def index_folder(
     _claim_root(index, root.resolve(), prefix, images, moved_root)
     run = _Run(index, extractor, prefix, {_join(prefix, path): label for path, label in (labels or {}).items()})
     run.report.failed += unreadable
+    run.report.system_folders = len(found.system)
     unknown = sorted(set(run.labels) - {image.id for image in images})
     run.report.failed += [Failure(path, "it is in the labels file, but no picture has this path") for path in unknown]
     run.find_missing({image.id for image in images}, [failure.path for failure in unreadable])

@@ -316,3 +316,10 @@ def test_an_extractor_that_fails_leaves_the_index_to_other_writers(folder, tmp_p
         with pytest.raises(RuntimeError, match="the network is gone"):
             index_folder(folder, index, broken)
         assert index_folder(folder, other, QuarterColours()).failed == []
+
+
+def test_folders_of_a_network_disk_are_no_classes_and_are_reported(folder, index, extractor):
+    paint(folder / "red" / "@eaDir" / "a.png" / "SYNOPHOTO_THUMB_SM.png", "red")
+    report = index_folder(folder, index, extractor)
+    assert report.added == 4
+    assert "system folders left out, such as @eaDir or $RECYCLE.BIN: 1" in str(report)
