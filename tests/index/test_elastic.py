@@ -572,7 +572,7 @@ def test_copy_makes_a_full_index_of_an_original_one(original, elastiknn, tmp_pat
 
 @pytest.mark.plugin
 def test_an_original_index_cannot_be_replaced_at_its_address(original):
-    with pytest.raises(IndexMismatch, match=r"not an alias for one, .* imgsearch copy \S+ NEW_ADDRESS"):
+    with pytest.raises(IndexMismatch, match=r"is an index itself, not an alias, .* imgsearch copy \S+ NEW_ADDRESS"):
         copy(original, original, method="exact", progress=False)
     with open_index(original) as index:
         assert len(index) == 7
