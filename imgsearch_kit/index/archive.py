@@ -219,17 +219,43 @@ def _rows(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[list[Imag
         )
     if vectors.ndim != 2 or vectors.dtype.kind != "f":
         raise BadQuery(f"vectors in {path} are {vectors.dtype} of shape {vectors.shape}; they must be (n, dim) floats.")
-    columns = {name: arrays[name] for name in ("vectors", *STRINGS, *NUMBERS, *PATHS) if name in arrays}
-    for name, column in columns.items():
-        if len(column) != len(ids):
-            raise BadQuery(f"{name} in {path} has {len(column)} rows, ids has {len(ids)}. Give one per id.")
-    fields = [field for name, field in (STRINGS | NUMBERS | PATHS).items() if name in columns]
-    values = [columns[name].tolist() for name in (STRINGS | NUMBERS | PATHS) if name in columns]
+    for name in ("vectors", *STRINGS, *NUMBERS, *PATHS):
+        if name in arrays and arrays[name].ndim and len(arrays[name]) != len(ids):
+            raise BadQuery(f"{name} in {path} has {len(arrays[name])} rows, ids has {len(ids)}. Give one per id.")
+    given = {name: field for name, field in (STRINGS | NUMBERS | PATHS).items() if name in arrays}
+    values = [_values(path, name, arrays[name]) for name in given]
     records = [
-        ImageRecord(**dict(zip(("id", *fields), row, strict=True))) for row in zip(ids.tolist(), *values, strict=True)
+        ImageRecord(**dict(zip(("id", *given.values()), row, strict=True)))
+        for row in zip(ids.tolist(), *values, strict=True)
     ]
     records = [replace(record, label=record.label or None) for record in records]
     return records, check_add(records, _unit(vectors, ids, path), vectors.shape[1])
+
+
+def _values(path: Path, name: str, column: npt.NDArray[Any]) -> list[Any]:
+    """The values of one column as a record holds them; whole numbers and truth values are labels by their text.
+
+    :raises BadQuery: when the column has another shape or type, or a number that is not finite or not whole.
+    """
+    kind, found = column.dtype.kind, f"{name} in {path} are {column.dtype} of shape {column.shape}"
+    if column.ndim != 1:
+        raise BadQuery(f"{found}; they must be one row, with one value per id.")
+    if name in NUMBERS:
+        if kind not in "iuf" or not np.isfinite(column).all():
+            raise BadQuery(f"{found}; they must be finite numbers. Write 0 where one is unknown.")
+        if name == "mtimes":
+            return column.astype(np.float64).tolist()
+        if (column != np.trunc(column)).any() or (np.abs(column.astype(np.float64)) >= 2**63).any():
+            raise BadQuery(f"{found}; they must be whole numbers below 2**63. Write 0 where one is unknown.")
+        return column.astype(np.int64).tolist()
+    if kind == "S":
+        try:
+            return [value.decode() for value in column.tolist()]
+        except UnicodeDecodeError as error:
+            raise BadQuery(f"{found}, and are not UTF-8: {error}. Write them as strings (dtype str).") from error
+    if kind == "U" or (name == "labels" and kind in "iub"):
+        return column.astype(np.str_).tolist()
+    raise BadQuery(f"{found}; they must be strings (dtype str){' or whole numbers' if name == 'labels' else ''}.")
 
 
 def _unit(vectors: npt.NDArray[np.floating[Any]], ids: npt.NDArray[np.str_], path: Path) -> Vectors:
@@ -253,6 +279,8 @@ def _passport(path: Path, arrays: Mapping[str, npt.NDArray[Any]], vectors: Vecto
     if plain is None:
         content = hashlib.sha256(arrays["ids"].tobytes() + vectors.tobytes())
         return IndexPassport(str(uuid.UUID(bytes=content.digest()[:16])), None, vectors.shape[1])
+    if not isinstance(plain, dict) or not all(type(plain.get(name)) is int for name in ("format", "dim")):
+        raise IndexMismatch(f"The passport in {path} is of another program. Leave this array out of the archive.")
     if plain["format"] > FORMAT_VERSION:
         raise sqlite.newer_format(f"npz:{path}", plain["format"])
     if plain["dim"] != vectors.shape[1]:
@@ -260,4 +288,8 @@ def _passport(path: Path, arrays: Mapping[str, npt.NDArray[Any]], vectors: Vecto
             f"The passport in {path} says {plain['dim']} dimensions, the vectors have {vectors.shape[1]}. "
             "Write the archive again from its index."
         )
-    return replace(IndexPassport.from_json(plain), method="exact")  # an archive has no other, whatever its source had
+    try:
+        passport = IndexPassport.from_json(plain)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise IndexDamaged(f"The passport in {path} cannot be read: {error!r}. Write the archive again.") from error
+    return replace(passport, method="exact")  # an archive has no other, whatever its source had

@@ -116,6 +116,24 @@ def test_labels_sha256_and_arrays_of_other_names(path):
         assert index.records() == [ImageRecord("a.jpg"), ImageRecord("b.jpg", "cat", "12" * 32)]
 
 
+@pytest.mark.parametrize(
+    ("labels", "read"),
+    [
+        (np.array([1, 0]), ["0", "1"]),
+        (np.array([200, 0], np.uint8), ["0", "200"]),
+        (np.array([True, False]), ["False", "True"]),
+        (np.array([b"cat", "für".encode()]), ["für", "cat"]),
+        (np.array(["cat", ""]), [None, "cat"]),
+        (np.array([b"cat", b""]), [None, "cat"]),
+    ],
+)
+def test_classes_by_number_are_labels_and_the_first_is_not_lost(path, labels, read):
+    np.savez(path, ids=IDS, vectors=ROWS, labels=labels, sizes=[2.0, 3.0])
+    with opened(path) as index:
+        assert [record.label for record in index.records()] == read
+        assert [record.size for record in index.records()] == [3, 2]
+
+
 def test_the_uuid_is_of_the_content(path):
     seen = []
     for vectors in (ROWS, ROWS, ROWS[::-1]):
@@ -150,6 +168,7 @@ def test_it_can_be_added_to_and_then_has_a_passport(path):
         assert index.passport.uuid == uuid
 
 
+ARRAYS = {"ids": IDS, "vectors": ROWS}
 BAD = {
     "no vectors": (
         {"ids": IDS, "features": ROWS},
@@ -170,6 +189,30 @@ BAD = {
         BadQuery,
         "labels in .* has 3 rows, ids has 2",
     ),
+    "labels as floats": (
+        ARRAYS | {"labels": np.zeros(2)},
+        BadQuery,
+        r"labels in .* are float64 of shape \(2,\); .*str",
+    ),
+    "one-hot labels": (
+        ARRAYS | {"labels": np.eye(2, dtype=int)},
+        BadQuery,
+        r"labels in .* of shape \(2, 2\); .*one row",
+    ),
+    "one label": (ARRAYS | {"labels": np.array("cat")}, BadQuery, r"labels in .* of shape \(\); .*one row"),
+    "labels in Latin-1": (ARRAYS | {"labels": np.array([b"a", b"\xe9"])}, BadQuery, "labels in .* are not UTF-8"),
+    "numbers for sha256": (ARRAYS | {"sha256": np.arange(2)}, BadQuery, r"sha256 in .* are int64 .*strings"),
+    "a time that is none": (ARRAYS | {"mtimes": np.array([1, np.nan])}, BadQuery, "mtimes in .* finite numbers"),
+    "a size that is none": (ARRAYS | {"sizes": np.array([1, np.nan])}, BadQuery, "sizes in .* finite numbers"),
+    "half a pixel": (ARRAYS | {"widths": np.array([1, 0.5])}, BadQuery, "widths in .* whole numbers"),
+    "a width as text": (ARRAYS | {"widths": np.array(["1", "2"])}, BadQuery, "widths in .* finite numbers"),
+    "a passport of another program": (
+        ARRAYS | {"passport": np.array('{"name": "x"}')},
+        IndexMismatch,
+        "another program",
+    ),
+    "a list for a passport": (ARRAYS | {"passport": np.array("[1]")}, IndexMismatch, "of another program"),
+    "half a passport": (ARRAYS | {"passport": np.array('{"format": 1, "dim": 3}')}, IndexDamaged, "cannot be read"),
     "an id twice": ({"ids": IDS[[0, 0]], "vectors": ROWS}, BadQuery, "'b.jpg' is given 2 times"),
     "an empty id": ({"ids": np.array(["a", ""]), "vectors": ROWS}, BadQuery, "Record 1 of 2 has an empty id"),
     "a zero row": ({"ids": IDS, "vectors": ROWS * [[1], [0]]}, BadQuery, "1 of 2 .*zero or not finite.*'a.jpg'"),
