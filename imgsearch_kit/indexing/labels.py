@@ -37,17 +37,24 @@ def labels_of(given: Path | str | Mapping[str, str | None]) -> Mapping[str, str 
 def read_labels(path: Path) -> dict[str, str | None]:
     """The labels of a CSV file with the columns path and label; an empty label means none.
 
-    :raises BadQuery: when the file cannot be read, lacks a column, or gives one path two labels.
+    :raises BadQuery: when the file cannot be read, lacks a column, gives one path two labels, or has a row
+        that is longer or shorter than its head.
     """
     labels: dict[str, str | None] = {}
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if not {"path", "label"} <= set(reader.fieldnames or ()):
-                found = ", ".join(reader.fieldnames or ()) or "none"
-                raise BadQuery(f"{path} needs the columns path and label; it has: {found}.")
-            for row in reader:
-                id_, label = str(PurePosixPath((row["path"] or "").replace("\\", "/"))), (row["label"] or "").strip()
+            reader = csv.reader(file)
+            head = next(reader, [])
+            if not {"path", "label"} <= set(head):
+                raise BadQuery(f"{path} needs the columns path and label; it has: {', '.join(head) or 'none'}.")
+            for row in filter(None, reader):
+                if len(row) != len(head):
+                    raise BadQuery(
+                        f"{path}, line {reader.line_num} has {len(row)} columns, the head has {len(head)}. Put a field "
+                        "that has a comma between double quotes; leave the label empty for none."
+                    )
+                values = dict(zip(head, row, strict=True))
+                id_, label = str(PurePosixPath(values["path"].replace("\\", "/"))), values["label"].strip()
                 if id_ == ".":
                     raise BadQuery(f"{path}, line {reader.line_num}: the path is empty. Give each row a path.")
                 if labels.setdefault(id_, label or None) != (label or None):

@@ -32,6 +32,10 @@ def test_labels_are_read_with_any_column_order_a_byte_order_mark_and_backslashes
         ("path,class\na,b\n", "needs the columns path and label; it has: path, class"),
         ("", "needs the columns path and label; it has: none"),
         ("path,label\n,b\n", "line 2: the path is empty"),
+        ("path,label\na,b\nc,dog, small\n", "line 3 has 3 columns, the head has 2"),
+        ("path,label\na,dog, small, red\n", "line 2 has 4 columns, the head has 2"),
+        ("path,label\na,b\nc\n", "line 3 has 1 columns, the head has 2"),
+        ("path,size,label\na,1\n", "line 2 has 2 columns, the head has 3"),
         ("path,label\na,b\na,c\n", "line 3: 'a' has a second label, 'c'"),
     ],
 )
