@@ -73,7 +73,8 @@ class Gallery:
             declare(index, extractor)
         elif extractor is not None:
             check_extractor(index.passport, extractor.spec)
-            index.declared = extractor.spec if index.passport.spec is None else None
+            if index.passport.spec is None:
+                index.declared = extractor.spec
         self.index = index
         self.root = None if root is None else Path(root)
         self.rank = check_rank(rank)
