@@ -379,10 +379,40 @@ def test_white_is_zero_turns_16_bit_grey_around():
     assert row(tiff(4, 4, {258: 16, 262: 0}, RAMP.tobytes())) == THIRDS[::-1]
 
 
-def test_16_bit_colour_keeps_its_high_byte():
-    def chunk(name: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+def chunk(name: bytes, content: bytes) -> bytes:
+    """A part of a PNG file."""
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
+
+LARGE = zlib.compress(b"lorem ipsum " * 180_000)
+LARGE_CHUNKS = {
+    "zTXt": chunk(b"zTXt", b"workflow\0\0" + LARGE),
+    "iTXt": chunk(b"iTXt", b"workflow\0\1\0\0\0" + LARGE),
+    "iCCP": chunk(b"iCCP", b"printer\0\0" + LARGE),
+    "tEXt": chunk(b"tEXt", b"workflow\0" + b"lorem ipsum " * 180_000),
+}
+
+
+@pytest.mark.parametrize("place", [33, -12], ids=["before the pixels", "after them"])
+@pytest.mark.parametrize("name", LARGE_CHUNKS)
+def test_large_texts_and_profiles_of_a_png_do_not_matter(name, place):
+    whole = encoded(quarters(), "PNG")
+    data = whole[:place] + LARGE_CHUNKS[name] + whole[place:]
+    assert np.array_equal(load_pixels(data, 32), load_pixels(whole, 32))
+    with pytest.raises(UnreadableImage):
+        load_pixels(data[: 33 + (len(data) - 33) // 2] if place == 33 else data[:70], 32)
+
+
+def test_the_orientation_in_a_compressed_text_is_still_read():
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    text = b"\nexif\n" + str(len(exif.tobytes())).encode() + b"\n" + exif.tobytes().hex().encode() + b"\n"
+    whole = encoded(quarters(), "PNG")
+    data = whole[:33] + chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(text)) + whole[33:]
+    assert np.array_equal(load_pixels(data, 32), load_pixels(whole, 32)[::-1, ::-1])
+
+
+def test_16_bit_colour_keeps_its_high_byte():
     line = b"\0" + struct.pack(">3H", 65535, 0x8000, 0)
     data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 16, 2, 0, 0, 0))
     data += chunk(b"IDAT", zlib.compress(line)) + chunk(b"IEND", b"")

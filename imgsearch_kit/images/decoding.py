@@ -21,6 +21,7 @@ from PIL import Image, UnidentifiedImageError
 from imgsearch_kit.errors import BadQuery, UnreadableImage
 from imgsearch_kit.records import MAX_PIXELS, Pixels
 
+PNG = b"\x89PNG\r\n\x1a\n"
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 
 # Pillow logs problems in files; without a handler the log would go to the terminal.
@@ -156,7 +157,7 @@ def decode(data: bytes, draft: int, max_pixels: int) -> tuple[Image.Image, tuple
     :raises UnreadableImage: when the bytes are no valid picture of an accepted format, or it is too large.
     """
     try:
-        with _OWN_LIMIT, Image.open(io.BytesIO(data), formats=_formats()) as image:
+        with _OWN_LIMIT, Image.open(io.BytesIO(_without_packed_text(data)), formats=_formats()) as image:
             width, height = image.size
             if width * height > max_pixels:
                 raise UnreadableImage(_too_large(width, height, max_pixels))
@@ -171,6 +172,27 @@ def decode(data: bytes, draft: int, max_pixels: int) -> tuple[Image.Image, tuple
     if turn in _UPRIGHT:
         picture = picture.transpose(_UPRIGHT[turn])
     return picture, (height, width) if turn in (5, 6, 7, 8) else (width, height)
+
+
+def _without_packed_text(data: bytes) -> bytes:
+    """The bytes of a PNG without its compressed texts and its colour profile; other bytes as they are.
+
+    Pillow inflates them, and refuses the picture where one is large; the kit uses neither.
+    """
+    place, parts, left_out = len(PNG), [data[: len(PNG)]], False
+    if data[:place] != PNG:
+        return data
+    while place < len(data):
+        end = place + 12 + int.from_bytes(data[place : place + 4], "big")
+        keyword, _, rest = data[place + 8 : min(end, place + 120)].partition(b"\0")
+        kind, packed = data[place + 4 : place + 8], rest[:1] == b"\1"
+        exif = keyword == b"Raw profile type exif"  # as ImageMagick writes it
+        if kind == b"iCCP" or (kind == b"zTXt" and not exif) or (kind == b"iTXt" and packed):
+            left_out = True
+        else:
+            parts.append(data[place:end])
+        place = end
+    return b"".join(parts) if left_out else data
 
 
 class _OwnLimit:
@@ -195,6 +217,11 @@ class _OwnLimit:
 
 
 _OWN_LIMIT = _OwnLimit()
+
+
+def format_of(data: bytes) -> str | None:
+    """The name of the picture format that bytes begin as, or None."""
+    return next((name for pattern, name in _FIRST_BYTES if re.match(pattern, data[:16], re.DOTALL)), None)
 
 
 def _too_large(width: int, height: int, max_pixels: int) -> str:
@@ -257,7 +284,7 @@ def _explain(data: bytes, error: Exception) -> str:
     """The reason why bytes are not a picture, as a message."""
     if not data:
         return "The file is empty (0 bytes); copy or download it again"
-    form = next((name for pattern, name in _FIRST_BYTES if re.match(pattern, data[:16], re.DOTALL)), None)
+    form = format_of(data)
     if form == "HEIC" and "HEIF" not in _formats():
         return "HEIC pictures need one more package. Type: python -m pip install pillow-heif"
     if form is None:
