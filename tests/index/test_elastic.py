@@ -15,7 +15,15 @@ import pytest
 
 from imgsearch_kit import cli
 from imgsearch_kit.approximation.over_index import measure_recall
-from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, IndexNotFound, IndexUnwritable, VersionMismatch
+from imgsearch_kit.errors import (
+    BadQuery,
+    IndexDamaged,
+    IndexMismatch,
+    IndexNotFound,
+    IndexUnwritable,
+    ServerUnavailable,
+    VersionMismatch,
+)
 from imgsearch_kit.index import create_index, new_passport, open_index
 from imgsearch_kit.index.elastic import bodies, client, replacing, searching
 from imgsearch_kit.index.elastic import writing as elastic
@@ -773,3 +781,15 @@ def test_a_rebuild_is_published_also_when_the_servers_answer_is_lost(server, mak
     assert list(names(server, index).values()) == [True]
     with open_index(index.address) as reader:
         assert (len(reader), reader.passport.method) == (60, "hnsw")
+
+
+def test_a_closed_index_is_named_as_such(server, make):
+    index = filled(make(server, "flat"), 4)
+    query = index.vectors()[:1]
+    index._connected.request("POST", f"/{index._name}/_close")
+    for ask in (lambda: open_index(index.address).records(), lambda: index.search(query, 1)):
+        with pytest.raises(ServerUnavailable, match=r"is closed on the server\. Open it with POST /\S+/_open there"):
+            ask()
+    index._connected.request("POST", f"/{index._name}/_open")
+    with open_index(index.address) as again:
+        assert len(again) == 4

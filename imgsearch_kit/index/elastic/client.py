@@ -212,6 +212,10 @@ class Server:
             )
         if kind == "index_not_found_exception":
             return self.not_found()
+        if kind == "index_closed_exception":
+            return ServerUnavailable(
+                f"The index at {self.address} is closed on the server. Open it with POST /{self.name}/_open there."
+            )
         if "more than one write index" in reason:
             return IndexMismatch(
                 f"Another process made an index at {self.address} at the same time. Run the command again to "
