@@ -400,3 +400,12 @@ def _count(database):
             return connection.execute("SELECT count(*) FROM records").fetchone()[0]
     except sqlite3.OperationalError:  # the tables are not there yet
         return 0
+
+
+@pytest.mark.parametrize("command", ["evaluate", "health", "recall", "tune", "map", "export"])
+def test_no_output_is_written_over_an_index_or_a_picture(command, workplace, tmp_path):
+    for name, content in (("index.csv", b"SQLite format 3\0" + bytes(80)), ("a.csv", b"\x89PNG\r\n\x1a\n" + bytes(80))):
+        (tmp_path / name).write_bytes(content)
+        done = run(command, "-o", tmp_path / name, cwd=workplace, code=2, env=os.environ | {"COLUMNS": "500"})
+        assert "-o would write over it. Name another file." in done.stderr
+        assert (tmp_path / name).read_bytes() == content

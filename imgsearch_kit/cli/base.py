@@ -40,7 +40,30 @@ Force = Annotated[bool, typer.Option("--force", help="Continue although the prob
 Rank = Annotated[str | None, typer.Option("--rank", metavar="SPEC", help="Re-rank, e.g. pca:128:0.5,qe:10:1.")]
 MaxMegapixels = Annotated[float, typer.Option(min=0.001, max=1e6, help="Refuse pictures larger than this.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write the JSON document there.")]
+
+
+def spares_data(path: Path | None) -> Path | None:
+    """The path of ``-o``, after a check that no index and no picture would be written over."""
+    if path is None:
+        return None
+    from imgsearch_kit.images.decoding import format_of
+
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except OSError:  # nothing there, or the writing itself will say what is wrong
+        return path
+    index, picture = head.startswith(b"SQLite format 3\0"), format_of(head)
+    if index or picture:
+        found = "an index or another database" if index else f"a picture ({picture})"
+        raise typer.BadParameter(f"{path} is {found}, and -o would write over it. Name another file.")
+    return path
+
+
+Output = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", metavar="FILE", callback=spares_data, help="Write the JSON document there."),
+]
 
 
 def print_version(wanted: bool) -> None:

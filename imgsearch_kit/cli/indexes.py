@@ -23,6 +23,7 @@ from imgsearch_kit.cli.base import (
     app,
     note,
     print_result,
+    spares_data,
 )
 from imgsearch_kit.errors import IndexingInterrupted
 
@@ -138,7 +139,9 @@ def info(address: Index = DEFAULT_INDEX, extractor: MadeBy = None, as_json: Json
 
 @app.command()
 def export(
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="A .npz or .csv file.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", callback=spares_data, help="A .npz or .csv file.")
+    ],
     address: Index = DEFAULT_INDEX,
     extractor: MadeBy = None,
 ) -> None:

@@ -20,6 +20,7 @@ from imgsearch_kit.cli.base import (
     app,
     print_result,
     read_json,
+    spares_data,
     whole_output,
 )
 
@@ -77,7 +78,9 @@ def recall(
     queries: Annotated[int, typer.Option(min=1, help="How many indexed pictures are queries.")] = 200,
     merge: Annotated[bool, typer.Option("--merge", help="Merge the index into one segment first.")] = False,
     extractor: MadeBy = None,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw recall over latency (.png, .svg).")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", callback=spares_data, help="Draw recall over latency (.png, .svg).")
+    ] = None,
     as_json: Json = False,
     output: Output = None,
 ) -> None:
@@ -135,7 +138,9 @@ def health(
 
 @app.command(name="map")
 def draw_map(
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.html", help="The page to write.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE.html", callback=spares_data, help="The page to write.")
+    ],
     address: Index = DEFAULT_INDEX,
     root: Root = None,
     seed: Annotated[int, typer.Option(help="The seed of the layout.")] = 42,
