@@ -26,10 +26,36 @@ def test_labels_are_read_with_any_column_order_a_byte_order_mark_and_backslashes
     }
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "path;label\r\na/b.jpg;Köln, Dom\r\n",
+        "path\tlabel\na/b.jpg\tKöln, Dom\n",
+        'sep=,\r\npath,label\r\na/b.jpg,"Köln, Dom"\r\n',
+        "sep=|\npath|label\na/b.jpg|Köln, Dom\n",
+        'Path , LABEL\na/b.jpg, "Köln, Dom"\n',
+        'id,label,sha256\na/b.jpg,"Köln, Dom",00\n',
+        'id,path,label,sha256\na/b.jpg,x/y.jpg,"Köln, Dom",00\n',
+        'id,path,label\n7,a/b.jpg,"Köln, Dom"\n',
+        '"path","label"\n"a/b.jpg","Köln, Dom"\n',
+    ],
+)
+def test_labels_as_other_programs_write_them(tmp_path, text, encoding):
+    text = "\ufeff" * (encoding == "utf-16-be") + text
+    assert read_labels(write(tmp_path / "l.csv", text, encoding)) == {"a/b.jpg": "Köln, Dom"}
+
+
+def test_a_space_before_a_name_is_part_of_it_where_the_head_has_none(tmp_path):
+    assert read_labels(write(tmp_path / "l.csv", "label,path\ncat, a.jpg\n")) == {" a.jpg": "cat"}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("path,class\na,b\n", "needs the columns path and label; it has: path, class"),
+        ("path;class\na;b\n", "needs the columns path and label; it has: path;class"),
+        ("sep=;\npath;label\na;b\nc\n", "line 4 has 1 columns, the head has 2"),
         ("", "needs the columns path and label; it has: none"),
         ("path,label\n,b\n", "line 2: the path is empty"),
         ("path,label\na,b\nc,dog, small\n", "line 3 has 3 columns, the head has 2"),
