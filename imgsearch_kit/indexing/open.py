@@ -138,7 +138,7 @@ def index_at(
     if rebuild:
         from imgsearch_kit.indexing.rebuild import rebuild_index_of
 
-        other = extractor_to_rebuild(address, extractor, weights, say=say)
+        other = extractor_to_rebuild(address, extractor, weights, fetch=fetch, say=say)
         report = rebuild_index_of(folder, address, other, method=method, **options)
         return open_index(address), other, report
     index, used = open_to_fill(address, extractor, weights, method=method, fetch=fetch, say=say)
@@ -228,6 +228,7 @@ def extractor_to_rebuild(
     extractor: str | Extractor | None = None,
     weights: Path | None = None,
     *,
+    fetch: bool = False,
     say: Say | None = None,
 ) -> Extractor:
     """The extractor for a rebuild: the one given, else that of the index's passport, else ``vgg16-rmac``.
@@ -239,7 +240,7 @@ def extractor_to_rebuild(
     with open_index(address) as index:
         index.check_replaceable()
         spec = index.passport.spec
-    return _load(extractor or (spec.name if spec else DEFAULT_PRESET), weights, say)
+    return _load(extractor or (spec.name if spec else DEFAULT_PRESET), weights, say, fetch)
 
 
 def with_extractor(
