@@ -50,18 +50,8 @@ class CopyReport(RunReport):
         return [silent] if self.silent else []
 
 
-def copy(
-    source: str | Address,
-    target: str | Address,
-    *,
-    method: str | None = None,
-    rank: str | None = None,
-    extractor: str | Extractor | None = None,
-    weights: Path | None = None,
-    say: Callable[[str], None] | None = None,
-    progress: bool | None = None,
-) -> CopyReport:
-    """Copies the index at ``source`` to ``target``, as ``copy_index`` does.
+def copy(source: str | Address, target: str | Address, *, rank: str | None = None, **options: Any) -> CopyReport:
+    """Copies the index at ``source`` to ``target``, as ``copy_index`` does, with its ``options``.
 
     :raises IndexNotFound: when nothing is at ``source``.
     """
@@ -69,9 +59,7 @@ def copy(
     if rank is not None:
         bakeable(rank)  # before anything is opened
     with open_index(source) as origin:
-        return copy_index(
-            origin, where, method=method, rank=rank, extractor=extractor, weights=weights, say=say, progress=progress
-        )
+        return copy_index(origin, where, rank=rank, **options)
 
 
 def copy_index(
