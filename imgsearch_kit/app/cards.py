@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from html import escape
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from imgsearch_kit.inspection.calibration import Calibration
 from imgsearch_kit.records import Hit, ImageRecord, Results
@@ -79,13 +79,13 @@ def _percent(probability: float) -> str:
 
 
 def _hit(hit: Hit, thumbnail: str, calibration: Calibration | None) -> str:
-    label = hit.label or "no class"
+    kind, label = ("label", hit.label) if hit.label else ("label file", PurePosixPath(hit.id).name)
     chance = f'<span class="chance">{_chance(hit, calibration)[0]} same class</span>' if calibration else ""
     return (
         f'<li><button type="button" class="card" data-id="{escape(hit.id)}" title="{escape(hit.id)}">'
         f"{_picture(thumbnail, hit.id)}"
         f'<span class="line"><span class="rank" aria-label="rank {hit.rank}">{hit.rank}</span>'
-        f'<span class="label">{escape(label)}</span>'
+        f'<span class="{kind}">{escape(label)}</span>'
         f'<span class="score" aria-label="score {hit.score:.3f}">{hit.score:.3f}</span></span>{chance}'
         f'<span class="bar" aria-hidden="true"><i style="width:{max(hit.score, 0):.1%}"></i></span>'
         "</button></li>"

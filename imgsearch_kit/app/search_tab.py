@@ -86,11 +86,14 @@ class SearchTab:
         )
 
     def examples(self) -> list[ImageRecord]:
-        """The largest file of each of a few classes, evenly chosen from the sorted classes."""
+        """The largest file of each of a few classes, evenly chosen; where there are no classes, any files, evenly."""
         largest: dict[str | None, ImageRecord] = {}
-        for record in self.gallery.records():
-            if record.size > largest.setdefault(record.label, record).size:
-                largest[record.label] = record
+        records = self.gallery.records()
+        flat = not any(record.label for record in records)
+        for record in records:
+            group = record.id if flat else record.label
+            if record.size > largest.setdefault(group, record).size:
+                largest[group] = record
         found = sorted(largest.values(), key=lambda record: record.id)
         count = min(EXAMPLES, len(found))
         return [found[i * len(found) // count] for i in range(count)]
@@ -154,8 +157,10 @@ class SearchTab:
 
     @staticmethod
     def _refused(error: KitError, state: TabState) -> str:
-        kept = " The earlier results are still shown below." if state.results else ""
-        return cards.status(f"{error}{kept}", "error")
+        said = str(error)
+        if state.results:
+            said = f"{said.rstrip('.')}. The earlier results are still shown below."
+        return cards.status(said, "error")
 
     def _nothing(self, labels: list[str]) -> str:
         if not len(self.gallery):
