@@ -20,7 +20,7 @@ from imgsearch_kit.reports import Report, Table
 Pixels = npt.NDArray[np.uint8]
 Vectors = npt.NDArray[np.float32]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # of an index; the first had no inode and ctime of a file
 MAX_PIXELS = 178_000_000  # of one picture, by default
 
 
@@ -31,7 +31,9 @@ class ImageRecord:
     ``id`` is the POSIX path below the indexed root (with the prefix, if one was given), ``label`` the name of the
     folder it is in (None at the root) or from a labels file. ``sha256`` is of the file's bytes, in hex. ``width`` and
     ``height`` are pixels as displayed, ``mtime`` seconds since 1970, ``size`` bytes. ``path`` is the picture's path
-    below the root if it is not the id, as with some pictures that the original system indexed.
+    below the root if it is not the id, as with some pictures that the original system indexed. ``inode`` is the file's
+    number on its file system, modulo 2**63, and ``ctime`` when its content, name or rights last changed, in seconds
+    since 1970; both are 0 where they are unknown.
     """
 
     id: str
@@ -42,6 +44,8 @@ class ImageRecord:
     mtime: float = 0.0
     size: int = 0
     path: str = ""
+    inode: int = 0
+    ctime: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ SUFFIXES = re.compile(r"\.(jpe?g|jpe|jfif|png|webp|gif|bmp|dib|tiff?|avif|hei[cf
 class FoundImage:
     """A file that looks like a picture: ``id`` is its POSIX path below the root, ``label`` its folder's name.
 
-    ``label`` is None at the root. ``size`` is in bytes, ``mtime`` in seconds since 1970.
+    ``label`` is None at the root. ``size`` is in bytes, ``mtime`` and ``ctime`` in seconds since 1970; ``inode`` and
+    ``ctime`` are as in ``ImageRecord``.
     """
 
     path: Path
@@ -32,6 +33,8 @@ class FoundImage:
     label: str | None
     size: int
     mtime: float
+    inode: int
+    ctime: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,8 @@ def _look_at(entry: os.DirEntry[str], root: Path) -> FoundImage | Failure | Path
     if image_id != _id(path, root):
         return Failure(_id(path, root), "The name is not UTF-8; rename it", status.st_size, status.st_mtime)
     label = path.parent.name if path.parent != root else None
-    return FoundImage(path, image_id, label, status.st_size, status.st_mtime)
+    inode = status.st_ino % 2**63  # an index holds signed integers, and some file systems use the highest bit
+    return FoundImage(path, image_id, label, status.st_size, status.st_mtime, inode, status.st_ctime)
 
 
 def _id(path: Path, root: Path) -> str:

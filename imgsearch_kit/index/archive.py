@@ -25,7 +25,8 @@ from imgsearch_kit.records import FORMAT_VERSION, Failure, ImageRecord, IndexPas
 
 STRINGS = {"labels": "label", "sha256": "sha256"}  # array name -> field of ImageRecord
 PATHS = {"paths": "path"}  # where one differs from the id
-NUMBERS = {"widths": "width", "heights": "height", "mtimes": "mtime", "sizes": "size"}
+TIMES = {"mtimes": "mtime", "ctimes": "ctime"}
+NUMBERS = {"widths": "width", "heights": "height", "sizes": "size", "inodes": "inode", **TIMES}
 
 
 def write_archive(
@@ -39,8 +40,9 @@ def write_archive(
     """Writes an index as arrays that ``numpy.load`` reads without pickle; the file is written atomically.
 
     ``ids``, ``labels`` ("" for none) and ``sha256`` are strings, ``vectors`` is ``(n, dim)`` float32; rows keep the
-    records' order. ``widths``, ``heights``, ``mtimes``, ``sizes``, ``passport`` and ``failures`` (JSON) go with them,
-    ``paths`` where one is not the id, and as bytes in ``learned`` what a baked ranking has learned.
+    records' order. ``widths``, ``heights``, ``mtimes``, ``sizes``, ``inodes``, ``ctimes``, ``passport`` and
+    ``failures`` (JSON) go with them, ``paths`` where one is not the id, and as bytes in ``learned`` what a baked
+    ranking has learned.
 
     :raises IndexUnwritable: when the file cannot be written; an earlier file at ``path`` is then unchanged.
     """
@@ -48,11 +50,11 @@ def write_archive(
     for name, field in STRINGS.items():
         arrays[name] = np.array([getattr(record, field) or "" for record in records], dtype=np.str_)
     for name, field in NUMBERS.items():
-        kind = np.float64 if field == "mtime" else np.int64
+        kind = np.float64 if name in TIMES else np.int64
         arrays[name] = np.array([getattr(record, field) for record in records], dtype=kind)
     if any(record.path for record in records):
         arrays["paths"] = np.array([record.path for record in records], dtype=np.str_)
-    arrays["passport"] = np.array(json.dumps(passport.to_json()))
+    arrays["passport"] = np.array(json.dumps(passport.to_json() | {"format": FORMAT_VERSION}))
     arrays["failures"] = np.array(json.dumps([[f.path, f.reason, f.size, f.mtime] for f in failures]))
     if learned:
         arrays["learned"] = np.frombuffer(learned, np.uint8)
@@ -243,7 +245,7 @@ def _values(path: Path, name: str, column: npt.NDArray[Any]) -> list[Any]:
     if name in NUMBERS:
         if kind not in "iuf" or not np.isfinite(column).all():
             raise BadQuery(f"{found}; they must be finite numbers. Write 0 where one is unknown.")
-        if name == "mtimes":
+        if name in TIMES:
             return column.astype(np.float64).tolist()
         if (column != np.trunc(column)).any() or (np.abs(column.astype(np.float64)) >= 2**63).any():
             raise BadQuery(f"{found}; they must be whole numbers below 2**63. Write 0 where one is unknown.")

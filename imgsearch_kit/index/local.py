@@ -130,11 +130,9 @@ class LocalIndex(VectorIndex):
 
     def records(self, ids: Sequence[str] | None = None) -> list[ImageRecord]:
         """All records, or those of ``ids``, in id order, read from the file."""
-        where, given = ("", ()) if ids is None else (f"WHERE {sqlite.ID_IN_LIST}", (sqlite.ids_json(ids),))
+        chosen = () if ids is None else (f"WHERE {sqlite.ID_IN_LIST}", [sqlite.ids_json(ids)])
         with self._reading() as db:
-            rows = db.execute(f"SELECT {', '.join(sqlite.RECORD)} FROM records {where} ORDER BY id", given).fetchall()
-            paths = sqlite.paths(db)
-        return [ImageRecord(*(*row, paths.get(row[0], ""))) for row in rows]
+            return sqlite.records(db, *chosen)
 
     def vectors(self, ids: Sequence[str] | None = None) -> Vectors:
         """A copy of all vectors, or those of ``ids`` read from the file, in id order."""
@@ -351,6 +349,8 @@ class LocalIndex(VectorIndex):
             try:
                 if self._seen is not None:
                     self._check_maker(db)
+                if grow:
+                    sqlite.upgrade(db)
                 yield db
                 if grow:
                     db.execute("UPDATE passport SET generation = generation + 1")

@@ -17,11 +17,14 @@ from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, IndexNot
 from imgsearch_kit.records import FORMAT_VERSION, Failure, ImageRecord, IndexPassport, Vectors
 
 APPLICATION_ID = int.from_bytes(b"imgs", "big")  # in the file's header; tells an index from other SQLite files
+# The columns of records that the first format did not have, in the order of ``RECORD``.
+ADDED = {"inode": "INTEGER NOT NULL DEFAULT 0", "ctime": "REAL NOT NULL DEFAULT 0"}
 SCHEMA = f"""
 CREATE TABLE passport (json TEXT NOT NULL, generation INTEGER NOT NULL);
 CREATE TABLE records (
     key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, label TEXT, sha256 TEXT NOT NULL,
-    width INTEGER NOT NULL, height INTEGER NOT NULL, mtime REAL NOT NULL, size INTEGER NOT NULL);
+    width INTEGER NOT NULL, height INTEGER NOT NULL, mtime REAL NOT NULL, size INTEGER NOT NULL,
+    {", ".join(f"{column} {kind}" for column, kind in ADDED.items())});
 CREATE TABLE vectors (key INTEGER PRIMARY KEY REFERENCES records ON DELETE CASCADE, vector BLOB NOT NULL);
 CREATE TABLE failures (
     path TEXT PRIMARY KEY, reason TEXT NOT NULL, size INTEGER NOT NULL, mtime REAL NOT NULL);
@@ -115,9 +118,23 @@ def check_kind(db: sqlite3.Connection, address: str) -> None:
             f"The SQLite file at {address} belongs to another program; its tables are {', '.join(tables)}. "
             "Give the address of an index, or of a new file."
         )
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version != FORMAT_VERSION:
+    version = version_of(db)
+    if not 1 <= version <= FORMAT_VERSION:
         raise newer_format(address, version)
+
+
+def version_of(db: sqlite3.Connection) -> int:
+    """The format version of the index."""
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def upgrade(db: sqlite3.Connection) -> None:
+    """Makes an index of the first format one of the present, within the transaction of the first change."""
+    if version_of(db) < FORMAT_VERSION:
+        for column, kind in ADDED.items():
+            db.execute(f"ALTER TABLE records ADD COLUMN {column} {kind}")
+        db.execute("UPDATE passport SET json = json_set(json, '$.format', ?)", (FORMAT_VERSION,))
+        db.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
 
 
 def create_tables(db: sqlite3.Connection, passport: IndexPassport) -> None:
@@ -151,17 +168,29 @@ def generation(db: sqlite3.Connection) -> int:
 
 
 def passport_json(passport: IndexPassport) -> str:
-    """The passport as it is stored: without count and generation, which the tables give."""
-    plain: dict[str, Any] = passport.to_json()
+    """The passport as it is stored: of the present format, without count and generation, which the tables give."""
+    plain: dict[str, Any] = passport.to_json() | {"format": FORMAT_VERSION}
     del plain["count"], plain["generation"]
     return json.dumps(plain)
+
+
+def records(db: sqlite3.Connection, where: str = "", given: Sequence[str] = ()) -> list[ImageRecord]:
+    """The records in id order, all or those that ``where`` keeps."""
+    columns = {field.name: field.name for field in dataclasses.fields(ImageRecord)}
+    columns["path"] = "''"
+    if has_table(db, "paths"):
+        columns["path"] = "coalesce((SELECT path FROM paths WHERE paths.key = records.key), '')"
+    if version_of(db) < FORMAT_VERSION:
+        columns |= dict.fromkeys(ADDED, "0")
+    query = f"SELECT {', '.join(columns.values())} FROM records {where} ORDER BY id"
+    return [ImageRecord(*row) for row in db.execute(query, given)]
 
 
 def insert(db: sqlite3.Connection, pairs: Sequence[tuple[ImageRecord, Vectors]]) -> None:
     """Writes records of new ids with their vectors."""
     (last,) = db.execute("SELECT coalesce(max(key), 0) FROM records").fetchone()
     rows = ((last + i, *attrgetter(*RECORD)(record)) for i, (record, _) in enumerate(pairs, 1))
-    db.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    db.executemany(f"INSERT INTO records VALUES (?{', ?' * len(RECORD)})", rows)
     blobs = ((last + i, vector.astype("<f4", copy=False).tobytes()) for i, (_, vector) in enumerate(pairs, 1))
     db.executemany("INSERT INTO vectors VALUES (?, ?)", blobs)
     if paths := [(last + i, record.path) for i, (record, _) in enumerate(pairs, 1) if record.path]:
@@ -172,11 +201,9 @@ def insert(db: sqlite3.Connection, pairs: Sequence[tuple[ImageRecord, Vectors]])
         db.executemany("INSERT INTO paths VALUES (?, ?)", paths)
 
 
-def paths(db: sqlite3.Connection) -> dict[str, str]:
-    """By id, the paths that are not the ids; most indexes do not have this table."""
-    if not db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'paths'").fetchone()[0]:
-        return {}
-    return dict(db.execute("SELECT id, path FROM paths JOIN records USING (key)"))
+def has_table(db: sqlite3.Connection, name: str) -> bool:
+    """Whether the index has a table; ``paths`` and ``learned`` are made when they are first needed."""
+    return bool(db.execute("SELECT count(*) FROM sqlite_master WHERE name = ?", (name,)).fetchone()[0])
 
 
 def insert_failures(db: sqlite3.Connection, failures: Iterable[Failure]) -> None:
@@ -186,8 +213,8 @@ def insert_failures(db: sqlite3.Connection, failures: Iterable[Failure]) -> None
 
 
 def learned(db: sqlite3.Connection) -> bytes:
-    """What ``set_learned`` wrote; most indexes do not have this table."""
-    if not db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'learned'").fetchone()[0]:
+    """What ``set_learned`` wrote."""
+    if not has_table(db, "learned"):
         return b""
     return db.execute("SELECT content FROM learned").fetchone()[0]
 

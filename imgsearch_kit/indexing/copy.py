@@ -20,7 +20,7 @@ from imgsearch_kit.index.building import check_free
 from imgsearch_kit.indexing.baked import RankedContent
 from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.ranking.baked import bakeable
-from imgsearch_kit.records import ImageRecord, IndexPassport, Refused, Vectors
+from imgsearch_kit.records import FORMAT_VERSION, ImageRecord, IndexPassport, Refused, Vectors
 from imgsearch_kit.reports import RunReport, plain
 
 VERIFIED = 256
@@ -109,7 +109,7 @@ def copy_index(
         from imgsearch_kit.indexing.open import with_extractor  # imports all of the extractors
 
         passport = with_extractor(passport, extractor, weights, say=say)
-    new = dataclasses.replace(passport, uuid=str(uuid.uuid4()), generation=0, count=0)
+    new = dataclasses.replace(passport, uuid=str(uuid.uuid4()), generation=0, count=0, format=FORMAT_VERSION)
     new = dataclasses.replace(new, method=method or (passport.method if where.on_server else "exact"))
     where.check_method(new.method)
     content: VectorIndex | RankedContent = origin

@@ -41,7 +41,7 @@ def test_numpy_alone_reads_it_without_pickle(path):
     """
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()
     kinds = {"ids": "U", "vectors": "f", "labels": "U", "sha256": "U", "widths": "i", "heights": "i", "mtimes": "f"}
-    kinds |= {"sizes": "i"}
+    kinds |= {"sizes": "i", "inodes": "i", "ctimes": "f"}
     shapes = {"vectors": (20, DIM), "passport": (), "failures": ()}
     assert json.loads(out[0].replace("'", '"').replace("(", "[").replace(",)", "]").replace(")", "]")) == {
         name: [kinds.get(name, "U"), list(shapes.get(name, (20,)))] for name in [*kinds, "passport", "failures"]
@@ -246,7 +246,7 @@ def test_other_files_are_refused(path):
 def test_an_archive_of_a_newer_kit_or_of_two_minds_is_refused(path):
     passport = new_passport(None, dim=3).to_json()
     np.savez(path, ids=IDS, vectors=ROWS, passport=np.array(json.dumps({**passport, "format": 99})))
-    with pytest.raises(VersionMismatch, match=r"has format 99; this kit reads format 1"):
+    with pytest.raises(VersionMismatch, match=r"has format 99; this kit reads format 2"):
         opened(path)
     np.savez(path, ids=IDS, vectors=ROWS, passport=np.array(json.dumps({**passport, "dim": 4})))
     with pytest.raises(IndexMismatch, match=r"says 4 dimensions, the vectors have 3"):

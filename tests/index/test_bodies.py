@@ -83,7 +83,7 @@ def test_the_body_that_creates_an_index():
                     "roots": {"": "/p"},
                     "libraries": {"numpy": "2"},
                     "method": "flat",
-                    "format": 1,
+                    "format": 2,
                     "probes": base64.b64encode(struct.pack(">4f", 1, 0, 0, 1)).decode(),
                 }
             },
@@ -96,6 +96,8 @@ def test_the_body_that_creates_an_index():
                 "mtime": {"type": "double", "index": False, "doc_values": True},
                 "size": {"type": "long", "index": False, "doc_values": True},
                 "path": {"type": "keyword", "index": False, "doc_values": True},
+                "inode": {"type": "long", "index": False, "doc_values": True},
+                "ctime": {"type": "double", "index": False, "doc_values": True},
                 "vector": {
                     "type": "dense_vector",
                     "dims": 2,
@@ -187,7 +189,7 @@ LEAN = {
     "_source": False,
     "track_total_hits": False,
     "stored_fields": "_none_",
-    "docvalue_fields": ["id", "label", "sha256", "width", "height", "mtime", "size", "path"],
+    "docvalue_fields": ["id", "label", "sha256", "width", "height", "mtime", "size", "path", "inode", "ctime"],
 }
 SEARCHES = {
     "exact": (
@@ -355,7 +357,7 @@ def test_pages_read_columns_where_the_server_has_them():
     exact, flat = parse_method("exact", 8), parse_method("flat", 8)
     base = {"size": 9, "track_total_hits": False, "query": {"exists": {"field": "id"}}}
     columns = {"_source": False, "stored_fields": "_none_"}
-    fields = ["id", "label", "sha256", "width", "height", "mtime", "size", "path"]
+    fields = ["id", "label", "sha256", "width", "height", "mtime", "size", "path", "inode", "ctime"]
     for method in (exact, flat):
         page = bodies.page_body(9, bodies.RECORDS, method, vectors=False)
         assert page == base | columns | {"docvalue_fields": fields}

@@ -197,7 +197,7 @@ def test_an_index_of_a_newer_kit_is_refused(path):
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
-    with pytest.raises(VersionMismatch, match=r"has format 99; this kit reads format 1. Install the newer kit"):
+    with pytest.raises(VersionMismatch, match=r"has format 99; this kit reads format 2. Install the newer kit"):
         open_index(f"local:{path}")
 
 

@@ -30,6 +30,19 @@ LONGEST = 32_766  # bytes of a keyword
 MOST_LABELS = 65_536  # in one filter: the server's limit
 LSH_CANDIDATES, NATIVE_CANDIDATES = 500, 100  # where a search does not say
 
+_STORED = {"index": False, "doc_values": True}  # is read, never searched
+RECORD_FIELDS: Json = {
+    "id": {"type": "keyword"},
+    "label": {"type": "keyword"},
+    "sha256": {"type": "keyword"},
+    "width": {"type": "integer", **_STORED},
+    "height": {"type": "integer", **_STORED},
+    "mtime": {"type": "double", **_STORED},
+    "size": {"type": "long", **_STORED},
+    "path": {"type": "keyword", **_STORED},
+    "inode": {"type": "long", **_STORED},  # the first format did not have these two
+    "ctime": {"type": "double", **_STORED},
+}
 FIELDS = tuple(f.name for f in dataclasses.fields(ImageRecord))
 FAILURES = "failures"  # the field, and the document, that hold what could not be indexed
 LEARNED, PART = "learned", 2 * 2**20  # what a baked ranking has learned, and the bytes of it that one document holds
@@ -47,7 +60,6 @@ def index_body(method: Method, passport: IndexPassport, aliases: Sequence[str], 
     copies: Json = {"auto_expand_replicas": "0-1"}
     if method.replicas is not None:
         copies = {"number_of_replicas": method.replicas}
-    stored = {"index": False, "doc_values": True}  # is read, never searched
     return {
         "settings": {"index": {"number_of_shards": method.shards, "refresh_interval": "-1", **copies}},
         "aliases": {alias: {"is_write_index": True} for alias in aliases} | {write_alias: {"is_hidden": True}},
@@ -55,14 +67,7 @@ def index_body(method: Method, passport: IndexPassport, aliases: Sequence[str], 
             "dynamic": False,
             "_meta": passport_meta(passport),
             "properties": {
-                "id": {"type": "keyword"},
-                "label": {"type": "keyword"},
-                "sha256": {"type": "keyword"},
-                "width": {"type": "integer", **stored},
-                "height": {"type": "integer", **stored},
-                "mtime": {"type": "double", **stored},
-                "size": {"type": "long", **stored},
-                "path": {"type": "keyword", **stored},
+                **RECORD_FIELDS,
                 **vector_fields(method, passport.dim),
                 FAILURES: {"type": "object", "enabled": False},
             },
@@ -91,6 +96,11 @@ def vector_fields(method: Method, dim: int) -> Json:
 
 def _native_field(dim: int, options: Json) -> Json:
     return {"type": "dense_vector", "dims": dim, "index": True, "similarity": "cosine", "index_options": options}
+
+
+def upgrade_body(passport: IndexPassport) -> Json:
+    """The change of a mapping that makes an index of an earlier format one of the passport's."""
+    return {"_meta": passport_meta(passport), "properties": RECORD_FIELDS}
 
 
 def passport_meta(passport: IndexPassport) -> Json:
@@ -133,8 +143,9 @@ def document(record: ImageRecord, vector: Vectors, method: Method, *, pack: bool
     """The document of a record; ``pack`` writes its vector as base64, which Elasticsearch takes from 9.3 on."""
     value = packed(vector) if pack and method.native else vector
     fields = {name: found for name in FIELDS if (found := getattr(record, name)) is not None}
-    if not record.path:
-        del fields["path"]
+    for name in ("path", "inode", "ctime"):  # most records have no path, and some were not read from a file
+        if not fields[name]:
+            del fields[name]
     return fields | {"vector": value} | ({"exact": value} if method.has_twin else {})
 
 

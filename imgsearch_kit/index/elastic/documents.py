@@ -212,7 +212,7 @@ def recognised(server: Server, name: str, index: Json) -> tuple[Documents, Index
                 f"{', '.join(sorted(fields)) or 'none'}. Give the address of an index of this kit."
             )
         documents = OriginalDocuments(server, name, index)
-    elif plain["format"] != FORMAT_VERSION:
+    elif plain["format"] > FORMAT_VERSION:
         raise VersionMismatch(
             f"The index at {server.address} has format {plain['format']}; this kit reads format {FORMAT_VERSION}. "
             "Install the newer kit (python -m pip install -U imgsearch-kit), or index the pictures again."

@@ -18,7 +18,7 @@ from imgsearch_kit.index.elastic.documents import PAGE, KitDocuments, recognised
 from imgsearch_kit.index.elastic.methods import Method, parse_method
 from imgsearch_kit.index.elastic.reading import ElasticReader, following
 from imgsearch_kit.index.elastic.replacing import changing
-from imgsearch_kit.records import Approx, Failure, ImageRecord, IndexPassport, Refused, Vectors
+from imgsearch_kit.records import FORMAT_VERSION, Approx, Failure, ImageRecord, IndexPassport, Refused, Vectors
 
 SELF_COSINE = 0.9999  # the lowest accepted cosine between a stored vector and the best hit for it
 SAMPLE = 8
@@ -202,6 +202,7 @@ class ElasticIndex(ElasticReader):
             if not why
         )
         with self._changing:
+            self._upgrade()
             refused += [Refused(done.id, done.reason) for done in self._write(actions) if done.reason]
             if replaces and not refused:
                 self.delete(sorted(set(replaces).difference(record.id for record in records)))
@@ -261,10 +262,20 @@ class ElasticIndex(ElasticReader):
         new = dataclasses.replace(old, roots=old.roots if roots is None else roots, uuid=uuid or old.uuid)
         if new != old:
             grown = dataclasses.replace(new, generation=new.generation + 1)
-            path = f"/{replacing.write_alias(self._name)}/_mapping"
             with self._changing:
                 self._counted = False
-                self._connected.request("PUT", path, {"_meta": bodies.passport_meta(grown)}, write_index_only="true")
+                self._put_mapping({"_meta": bodies.passport_meta(grown)})
+
+    def _upgrade(self) -> None:
+        """Makes an index of the first format one of the present, in one request."""
+        if self._passport.format < FORMAT_VERSION:
+            new = dataclasses.replace(self._stored_passport(), format=FORMAT_VERSION)
+            self._put_mapping(bodies.upgrade_body(new))
+            self._passport = dataclasses.replace(self._passport, format=FORMAT_VERSION)
+
+    def _put_mapping(self, body: bodies.Json) -> None:
+        path = f"/{replacing.write_alias(self._name)}/_mapping"
+        self._connected.request("PUT", path, body, write_index_only="true")
 
     def publish(self, count: int, *, unchanged: int | None = None) -> None:
         """Points the address to this index and deletes the old one, in one step.
