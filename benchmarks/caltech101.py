@@ -72,7 +72,8 @@ def index_in_one_pass(folder: Path, addresses: dict[str, str]) -> None:
                 raise SystemExit(f"{path}: {item}")
             image = images[path]
             size = item.sha256, item.width, item.height
-            waiting.append((ImageRecord(image.id, image.label, *size, image.mtime, image.size), item.pixels))
+            record = ImageRecord(image.id, image.label, *size, image.mtime, image.size, "", image.inode, image.ctime)
+            waiting.append((record, item.pixels))
             if len(waiting) == BATCH:
                 commit()
         if waiting:

@@ -1,6 +1,6 @@
 """Files to pixels: find, decode, thumbnail. The only place that touches untrusted bytes."""
 
-from imgsearch_kit.images.decoding import FORMATS, Loaded, load, load_many, load_pixels
+from imgsearch_kit.images.decoding import FORMATS, Hashed, Loaded, load, load_many, load_pixels
 from imgsearch_kit.images.finding import Found, FoundImage, find_images
 from imgsearch_kit.images.thumbnails import PREVIEW, THUMBNAIL, thumbnail
 from imgsearch_kit.records import MAX_PIXELS
@@ -12,6 +12,7 @@ __all__ = [
     "THUMBNAIL",
     "Found",
     "FoundImage",
+    "Hashed",
     "Loaded",
     "find_images",
     "load",

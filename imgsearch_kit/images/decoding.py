@@ -10,7 +10,7 @@ import re
 import stat
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Container, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +71,13 @@ class Loaded:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class Hashed:
+    """A file that was read and not decoded, because its content is known: the sha256 (hex) of its bytes."""
+
+    sha256: str
+
+
 def load(source: Path | bytes, side: int, resampling: str = "bilinear", *, max_pixels: int = MAX_PIXELS) -> Loaded:
     """A picture's pixels, size and hash, all from one read of a file (or from its bytes).
 
@@ -109,20 +116,25 @@ def load_many(
     threads: int = 2,
     ahead: int = 64,
     max_pixels: int = MAX_PIXELS,
-) -> Generator[tuple[Path, Loaded | UnreadableImage]]:
+    known: Container[str] = (),
+) -> Generator[tuple[Path, Loaded | Hashed | UnreadableImage]]:
     """Each path with its loaded picture or the reason why there is none, in the order of the paths.
 
-    Threads decode up to ``ahead`` pictures while the consumer works; they end when the iterator is closed.
+    A file whose sha256 is ``known`` is not decoded. Threads decode up to ``ahead`` pictures while the consumer works;
+    they end when the iterator is closed.
     """
 
-    def attempt(path: Path) -> Loaded | UnreadableImage:
+    def attempt(path: Path) -> Loaded | Hashed | UnreadableImage:
         try:
-            return load(path, side, resampling, max_pixels=max_pixels)
+            data = read_bytes(path)
+            if known and (sha256 := hashlib.sha256(data).hexdigest()) in known:
+                return Hashed(sha256)
+            return load(data, side, resampling, max_pixels=max_pixels)
         except UnreadableImage as error:
             return error
 
     pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
-    window: deque[tuple[Path, Future[Loaded | UnreadableImage]]] = deque()
+    window: deque[tuple[Path, Future[Loaded | Hashed | UnreadableImage]]] = deque()
     try:
         for path in paths:
             window.append((path, pool.submit(attempt, path)))

@@ -5,19 +5,20 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from imgsearch_kit.errors import BadQuery, IndexingInterrupted, IndexMismatch, KitError, UnreadableImage
 from imgsearch_kit.extractors import Extractor
-from imgsearch_kit.images import MAX_PIXELS, Found, FoundImage, Loaded, find_images, load_many
+from imgsearch_kit.images import MAX_PIXELS, Found, FoundImage, Hashed, Loaded, find_images, load_many
 from imgsearch_kit.index.base import VectorIndex, check_vectors
 from imgsearch_kit.indexing.baked import projected
+from imgsearch_kit.indexing.known import Known
 from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.records import Failure, ImageRecord, Pixels, Vectors
 from imgsearch_kit.reports import RunReport
@@ -79,9 +80,10 @@ def index_folder(
 ) -> IndexReport:
     """Brings an index up to date with a folder and reports what was done; a second run continues an interrupted one.
 
-    A file of unchanged size and mtime is skipped. Otherwise its sha256 decides: if it is known under a path that no
-    longer exists, the file was moved; if it is known under its own path, only the mtime changed; else the file is
-    extracted and replaces an earlier record. ``found`` is the result of ``find_images`` for ``root``, if it is known.
+    A file of unchanged size, mtime, inode and ctime is skipped, unless another picture has the same size and mtime.
+    Otherwise its sha256 decides: if it is known under its own path, the content is unchanged; if it is known under a
+    path that no longer exists, the file was moved; if it is known under another path, the vector is taken from there;
+    else the file is extracted. ``found`` is the result of ``find_images`` for ``root``, if it is known.
     ``prefix`` goes before the ids of a second folder. ``labels`` (path below ``root`` to label) overrides folder names.
     ``prune`` removes records, of this prefix only, whose file no longer exists. ``moved_root`` accepts ``root`` as the
     new place of the folder the index was made from.
@@ -104,7 +106,7 @@ def index_folder(
     run.report.system_folders = len(found.system)
     unknown = sorted(set(run.labels) - {image.id for image in images})
     run.report.failed += [Failure(path, "it is in the labels file, but no picture has this path") for path in unknown]
-    run.find_missing({image.id for image in images}, [failure.path for failure in unreadable])
+    run.known.find_missing({image.id for image in images}, [failure.path for failure in unreadable])
     try:
         run.take(images, threads, max_pixels, progress)
         run.finish(prune)
@@ -171,42 +173,64 @@ def _claim_root(index: VectorIndex, root: Path, prefix: str, images: Sequence[Fo
         index.amend(roots={**roots, prefix: str(root)})
 
 
+class _Kept(NamedTuple):
+    """A file whose record gets the vector of ``source``, and the number of the report that counts it."""
+
+    image: FoundImage
+    record: ImageRecord
+    source: ImageRecord
+    counted: str
+
+
 class _Run:
     """One run of ``index_folder``: the records before, the pictures waiting, and the report."""
 
     def __init__(self, index: VectorIndex, extractor: Extractor, prefix: str, labels: Mapping[str, str | None]):
         self.index, self.extractor, self.prefix, self.labels = index, extractor, prefix, labels
         self._passport = index.passport
-        self.known = {r.id: r for r in index.records() if self._mine(r.id)}
-        self.missing: dict[str, list[str]] = defaultdict(list)  # ids whose file no longer exists, by sha256
+        self.known = Known(index.records(), self._mine)
         self.waiting: list[tuple[ImageRecord, Pixels]] = []  # to be extracted
-        self.carried: list[tuple[ImageRecord, str]] = []  # (new record, id whose vector it keeps)
+        self.carried: list[_Kept] = []  # to be written with a vector that the index has
+        self.again: list[FoundImage] = []  # to be extracted, because that vector was replaced meanwhile
         self.report = IndexReport()
 
     def _mine(self, id_: str) -> bool:
         return self._passport.prefix_of(id_) == self.prefix
 
-    def find_missing(self, here: set[str], unreadable: Sequence[str]) -> None:
-        """Notes the known ids whose file no longer exists; a file in an unreadable folder does not count as missing."""
-        for id_, record in self.known.items():
-            if id_ not in here and not any(id_ == path or id_.startswith(path + "/") for path in unreadable):
-                self.missing[record.sha256].append(id_)
-
     def take(self, images: Sequence[FoundImage], threads: int, max_pixels: int, progress: bool | None) -> None:
-        """Reads every file that is new or has changed, and commits the pictures in batches."""
-        todo = {image.path: image for image in images if not self._is_unchanged(image)}
+        """Reads every file that is new or may have changed, and commits the pictures in batches."""
         spec = self.extractor.spec
-        loaded = load_many(todo, spec.side, spec.resampling, threads=threads, max_pixels=max_pixels)
-        with contextlib.closing(loaded), progress_bar("indexing", "img", len(todo), shown=progress) as bar:
+        load = partial(load_many, side=spec.side, resampling=spec.resampling, threads=threads, max_pixels=max_pixels)
+        todo = [image for image in images if not self._is_unchanged(image)]
+        self._read(todo, partial(load, known=self.known.contents), self._sort, progress)
+        if self.again:
+            self._read(self.again, load, self._wait, progress)
+
+    def _read(
+        self,
+        images: Sequence[FoundImage],
+        load: Callable[[Iterable[Path]], Generator[tuple[Path, Loaded | Hashed | UnreadableImage]]],
+        sort: Callable[[FoundImage, Loaded | Hashed], bool],
+        progress: bool | None,
+    ) -> None:
+        todo = {image.path: image for image in images}
+        with (
+            contextlib.closing(load(todo)) as loaded,
+            progress_bar("indexing", "img", len(todo), shown=progress) as bar,
+        ):
             for path, item in loaded:
-                if not self._sort(todo[path], item):
+                if isinstance(item, UnreadableImage):
+                    image = todo[path]
+                    self.report.failed.append(Failure(image.id, str(item), image.size, image.mtime))
+                    bar.update()
+                elif not sort(todo[path], item):
                     bar.update()
                 self._commit(COMMITTED_AT_ONCE, bar.update)
             self._commit(1, bar.update)
 
     def finish(self, prune: bool) -> None:
         """Removes records without a file if ``prune``, and stores the list of failures."""
-        vanished = [id_ for ids in self.missing.values() for id_ in ids]
+        vanished = self.known.missing()
         if prune:
             self.report.removed = self.index.delete(vanished)
         else:
@@ -217,16 +241,11 @@ class _Run:
         self.index.flush()
 
     def _is_unchanged(self, image: FoundImage) -> bool:
-        """Whether a file has not changed since it was indexed; its label may still change."""
-        record = self.known.get(image.id)
-        if record is None or (record.size, record.mtime) != (image.size, image.mtime):
+        """Whether a file need not be read; its label may still change."""
+        if not self.known.is_unchanged(image):
             return False
-        label = self._label(image, record)
-        if label != record.label:
-            self.carried.append((dataclasses.replace(record, label=label), record.id))
-            self.report.relabelled += 1
-        else:
-            self.report.unchanged += 1
+        before = self.known.records[image.id]
+        self._keep(image, dataclasses.replace(before, label=self._label(image, before)))
         return True
 
     def _label(self, image: FoundImage, record: ImageRecord | None) -> str | None:
@@ -237,46 +256,76 @@ class _Run:
             return image.label
         return record.label
 
-    def _sort(self, image: FoundImage, item: Loaded | UnreadableImage) -> bool:
-        """Sorts a file that was read: failed, touched, moved, or (True) to be extracted."""
-        if isinstance(item, UnreadableImage):
-            self.report.failed.append(Failure(image.id, str(item), image.size, image.mtime))
-            return False
-        before = self.known.get(image.id)
-        touched = before is not None and before.sha256 == item.sha256
-        source = self._moved_from(item.sha256) if before is None else before
-        record = ImageRecord(
-            image.id, self._label(image, source), item.sha256, item.width, item.height, image.mtime, image.size
-        )
-        if touched:
-            self.carried.append((record, image.id))
-            self.report.unchanged += 1
-        elif before is None and source is not None:
-            self.carried.append((record, source.id))
-            self.report.moved += 1
+    def _sort(self, image: FoundImage, item: Loaded | Hashed) -> bool:
+        """Sorts a file that was read: its content is known under its own path or another, or (True) to be extracted."""
+        before = self.known.records.get(image.id)
+        moved = self.known.moved_from(item.sha256) if before is None else None
+        if self.known.is_same(image, item.sha256):
+            self._keep(image, self._record(image, item, before, before))
+        elif source := moved or self.known.holder_of(item.sha256):
+            counted = "moved" if moved else "updated" if before else "added"
+            record = self._record(image, item, source, moved or before)
+            self.carried.append(_Kept(image, record, source, counted))
         else:
-            self.waiting.append((record, item.pixels))
-            return True
+            return self._wait(image, item)
         return False
 
-    def _moved_from(self, sha256: str) -> ImageRecord | None:
-        ids = self.missing.get(sha256)
-        return self.known[ids.pop()] if ids else None
+    def _wait(self, image: FoundImage, item: Loaded | Hashed) -> bool:
+        assert isinstance(item, Loaded)  # what is only hashed has a known content
+        before = self.known.records.get(image.id)
+        self.waiting.append((self._record(image, item, None, before), item.pixels))
+        return True
+
+    def _record(
+        self, image: FoundImage, item: Loaded | Hashed, source: ImageRecord | None, labelled: ImageRecord | None
+    ) -> ImageRecord:
+        """The record of a file: its size in pixels as read, or that of ``source``; its label as ``labelled`` had it."""
+        seen = item if isinstance(item, Loaded) else source
+        assert seen is not None
+        return ImageRecord(
+            image.id,
+            self._label(image, labelled),
+            item.sha256,
+            seen.width,
+            seen.height,
+            image.mtime,
+            image.size,
+            inode=image.inode,
+            ctime=image.ctime,
+        )
+
+    def _keep(self, image: FoundImage, record: ImageRecord) -> None:
+        """Keeps the vector of a picture whose content is the same; its record is written only where it differs."""
+        before = self.known.records[image.id]
+        counted = "unchanged" if record.label == before.label else "relabelled"
+        if record == before:
+            self.report.unchanged += 1
+        else:
+            self.carried.append(_Kept(image, record, before, counted))
 
     def _commit(self, least: int, done: Callable[[int], object]) -> None:
-        """Commits extracted pictures and kept vectors, each when there are ``least`` of them."""
+        """Commits kept vectors, and then extracted pictures, each when there are ``least`` of them."""
+        while len(self.carried) >= least:
+            kept, self.carried = self.carried[:COMMITTED_AT_ONCE], self.carried[COMMITTED_AT_ONCE:]
+            self._carry(kept)
         if len(self.waiting) >= least:
             batch, self.waiting = self.waiting, []
             ids = self._add(*self._extract(batch, done))
-            self.report.updated += sum(id_ in self.known for id_ in ids)
-            self.report.added += sum(id_ not in self.known for id_ in ids)
-        while len(self.carried) >= least:
-            kept, self.carried = self.carried[:COMMITTED_AT_ONCE], self.carried[COMMITTED_AT_ONCE:]
-            stored, vectors = self.index.entries([source for _, source in kept])
-            row = {record.id: i for i, record in enumerate(stored)}
-            there = [(record, source) for record, source in kept if source in row]  # else deleted by another writer
-            moved = [source for record, source in there if record.id != source]
-            self._add([record for record, _ in there], vectors[[row[source] for _, source in there]], moved)
+            self.report.updated += sum(id_ in self.known.records for id_ in ids)
+            self.report.added += sum(id_ not in self.known.records for id_ in ids)
+
+    def _carry(self, batch: Sequence[_Kept]) -> None:
+        """Writes records with the vectors of their sources; without those that an earlier commit has replaced."""
+        stored, vectors = self.index.entries([kept.source.id for kept in batch])
+        row = {(record.id, record.sha256): i for i, record in enumerate(stored)}
+        there = [kept for kept in batch if (kept.source.id, kept.source.sha256) in row]
+        self.again += [kept.image for kept in batch if (kept.source.id, kept.source.sha256) not in row]
+        moved = [kept.source.id for kept in there if kept.counted == "moved"]
+        rows = [row[kept.source.id, kept.source.sha256] for kept in there]
+        accepted = set(self._add([kept.record for kept in there], vectors[rows], moved))
+        for kept in there:
+            if kept.record.id in accepted:
+                setattr(self.report, kept.counted, getattr(self.report, kept.counted) + 1)
 
     def _extract(
         self, batch: Sequence[tuple[ImageRecord, Pixels]], done: Callable[[int], object]
