@@ -6,7 +6,6 @@ import numbers
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import PurePosixPath
 
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.names import normal
@@ -42,7 +41,8 @@ def check_level(level: int | None) -> None:
 
 def folders_of(id: str, prefix: str = "") -> tuple[str, ...]:  # noqa: A002 (the field's name)
     """The names of the folders in an id below its prefix, from the root on."""
-    return PurePosixPath(normal(id[len(prefix) + 1 :] if prefix else id)).parent.parts
+    below = normal(id[len(prefix) + 1 :] if prefix else id)
+    return tuple(name for name in below.split("/")[:-1] if name not in ("", "."))
 
 
 def folder_label(id: str, prefix: str = "", level: int = IN_IT) -> str | None:  # noqa: A002 (the field's name)
@@ -89,7 +89,7 @@ def _problem(labelled: Sequence[Picture]) -> str:
         found = sorted({label for folders, label in labelled if label and is_one(folders, label)})
         if found:
             share = f"{sum(counts[label] for label in found):,} of {len(labelled):,} labelled pictures"
-            return f"{len(found):,} of {len(counts):,} classes are {what} ({_some(found)}), with {share}."
+            return f"Classes named like {what}: {len(found):,} of {len(counts):,} ({_some(found)}), with {share}."
     return ""
 
 

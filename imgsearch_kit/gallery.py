@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from imgsearch_kit.errors import BadQuery, UnreadableImage
 from imgsearch_kit.index import Address, open_index
 from imgsearch_kit.index.base import VectorIndex
-from imgsearch_kit.names import normal
+from imgsearch_kit.names import has_other_forms, normal
 from imgsearch_kit.provenance import check_extractor
 from imgsearch_kit.records import MAX_PIXELS, Approx, ImageRecord, IndexPassport, Results, Vectors
 from imgsearch_kit.reports import Table
@@ -208,7 +208,7 @@ class Gallery:
 
     def _as_stored(self, ids: Sequence[str] | None) -> Sequence[str] | None:
         """Ids in the Unicode form that is stored; ASCII has one form only."""
-        if ids is None or isinstance(ids, str) or all(map(str.isascii, ids)):
+        if ids is None or isinstance(ids, str) or not any(map(has_other_forms, ids)):
             return ids
         return [record.id for record in self.index.named(ids).values()]
 

@@ -9,9 +9,14 @@ from collections.abc import Iterable
 from imgsearch_kit.errors import BadQuery
 
 
+def has_other_forms(name: str) -> bool:
+    """Whether a name may be spelt in another Unicode form; what is ASCII, or no text, is not."""
+    return isinstance(name, str) and not name.isascii()
+
+
 def normal(name: str) -> str:
     """The name in Unicode's normal form C, in which names are compared."""
-    return name if name.isascii() else unicodedata.normalize("NFC", name)
+    return unicodedata.normalize("NFC", name) if has_other_forms(name) else name
 
 
 class Names:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgsearch_kit.errors import BadQuery, UnreadableImage
 from imgsearch_kit.index.base import VectorIndex
-from imgsearch_kit.names import normal
+from imgsearch_kit.names import has_other_forms, normal
 from imgsearch_kit.records import Approx, Hit, ImageRecord, Results, Vectors
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Searcher:
 
     def _as_stored(self, labels: Sequence[str]) -> Sequence[str]:
         """The labels and every other Unicode form of them in the index; an index filters by exact labels."""
-        if all(map(str.isascii, labels)):
+        if not any(map(has_other_forms, labels)):
             return labels
         wanted = set(map(normal, labels))
         return sorted(wanted | {label for label in self._gallery.index.label_counts() if normal(label) in wanted})
@@ -87,7 +87,7 @@ class Searcher:
     def _of_id(self, id_: str) -> Query:
         index = self._gallery.index
         records, vector = index.entries([id_])
-        if not records and not id_.isascii():
+        if not records and has_other_forms(id_):
             records, vector = index.entries([record.id for record in index.named([id_]).values()])
         if not records:
             raise no_record(id_)

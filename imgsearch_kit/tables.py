@@ -36,7 +36,7 @@ def readings(text: str) -> Iterator[tuple[str, list[TableRow]]]:
 
     :raises csv.Error: when a cell is longer than 131,072 characters, as behind a double quote that is never closed.
     """
-    marked = re.match(r"sep=(.)\r?\n", text)  # as Excel writes and reads it
+    marked = re.match(r"sep=([^\w\s\"]|\t)\r?\n", text)  # as Excel writes and reads it
     table = text[marked.end() :] if marked else text
     for separator in marked[1] if marked else SEPARATORS:
         file = io.StringIO(table, newline="")

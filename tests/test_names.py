@@ -213,3 +213,12 @@ def test_names_that_are_no_unicode_text_are_left_as_they_are():
     assert normal("\udcff") == "\udcff"
     assert Names(["\udcff", "a"]).fitting("\udcff") == "\udcff"
     assert Names(["a"]).fitting("b") is None
+
+
+@pytest.mark.parametrize("odd", [5, None])
+def test_what_is_no_text_is_no_name_of_anything(photos, odd):
+    with made(photos) as gallery:
+        with pytest.raises(BadQuery, match=f"has no picture with the id {odd!r}"):
+            gallery.record(odd)
+        with pytest.raises(BadQuery, match=f"No indexed picture has the label {odd!r}"):
+            gallery.search(id="sea/0.png", labels=[odd])

@@ -117,7 +117,11 @@ def read_experiment(
         gallery, asking, exclude_labels=exclude_labels, split=split, group_duplicates=group_duplicates, rank=rank
     )
     sides = ((of_queries, experiment.queries), (passport, experiment.gallery))
-    pictures = {r.id: (folders_of(r.id, of.prefix_of(r.id)), r.label) for of, records in sides for r in records}
+    pictures = {  # of vectors made elsewhere no folder can be indexed
+        record.id: (folders_of(record.id, of.prefix_of(record.id)) if of.roots else (), record.label)
+        for of, records in sides
+        for record in records
+    }
     about["warnings"] = doubts(pictures.values())
     return dataclasses.replace(experiment, about=dict(experiment.about) | about), passport
 

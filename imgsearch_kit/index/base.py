@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 
 from imgsearch_kit.errors import BadQuery, IndexMismatch
-from imgsearch_kit.names import Names
+from imgsearch_kit.names import Names, has_other_forms
 from imgsearch_kit.records import (
     Approx,
     ExtractorSpec,
@@ -106,7 +106,7 @@ class VectorIndex(ABC):
         """
         wanted = list(dict.fromkeys(names))
         found = {record.id: record for record in self.records(wanted)}
-        other = [name for name in wanted if name not in found and not name.isascii()]
+        other = [name for name in wanted if name not in found and has_other_forms(name)]
         if other:
             known = {record.id: record for record in self.records()}
             stored = Names(known)

@@ -139,7 +139,7 @@ def imgsearch(*words):
 def test_the_commands_warn_take_the_level_and_show_it(folder, tmp_path, monkeypatch, capsys):
     address = f"local:{tmp_path / 'a.db'}"
     with Gallery.from_folder(folder, address, QuarterColours(), progress=False) as gallery:
-        advice = "2 of 3 classes are dates ('2024-05', '2024-06'), with 4 of 5 labelled pictures."
+        advice = "Classes named like dates: 2 of 3 ('2024-05', '2024-06'), with 4 of 5 labelled pictures."
         command = "imgsearch index FOLDER --label-level 1"
         assert gallery.report.to_json()["warnings"] == gallery.report.warnings
         assert str(gallery.report).splitlines()[-1].startswith(advice)
@@ -158,7 +158,7 @@ def test_the_commands_warn_take_the_level_and_show_it(folder, tmp_path, monkeypa
     assert imgsearch("index", folder, "--index", address, "--label-level", "1") == 0
     out = capsys.readouterr().out
     assert out.startswith("6 unchanged, 4 relabelled")
-    assert "classes are" not in out
+    assert "named like" not in out
     assert imgsearch("info", "--index", address) == 0
     assert "label level  1\n" in capsys.readouterr().out
     assert imgsearch("info", "--index", address, "--json") == 0
