@@ -104,7 +104,7 @@ def test_ids_stay_as_on_disk_and_fit_whatever_the_form_that_is_typed(photos, add
         on_disk = {record.id for record in gallery.records()}
         assert on_disk == {path.relative_to(photos).as_posix() for path in photos.glob("*/*")}
         for typed in (LINUX, MAC, lambda text: f"{LINUX(text[:5])}{MAC(text[5:])}"):
-            for i in range(6):
+            for i in (0, 5):
                 stored = (MAC if i < 3 else LINUX)(f"Köln/ü{i}.png")
                 name = typed(f"Köln/ü{i}.png")
                 assert gallery.record(name).id == stored
