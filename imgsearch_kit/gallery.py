@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from imgsearch_kit.errors import BadQuery, UnreadableImage
 from imgsearch_kit.index import Address, open_index
 from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.names import has_other_forms, normal
 from imgsearch_kit.provenance import check_extractor
 from imgsearch_kit.records import MAX_PIXELS, Approx, ImageRecord, IndexPassport, Results, Vectors
 from imgsearch_kit.reports import Table
@@ -143,6 +145,7 @@ class Gallery:
         *,
         prefix: str = "",
         labels: Path | str | Mapping[str, str | None] | None = None,
+        label_level: int | None = None,
         prune: bool = False,
         moved_root: bool = False,
         progress: bool | None = None,
@@ -150,11 +153,12 @@ class Gallery:
         """Brings the index up to date with a folder, and reports what was done.
 
         ``prefix`` goes before the ids of a second folder. ``labels``, a CSV file (columns path and label) or a mapping
-        of paths below the folder, wins over folder names. ``prune`` removes pictures whose file is gone. ``moved_root``
-        accepts the folder as the new place of the one the index was made from. ``progress`` shows a bar; None: where
-        standard error is a terminal.
+        of paths below the folder, wins over folder names. ``label_level`` is the folder that gives the label: 1 the
+        first below the root, -1 (of a new index) the one that a file lies in; it is kept. ``prune`` removes pictures
+        whose file is gone. ``moved_root`` accepts the folder as the new place of the one the index was made from.
+        ``progress`` shows a bar; None: where standard error is a terminal.
 
-        :raises BadQuery: when a folder that is new to the index has no picture, or the prefix is taken.
+        :raises BadQuery: when a folder that is new to the index has no picture, the prefix is taken, or the level is 0.
         :raises IndexMismatch: when the index was made from another folder.
         :raises IndexUnwritable: when the index cannot be written.
         """
@@ -167,6 +171,7 @@ class Gallery:
             self.extractor,
             prefix=prefix,
             labels=None if labels is None else labels_of(labels),
+            label_level=label_level,
             prune=prune,
             moved_root=moved_root,
             max_pixels=self.max_pixels,
@@ -185,25 +190,34 @@ class Gallery:
 
     def records(self, ids: Sequence[str] | None = None) -> list[ImageRecord]:
         """All records, or those of ``ids``, in id order; unknown ids are left out."""
-        return self.index.records(ids)
+        return self.index.records(self._as_stored(ids))
 
     def record(self, id: str) -> ImageRecord:  # noqa: A002 (the field's name)
         """The record of an id.
 
         :raises BadQuery: when the index has none.
         """
-        records = self.index.records([id])
-        if not records:
+        record = self.index.named([id]).get(id)
+        if record is None:
             raise no_record(id)
-        return records[0]
+        return record
 
     def vectors(self, ids: Sequence[str] | None = None) -> Vectors:
         """The ``(n, dim)`` float32 unit vectors of all records, or of ``ids``, in id order."""
-        return self.index.vectors(ids)
+        return self.index.vectors(self._as_stored(ids))
+
+    def _as_stored(self, ids: Sequence[str] | None) -> Sequence[str] | None:
+        """Ids in the Unicode form that is stored; ASCII has one form only."""
+        if ids is None or isinstance(ids, str) or not any(map(has_other_forms, ids)):
+            return ids
+        return [record.id for record in self.index.named(ids).values()]
 
     def labels(self) -> dict[str, int]:
         """How many records have each label, in order of the labels."""
-        return self.index.label_counts()
+        counts: Counter[str] = Counter()
+        for label, count in self.index.label_counts().items():  # an older index may have one in two Unicode forms
+            counts[normal(label)] += count
+        return dict(sorted(counts.items()))
 
     def sample(self, count: int = 12) -> Table:
         """Some pictures spread evenly over the ids, with their labels; in Jupyter with thumbnails."""

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.names import normal
 from imgsearch_kit.reports import Report, Table
 
 Pixels = npt.NDArray[np.uint8]
@@ -29,11 +30,11 @@ class ImageRecord:
     """One indexed picture.
 
     ``id`` is the POSIX path below the indexed root (with the prefix, if one was given), ``label`` the name of the
-    folder it is in (None at the root) or from a labels file. ``sha256`` is of the file's bytes, in hex. ``width`` and
-    ``height`` are pixels as displayed, ``mtime`` seconds since 1970, ``size`` bytes. ``path`` is the picture's path
-    below the root if it is not the id, as with some pictures that the original system indexed. ``inode`` is the file's
-    number on its file system, modulo 2**63, and ``ctime`` when its content, name or rights last changed, in seconds
-    since 1970; both are 0 where they are unknown.
+    folder it is in (None at the root) or from a labels file, in Unicode's normal form C. ``sha256`` is of the file's
+    bytes, in hex. ``width`` and ``height`` are pixels as displayed, ``mtime`` seconds since 1970, ``size`` bytes.
+    ``path`` is the picture's path below the root if it is not the id, as with some pictures that the original system
+    indexed. ``inode`` is the file's number on its file system, modulo 2**63, and ``ctime`` when its content, name or
+    rights last changed, in seconds since 1970; both are 0 where they are unknown.
     """
 
     id: str
@@ -46,6 +47,10 @@ class ImageRecord:
     path: str = ""
     inode: int = 0
     ctime: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.label:
+            object.__setattr__(self, "label", normal(self.label))  # one class has one name, whoever stored it
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +135,7 @@ class IndexPassport(Report):
     two generated probe pictures when the index was made, empty for vectors made elsewhere. ``generation`` grows with
     every committed change, ``count`` is the number of records. ``spec`` is None when unknown. Where a ranking is
     ``baked`` in, ``dim`` is the dimension of the stored vectors, after the ranking; the probes are before it.
+    ``label_levels`` has the prefixes whose labels are not the names of the immediate folders (see ``levels_of``).
     """
 
     uuid: str
@@ -143,6 +149,7 @@ class IndexPassport(Report):
     probes: Vectors = field(default_factory=lambda: np.zeros((0, 0), np.float32), compare=False)
     method: str = "exact"
     baked: BakedRank | None = None
+    label_levels: Mapping[str, Sequence[int]] = field(default_factory=dict)
     format: int = FORMAT_VERSION
 
     @property
@@ -154,6 +161,17 @@ class IndexPassport(Report):
     def extracted(self) -> int:
         """The dimension of the vectors that an extractor makes for this index."""
         return self.baked.dim if self.baked else self.dim
+
+    def amended(self, **fields: Any) -> IndexPassport:
+        """The passport with other values of the given fields; those that are None keep theirs."""
+        return dataclasses.replace(self, **{name: value for name, value in fields.items() if value is not None})
+
+    def levels_of(self, prefix: str) -> list[int]:
+        """The levels of the folders that give the labels of a prefix: one, and before it those not yet left behind.
+
+        1 is the first folder below the root, -1 the folder that a file lies in.
+        """
+        return list(self.label_levels.get(prefix, [-1]))
 
     def prefix_of(self, id: str) -> str:  # noqa: A002 (the field's name)
         """The prefix an id was indexed under: the longest one of ``roots`` that it starts with, else ""."""
@@ -185,6 +203,10 @@ class IndexPassport(Report):
             *(self.baked.rows(self.dim) if self.baked else []),
             ("method", self.method),
             *(("folder", f"{folder}{f' as {prefix}/' if prefix else ''}") for prefix, folder in folders),
+            *(
+                ("label level", f"{levels[-1]}{f' below {prefix}/' if prefix else ''}")
+                for prefix, levels in self.label_levels.items()
+            ),
             ("created", self.created or "unknown"),
             ("made with", ", ".join(f"{name} {version}" for name, version in self.libraries.items()) or "unknown"),
             ("uuid", self.uuid),
@@ -204,7 +226,9 @@ class IndexPassport(Report):
         plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         plain |= {"spec": spec, "root": self.root, "roots": dict(self.roots), "libraries": dict(self.libraries)}
         plain["probes"] = self.probes.tolist()
-        del plain["baked"]
+        del plain["baked"], plain["label_levels"]
+        if self.label_levels:
+            plain["label_levels"] = {prefix: list(levels) for prefix, levels in self.label_levels.items()}
         if self.baked:
             plain["baked"] = dataclasses.asdict(self.baked)
         if not probes:

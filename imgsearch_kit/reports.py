@@ -97,6 +97,10 @@ class Report:
         """What a reader of the figures must know, one sentence each."""
         return ()
 
+    def cautions(self) -> Sequence[str]:
+        """What makes the figures doubtful, one sentence each, shown above them."""
+        return ()
+
     def frame(self) -> Iterable[Mapping[str, Any]]:
         """The rows of ``to_dataframe``; by default one row of the fields."""
         return [self.to_json()]
@@ -105,14 +109,15 @@ class Report:
         return "\n".join(self.lines())
 
     def lines(self) -> list[str]:
-        """The result as lines of text: title, tables and notes, with an empty line between them."""
-        blocks = [[self.title()] if self.title() else [], *(table.lines() for table in self.tables()), [*self.notes()]]
+        """The result as lines of text: cautions, title, tables and notes, with an empty line between them."""
+        title = [self.title()] if self.title() else []
+        blocks = [[*self.cautions()], title, *(table.lines() for table in self.tables()), [*self.notes()]]
         return [line for block in blocks if block for line in ("", *block)][1:]
 
     def _repr_html_(self) -> str:
         title = f"<p>{escape(self.title())}</p>" if self.title() else ""
-        notes = (f"<p>{escape(note)}</p>" for note in self.notes())
-        return "".join([title, *(table._repr_html_() for table in self.tables()), *notes])
+        cautions, notes = ([f"<p>{escape(said)}</p>" for said in each] for each in (self.cautions(), self.notes()))
+        return "".join([*cautions, title, *(table._repr_html_() for table in self.tables()), *notes])
 
     def to_dataframe(self) -> pd.DataFrame:
         """The rows of ``frame`` as a pandas table; nested values become columns such as ``recall low``.

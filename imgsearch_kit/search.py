@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgsearch_kit.errors import BadQuery, UnreadableImage
 from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.names import has_other_forms, normal
 from imgsearch_kit.records import Approx, Hit, ImageRecord, Results, Vectors
 
 if TYPE_CHECKING:
@@ -48,16 +49,17 @@ class Searcher:
             raise BadQuery("Give either a picture or the id of an indexed one.")
         check_request(k, labels, min_score)
         if labels and picture is not None:  # before a network is loaded for it
-            self._check_labels(labels)
+            self._check_labels(map(normal, labels))
         ms = {"load": 0.0, "extract": 0.0}
         query = self._of_id(id) if id is not None else self._of_picture(picture, ms)  # type: ignore[arg-type]
+        stored = labels and self._as_stored(labels)
         started = time.perf_counter()
         if rank:
-            found = reranked(self._gallery.index, query, self.ranked(rank), k, labels, approx)
+            found = reranked(self._gallery.index, query, self.ranked(rank), k, stored, approx)
         else:
-            found = neighbours(self._gallery.index, query, k, labels, approx)
+            found = neighbours(self._gallery.index, query, k, stored, approx)
         if labels:  # the labels of hits exist; only others must be looked up
-            self._check_labels(set(labels).difference(record.label for record, _ in found.hits))
+            self._check_labels(set(map(normal, labels)).difference(record.label for record, _ in found.hits))
         ms["search"] = (time.perf_counter() - started) * 1e3
         records = {record.id: record for record in [*found.own, *(record for record, _ in found.hits)]}
         return Results(
@@ -75,11 +77,21 @@ class Searcher:
         if unknown and (unknown := unknown.difference(self._gallery.labels())):
             raise BadQuery(f"No indexed picture has the label {min(unknown)!r}. `imgsearch info` lists the labels.")
 
+    def _as_stored(self, labels: Sequence[str]) -> Sequence[str]:
+        """The labels and every other Unicode form of them in the index; an index filters by exact labels."""
+        if not any(map(has_other_forms, labels)):
+            return labels
+        wanted = set(map(normal, labels))
+        return sorted(wanted | {label for label in self._gallery.index.label_counts() if normal(label) in wanted})
+
     def _of_id(self, id_: str) -> Query:
-        records, vector = self._gallery.index.entries([id_])
+        index = self._gallery.index
+        records, vector = index.entries([id_])
+        if not records and has_other_forms(id_):
+            records, vector = index.entries([record.id for record in index.named([id_]).values()])
         if not records:
             raise no_record(id_)
-        return Query(vector, {"id": id_, "label": records[0].label, "sha256": records[0].sha256})
+        return Query(vector, {"id": records[0].id, "label": records[0].label, "sha256": records[0].sha256})
 
     def _of_picture(self, picture: Path | str | bytes, ms: dict[str, float]) -> Query:
         from imgsearch_kit.images import load

@@ -192,6 +192,7 @@ def test_evaluate_prints_and_writes_the_documented_keys(workplace, tmp_path):
     jsonschema.validate(document, EVALUATE)
     assert json.loads(out.read_text()) == document
     assert len(document["per_query"]["ids"]) == 8
+    out.write_text(done.stdout, encoding="utf-16")  # as `> result.json` does in PowerShell
     against = json.loads(run("evaluate", "--k", "1,4", "--json", "--against", out, cwd=workplace).stdout)["against"]
     assert against["micro"]["P@1"]["difference"] == 0
     assert document["queries"] == 8

@@ -101,9 +101,11 @@ def note(sentence: str) -> None:
 
 def read_json(path: Path) -> Any:
     """Reads a document that `-o` wrote."""
+    from imgsearch_kit.tables import read_text
+
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        document = json.loads(read_text(path, "file"))
+    except ValueError as error:
         raise BadQuery(f"{path} cannot be read as JSON: {error}. Give a file that -o wrote.") from error
     if not isinstance(document, dict):
         raise BadQuery(f"{path} has no JSON object, so -o did not write it. Give a file that -o wrote.")

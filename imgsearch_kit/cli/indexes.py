@@ -41,6 +41,10 @@ def index(
         bool, typer.Option("--rebuild", help="Extract all again; the old index stays in use until then.")
     ] = False,
     labels: Annotated[Path | None, typer.Option(metavar="CSV", help="Labels: columns path and label.")] = None,
+    label_level: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Labels from the N-th folder below FOLDER, or from the file up: -1, -2; kept."),
+    ] = None,
     prefix: Annotated[str, typer.Option(metavar="NAME", help="A prefix for the ids of a second folder.")] = "",
     prune: Annotated[bool, typer.Option("--prune", help="Remove pictures whose file no longer exists.")] = False,
     root: Root = None,
@@ -55,7 +59,12 @@ def index(
         raise typer.BadParameter(
             f"--root {root} must be the new place of the folder {folder}; give the same folder twice."
         )
+    if label_level == 0:
+        raise typer.BadParameter(
+            "--label-level takes 1, 2, ... from FOLDER down or -1, -2, ... from the file up; not 0"
+        )
     options: dict[str, Any] = {"prefix": prefix, "labels": labels, "prune": prune, "moved_root": root is not None}
+    options["label_level"] = label_level
     options |= {
         "weights": weights,
         "method": method,

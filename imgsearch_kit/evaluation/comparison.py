@@ -9,6 +9,7 @@ import numpy as np
 
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.evaluation.intervals import Comparison, compare
+from imgsearch_kit.names import Names
 
 if TYPE_CHECKING:
     from imgsearch_kit.evaluation.report import Evaluation
@@ -30,19 +31,22 @@ def paired(here: Evaluation, earlier: Evaluation | Mapping[str, Any]) -> tuple[d
             f"The earlier evaluation has {len(rows)} different queries, but another number of values of {wrong[0]}. "
             "Write it again with: imgsearch evaluate --per-query -o FILE"
         )
-    common = [row for row, name in enumerate(here.queries) if name in rows]
+    names_there, ours = Names(rows), set(here.queries)
+    fits = ((row, name, names_there.fitting(name)) for row, name in enumerate(here.queries))
+    partner = {row: other for row, name, other in fits if other is not None and (other == name or other not in ours)}
+    common = list(partner)
     names = [name for name in here.measures if name in theirs]
     if not common or not names:
         raise BadQuery(
             f"The two evaluations share {len(common)} queries and {len(names)} measures. "
             "Compare evaluations of the same pictures with the same k."
         )
-    there = [rows[here.queries[row]] for row in common]
-    ours = np.stack([np.round(here.scores.values[name][common], DIGITS) for name in names], axis=1)
+    there = [rows[name] for name in partner.values()]
+    mine = np.stack([np.round(here.scores.values[name][common], DIGITS) for name in names], axis=1)
     other = np.stack([theirs[name][there] for name in names], axis=1)
     strata = np.unique(here.strata[common], return_inverse=True)[1]
     counts = {"common": len(common), "here": len(here.queries) - len(common), "there": len(rows) - len(common)}
-    return counts, names, compare(ours, other, strata, seed=here.seed)
+    return counts, names, compare(mine, other, strata, seed=here.seed)
 
 
 def _per_query(document: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, np.ndarray]]:

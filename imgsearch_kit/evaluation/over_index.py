@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from imgsearch_kit.classes import doubts, folders_of
 from imgsearch_kit.errors import BadQuery, IndexMismatch
 from imgsearch_kit.evaluation.metrics import score_queries
 from imgsearch_kit.evaluation.protocol import Experiment, Side, check_options, make_experiment
@@ -64,7 +66,8 @@ def evaluate(
     if not len(kept):
         raise BadQuery(
             f"None of {len(experiment.queries)} labelled pictures shares its label with another one, so there is "
-            "nothing to evaluate. Index more pictures per label, or correct the labels with `imgsearch label`."
+            "nothing to evaluate. Index more pictures per label, or correct the labels with `imgsearch label`. "
+            + " ".join(experiment.about["warnings"])
         )
     if trec is not None:
         write_trec(experiment, score, trec)
@@ -100,8 +103,8 @@ def read_experiment(
     """
     check_options(queries, split, group_duplicates, rank)
     gallery, passport = _read_side(index)
-    about = {"passport": passport.published()}
-    asking = None
+    about: dict[str, Any] = {"passport": passport.published()}
+    asking, of_queries = None, passport
     if queries is not None:
         _check_same_extractor(index, queries)
         asking, of_queries = _read_side(queries)
@@ -113,6 +116,13 @@ def read_experiment(
     experiment = make_experiment(
         gallery, asking, exclude_labels=exclude_labels, split=split, group_duplicates=group_duplicates, rank=rank
     )
+    sides = ((of_queries, experiment.queries), (passport, experiment.gallery))
+    pictures = {  # of vectors made elsewhere no folder can be indexed
+        record.id: (folders_of(record.id, of.prefix_of(record.id)) if of.roots else (), record.label)
+        for of, records in sides
+        for record in records
+    }
+    about["warnings"] = doubts(pictures.values())
     return dataclasses.replace(experiment, about=dict(experiment.about) | about), passport
 
 

@@ -16,6 +16,7 @@ from scipy.sparse import csr_array
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.evaluation.metrics import near_duplicates, same_picture
 from imgsearch_kit.evaluation.split import read_split
+from imgsearch_kit.names import Names, normal
 from imgsearch_kit.ranking import Ranking, parse_rank
 from imgsearch_kit.records import ImageRecord, Vectors
 from imgsearch_kit.vectors import Ints, Scorer, cosines
@@ -96,6 +97,7 @@ def make_experiment(
     :raises BadQuery: when no labelled picture is left on either side, or an argument is wrong.
     """
     check_options(queries, split, group_duplicates, rank)
+    exclude_labels = [normal(label) for label in exclude_labels]
     _check_labels(exclude_labels, gallery, queries or gallery)
     about: dict[str, Any] = {"protocol": "leave-one-out" if queries is None else "queries"}
     asking = gallery if queries is None else queries
@@ -146,9 +148,10 @@ def _junk(queries: Side, gallery: Side, group_duplicates: bool | float) -> tuple
 
 
 def _own(queries: Sequence[ImageRecord], gallery: Sequence[ImageRecord]) -> csr_array:
-    """Each query's own record: that of the same id, unless both hashes are known and differ."""
+    """Each query's own record: that of the same id, in either Unicode form, unless both hashes are known and differ."""
     rows = {record.id: (row, record.sha256) for row, record in enumerate(gallery)}
-    found = [rows.get(record.id, (-1, "")) for record in queries]
+    stored = Names(rows)
+    found = [rows.get(stored.fitting(record.id) or "", (-1, "")) for record in queries]
     same = [
         row if not record.sha256 or not sha256 or record.sha256 == sha256 else -1
         for record, (row, sha256) in zip(queries, found, strict=True)

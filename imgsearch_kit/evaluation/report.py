@@ -146,6 +146,10 @@ class Evaluation(Report):
             f"against {len(self.gallery):,} pictures" + (f"; left out: {', '.join(left_out)}" if left_out else "")
         )
 
+    def cautions(self) -> Sequence[str]:
+        """Why the classes cannot be meant, if they are doubtful."""
+        return list(self.about.get("warnings", []))
+
     def notes(self) -> list[str]:
         """What a reader of the means must know, one sentence each."""
         tied = self.scores.ties.queries

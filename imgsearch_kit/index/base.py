@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 
 from imgsearch_kit.errors import BadQuery, IndexMismatch
+from imgsearch_kit.names import Names, has_other_forms
 from imgsearch_kit.records import (
     Approx,
     ExtractorSpec,
@@ -51,7 +52,13 @@ class VectorIndex(ABC):
         """The passport as of now, including the writes of others; from then on ``passport`` returns this one."""
 
     @abstractmethod
-    def amend(self, *, roots: dict[str, str] | None = None, uuid: str | None = None) -> None:
+    def amend(
+        self,
+        *,
+        roots: dict[str, str] | None = None,
+        label_levels: dict[str, list[int]] | None = None,
+        uuid: str | None = None,
+    ) -> None:
         """Writes the given passport fields; the others keep their values."""
 
     @abstractmethod
@@ -80,8 +87,9 @@ class VectorIndex(ABC):
         """The ``k`` nearest records of each query, ``(m, k)`` arrays in order of (-cosine, id).
 
         ``vectors`` is ``(m, dim)`` float32 with rows of unit norm. ``labels`` keeps only records with one of these
-        labels, ``exclude`` leaves out one list of ids per query. Exact unless ``approx`` is given; exact gives
-        ``min(k, available)`` hits per row, short rows end in "" and NaN. The record of every hit comes with them.
+        labels, exactly as they are stored; ``exclude`` leaves out one list of ids per query. Exact unless ``approx`` is
+        given; exact gives ``min(k, available)`` hits per row, short rows end in "" and NaN. The record of every hit
+        comes with them.
 
         :raises BadQuery: when the shape, dtype, dimension or norm is wrong, ``k`` is not positive, or ``exclude`` has
             another length than ``vectors``.
@@ -91,12 +99,26 @@ class VectorIndex(ABC):
     def records(self, ids: Sequence[str] | None = None) -> list[ImageRecord]:
         """All records, or those of ``ids``, in id order; unknown ids are left out."""
 
+    def named(self, names: Iterable[str]) -> dict[str, ImageRecord]:
+        """The record of each id that people gave, in whichever Unicode form it is stored; unknown ids are left out.
+
+        :raises BadQuery: when several records have the normal form of an id, and none has the id itself.
+        """
+        wanted = list(dict.fromkeys(names))
+        found = {record.id: record for record in self.records(wanted)}
+        other = [name for name in wanted if name not in found and has_other_forms(name)]
+        if other:
+            known = {record.id: record for record in self.records()}
+            stored = Names(known)
+            found |= {name: known[id_] for name in other if (id_ := stored.fitting(name)) is not None}
+        return found
+
     def entries(self, ids: Sequence[str] | None = None) -> tuple[list[ImageRecord], Vectors]:
         """All records, or those of ``ids``, in id order, and their ``(n, dim)`` float32 vectors in the same order."""
         return self.records(ids), self.vectors(ids)
 
     def label_counts(self) -> dict[str, int]:
-        """The number of records of each label, by label in code point order; those without a label are not counted."""
+        """The number of records of each label as stored, in code point order; those without one are not counted."""
         counts = Counter(record.label for record in self.records() if record.label is not None)
         return dict(sorted(counts.items()))
 

@@ -235,12 +235,18 @@ class LocalIndex(VectorIndex):
         with self._writing() as db:
             sqlite.set_learned(db, learned)
 
-    def amend(self, *, roots: dict[str, str] | None = None, uuid: str | None = None) -> None:
+    def amend(
+        self,
+        *,
+        roots: dict[str, str] | None = None,
+        label_levels: dict[str, list[int]] | None = None,
+        uuid: str | None = None,
+    ) -> None:
         """Writes the given passport fields, if they differ from what is there."""
         with self._lock:
             self.read_passport()
             old = self._passport
-            new = dataclasses.replace(old, roots=old.roots if roots is None else roots, uuid=uuid or old.uuid)
+            new = old.amended(roots=roots, label_levels=label_levels, uuid=uuid)
             if new == old:
                 return
             with self._writing() as db:

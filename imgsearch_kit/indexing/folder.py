@@ -8,19 +8,23 @@ import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple, Self
 
 import numpy as np
 
+from imgsearch_kit.classes import doubts, folder_label, folders_of
 from imgsearch_kit.errors import BadQuery, IndexingInterrupted, IndexMismatch, KitError, UnreadableImage
 from imgsearch_kit.extractors import Extractor
 from imgsearch_kit.images import MAX_PIXELS, Found, FoundImage, Hashed, Loaded, find_images, load_many
 from imgsearch_kit.index.base import VectorIndex, check_vectors
 from imgsearch_kit.indexing.baked import projected
 from imgsearch_kit.indexing.known import Known
+from imgsearch_kit.indexing.labels import labels_by_id
+from imgsearch_kit.indexing.levels import relabel_at
+from imgsearch_kit.names import Names, normal
 from imgsearch_kit.progress import progress_bar
-from imgsearch_kit.records import Failure, ImageRecord, Pixels, Vectors
+from imgsearch_kit.records import Failure, ImageRecord, IndexPassport, Pixels, Vectors
 from imgsearch_kit.reports import RunReport
 
 COMMITTED_AT_ONCE = 32  # pictures of one commit
@@ -29,7 +33,10 @@ SLICE = 8  # pictures of one call of the extractor, so that the bar moves
 
 @dataclass
 class IndexReport(RunReport):
-    """What one run of ``index_folder`` did, in numbers of pictures, and the files it could not read."""
+    """What one run of ``index_folder`` did, in numbers of pictures, and the files it could not read.
+
+    ``warnings`` has a sentence for classes that cannot be meant.
+    """
 
     added: int = 0
     updated: int = 0
@@ -41,10 +48,12 @@ class IndexReport(RunReport):
     system_folders: int = 0
     failed: list[Failure] = field(default_factory=list)
     seconds: float = 0.0
+    warnings: list[str] = field(default_factory=list)
 
     def __iadd__(self, other: IndexReport) -> Self:
         for name in (each.name for each in dataclasses.fields(self)):
             setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.warnings = other.warnings  # the later run has seen the whole index
         return self
 
     def counts(self) -> dict[str, int]:
@@ -61,7 +70,7 @@ class IndexReport(RunReport):
         """What to do about indexed pictures without a file, and which folders were left out, if there are any."""
         left = f"system folders left out, such as @eaDir or $RECYCLE.BIN: {self.system_folders:,}"
         gone = f"{self.vanished:,} indexed pictures are no longer in the folder; --prune removes them from the index"
-        return [gone] * bool(self.vanished) + [left] * bool(self.system_folders)
+        return [gone] * bool(self.vanished) + [left] * bool(self.system_folders) + self.warnings
 
 
 def index_folder(
@@ -72,6 +81,7 @@ def index_folder(
     found: Found | None = None,
     prefix: str = "",
     labels: Mapping[str, str | None] | None = None,
+    label_level: int | None = None,
     prune: bool = False,
     moved_root: bool = False,
     threads: int = 2,
@@ -85,10 +95,12 @@ def index_folder(
     path that no longer exists, the file was moved; if it is known under another path, the vector is taken from there;
     else the file is extracted. ``found`` is the result of ``find_images`` for ``root``, if it is known.
     ``prefix`` goes before the ids of a second folder. ``labels`` (path below ``root`` to label) overrides folder names.
-    ``prune`` removes records, of this prefix only, whose file no longer exists. ``moved_root`` accepts ``root`` as the
-    new place of the folder the index was made from.
+    ``label_level`` is the folder that gives the label, 1 the first below ``root``, -1 the one a file lies in; None
+    stays with that of the index. ``prune`` removes records, of this prefix only, whose file no longer exists.
+    ``moved_root`` accepts ``root`` as the new place of the folder the index was made from.
 
-    :raises BadQuery: when ``root`` has no picture, or ``prefix`` is the name of a folder in the index.
+    :raises BadQuery: when ``root`` has no picture, ``prefix`` is the name of a folder in the index, or ``label_level``
+        is 0.
     :raises IndexMismatch: when the index was made from another folder.
     :raises IndexingInterrupted: on Ctrl-C, with the report so far; what was committed is kept.
     """
@@ -96,18 +108,21 @@ def index_folder(
         extractor = projected(index, extractor)
     started, root = time.monotonic(), Path(root)
     found = found or find_images(root)
+    prefix = stored_prefix(index.passport, prefix)
     images = [dataclasses.replace(image, id=_join(prefix, image.id)) for image in found.images]
     unreadable = [dataclasses.replace(failure, path=_join(prefix, failure.path)) for failure in found.unreadable]
     if prune or prefix not in index.passport.roots:
         check_has_pictures(found, root)
     _claim_root(index, root.resolve(), prefix, images, moved_root)
-    run = _Run(index, extractor, prefix, {_join(prefix, path): label for path, label in (labels or {}).items()})
+    run = _Run(index, extractor, prefix)
+    given = {_join(prefix, path): label for path, label in (labels or {}).items()}
+    run.labels = labels_by_id(given, Names(image.id for image in images).fitting)
     run.report.failed += unreadable
     run.report.system_folders = len(found.system)
     unknown = sorted(set(run.labels) - {image.id for image in images})
     run.report.failed += [Failure(path, "it is in the labels file, but no picture has this path") for path in unknown]
-    run.known.find_missing({image.id for image in images}, [failure.path for failure in unreadable])
     try:
+        run.begin(label_level, {image.id for image in images}, [failure.path for failure in unreadable])
         run.take(images, threads, max_pixels, progress)
         run.finish(prune)
     except KeyboardInterrupt:
@@ -122,6 +137,11 @@ def index_folder(
     return run.report
 
 
+def stored_prefix(passport: IndexPassport, prefix: str) -> str:
+    """The prefix in the Unicode form in which an index has it, or will have it."""
+    return Names(passport.roots).fitting(prefix) or normal(prefix)
+
+
 def check_has_pictures(found: Found, root: Path) -> None:
     """Checks that a folder has pictures.
 
@@ -133,11 +153,6 @@ def check_has_pictures(found: Found, root: Path) -> None:
 
 def _join(prefix: str, path: str) -> str:
     return f"{prefix}/{path}" if prefix else path
-
-
-def folder_label(id: str, prefix: str) -> str | None:  # noqa: A002 (the field's name)
-    """The label of an id from its folder name: the immediate parent below the prefix, None at the root."""
-    return PurePosixPath(id[len(prefix) + 1 :] if prefix else id).parent.name or None
 
 
 def check_root(before: str | None, root: Path) -> None:
@@ -183,12 +198,15 @@ class _Kept(NamedTuple):
 
 
 class _Run:
-    """One run of ``index_folder``: the records before, the pictures waiting, and the report."""
+    """One run of ``index_folder``: the records before, the labels ``now``, the pictures waiting, and the report."""
 
-    def __init__(self, index: VectorIndex, extractor: Extractor, prefix: str, labels: Mapping[str, str | None]):
-        self.index, self.extractor, self.prefix, self.labels = index, extractor, prefix, labels
+    def __init__(self, index: VectorIndex, extractor: Extractor, prefix: str):
+        self.index, self.extractor, self.prefix = index, extractor, prefix
         self._passport = index.passport
-        self.known = Known(index.records(), self._mine)
+        self.known = Known([], self._mine)
+        self.level = self._passport.levels_of(prefix)[-1]
+        self.labels: Mapping[str, str | None] = {}  # that the user gave, by id
+        self.now: dict[str, str | None] = {}  # the labels of all records of the index, by id
         self.waiting: list[tuple[ImageRecord, Pixels]] = []  # to be extracted
         self.carried: list[_Kept] = []  # to be written with a vector that the index has
         self.again: list[FoundImage] = []  # to be extracted, because that vector was replaced meanwhile
@@ -196,6 +214,17 @@ class _Run:
 
     def _mine(self, id_: str) -> bool:
         return self._passport.prefix_of(id_) == self.prefix
+
+    def begin(self, level: int | None, here: set[str], unreadable: Sequence[str]) -> None:
+        """Moves labels to the folder level, and notes the known ids whose file no longer exists."""
+        moved = relabel_at(self.index, self.prefix, level)
+        self.report.relabelled += moved.relabelled
+        self.report.failed += [Failure(refused.id, refused.reason) for refused in moved.failed]
+        self.level = self.level if level is None else level
+        records = self.index.records()
+        self.now = {record.id: record.label for record in records}
+        self.known = Known(records, self._mine)
+        self.known.find_missing(here, unreadable)
 
     def take(self, images: Sequence[FoundImage], threads: int, max_pixels: int, progress: bool | None) -> None:
         """Reads every file that is new or may have changed, and commits the pictures in batches."""
@@ -233,11 +262,15 @@ class _Run:
         vanished = self.known.missing()
         if prune:
             self.report.removed = self.index.delete(vanished)
+            for id_ in vanished:
+                self.now.pop(id_, None)
         else:
             self.report.vanished = len(vanished)
         self.report.failed.sort(key=lambda failure: failure.path)
         others = [failure for failure in self.index.failures() if not self._mine(failure.path)]
         self.index.set_failures([*others, *self.report.failed])
+        prefix_of = self._passport.prefix_of
+        self.report.warnings = doubts((folders_of(id_, prefix_of(id_)), label) for id_, label in self.now.items())
         self.index.flush()
 
     def _is_unchanged(self, image: FoundImage) -> bool:
@@ -252,8 +285,8 @@ class _Run:
         """The label from the labels file, else one that the user gave before, else the folder's name."""
         if image.id in self.labels:
             return self.labels[image.id]
-        if record is None or record.label == folder_label(record.id, self.prefix):
-            return image.label
+        if record is None or record.label == folder_label(record.id, self.prefix, self.level):
+            return folder_label(image.id, self.prefix, self.level)
         return record.label
 
     def _sort(self, image: FoundImage, item: Loaded | Hashed) -> bool:
@@ -359,4 +392,7 @@ class _Run:
         for refused in self.index.add(records, vectors, replaces=replaces):
             record = by_id.pop(refused.id)
             self.report.failed.append(Failure(refused.id, refused.reason, record.size, record.mtime))
+        for id_ in replaces:
+            self.now.pop(id_, None)
+        self.now.update((id_, record.label) for id_, record in by_id.items())
         return list(by_id)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import dataclasses
-import io
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.names import normal
 from imgsearch_kit.records import Refused
 from imgsearch_kit.reports import RunReport
+from imgsearch_kit.tables import head_of, posix, read_text, readings
 
 RELABELLED_AT_ONCE = 1000
-SEPARATORS = "\t;,"  # the usual one last: its head is in the message
 
 
 @dataclass
@@ -48,44 +46,48 @@ def read_labels(path: Path) -> dict[str, str | None]:
         that is longer or shorter than its head.
     """
     labels: dict[str, str | None] = {}
+    text = read_text(path, "labels file")
     try:
-        data = path.read_bytes()
-        text = data.decode("utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig")
         for line, row in _rows(path, text):
-            id_, label = str(PurePosixPath(row["path"].replace("\\", "/"))), row["label"].strip()
+            id_, label = posix(row["path"]), row["label"].strip()
             if id_ == ".":
                 raise BadQuery(f"{path}, line {line}: the path is empty. Give each row a path.")
             if labels.setdefault(id_, label or None) != (label or None):
                 raise BadQuery(f"{path}, line {line}: {id_!r} has a second label, {label!r}. Keep one.")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except csv.Error as error:
         raise BadQuery(f"The labels file {path} cannot be read: {error}. Give a CSV file in UTF-8.") from error
     return labels
 
 
+def labels_by_id(labels: Mapping[str, str | None], fitting: Callable[[str], str | None]) -> dict[str, str | None]:
+    """Labels by stored id, from labels by path; ``fitting`` gives the id of a path, None where there is none.
+
+    :raises BadQuery: when two paths that differ in their Unicode form only have two labels.
+    """
+    found: dict[str, str | None] = {}
+    for path, label in labels.items():
+        id_, label = fitting(path) or path, label and normal(label)
+        if found.setdefault(id_, label) != label:
+            raise BadQuery(f"{id_!a} has two labels, {found[id_]!r} and {label!r}, in two spellings. Keep one.")
+    return found
+
+
 def _rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """Each row by the names of its columns, in lower case, with the number of its line."""
-    marked = re.match(r"sep=(.)\r?\n", text)  # as Excel writes and reads it
+    """Each row by the names of its columns, with the number of its line."""
     head: list[str] = []
-    for separator in marked[1] if marked else SEPARATORS:
-        file = io.StringIO(text[marked.end() :] if marked else text, newline="")
-        spaced = f"{separator} " in file.readline()
-        file.seek(0)
-        reader = csv.reader(file, delimiter=separator, skipinitialspace=spaced)
-        head = [name.strip().lower() for name in next(reader, [])]
-        if "id" in head and ("path" not in head or "sha256" in head):
-            head = ["path" if name == "id" else "" if name == "path" else name for name in head]
-        if {"path", "label"} <= set(head):
-            break
-    else:
-        raise BadQuery(f"{path} needs the columns path and label; it has: {', '.join(head) or 'none'}.")
-    for row in filter(None, reader):
-        line = reader.line_num + bool(marked)
-        if len(row) != len(head):
-            raise BadQuery(
-                f"{path}, line {line} has {len(row)} columns, the head has {len(head)}. Put a field that has a "
-                f"{separator!r} between double quotes; leave the label empty for none."
-            )
-        yield line, dict(zip(head, row, strict=True))
+    for separator, rows in readings(text):
+        head = head_of(rows[0][1]) if rows else []
+        if not {"path", "label"} <= set(head):
+            continue
+        for line, row in rows[1:]:
+            if len(row) != len(head):
+                raise BadQuery(
+                    f"{path}, line {line} has {len(row)} columns, the head has {len(head)}. Put a field that has a "
+                    f"{separator!r} between double quotes; leave the label empty for none."
+                )
+            yield line, dict(zip(head, row, strict=True))
+        return
+    raise BadQuery(f"{path} needs the columns path and label; it has: {', '.join(head) or 'none'}.")
 
 
 def relabel(index: VectorIndex, labels: Mapping[str, str | None]) -> LabelReport:
@@ -94,9 +96,10 @@ def relabel(index: VectorIndex, labels: Mapping[str, str | None]) -> LabelReport
     Records that are not in the mapping keep their labels. Ids without a record are listed as failed.
     """
     report = LabelReport()
-    records = index.records(list(labels))
-    known = {record.id for record in records}
-    report.failed += [Refused(id_, "no record has this id") for id_ in sorted(set(labels) - known)]
+    known = index.named(labels)
+    report.failed += [Refused(id_, "no record has this id") for id_ in sorted(set(labels) - set(known))]
+    labels = labels_by_id({path: labels[path] for path in labels if path in known}, lambda path: known[path].id)
+    records = sorted({record.id: record for record in known.values()}.values(), key=lambda record: record.id)
     changed = [record.id for record in records if record.label != labels[record.id]]
     report.unchanged = len(records) - len(changed)
     try:

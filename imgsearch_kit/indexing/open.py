@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imgsearch_kit.classes import check_level
 from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexNotFound, WeightsNotFound
 from imgsearch_kit.extractors import Extractor, load_extractor
 from imgsearch_kit.extractors.base import CONVOLUTIONAL, DEFAULT_PRESET, probe_vectors
@@ -132,6 +133,7 @@ def index_at(
     from imgsearch_kit.indexing.folder import check_has_pictures, index_folder
     from imgsearch_kit.indexing.labels import labels_of
 
+    check_level(options.get("label_level"))
     found = find_images(folder)
     check_has_pictures(found, folder)
     options |= {"found": found, "labels": None if labels is None else labels_of(labels), "max_pixels": max_pixels}

@@ -256,10 +256,16 @@ class ElasticIndex(ElasticReader):
             raise IndexUnwritable(f"{self.address} refused what the ranking has learned: {bad.reason}. Try again.")
 
     @changing
-    def amend(self, *, roots: dict[str, str] | None = None, uuid: str | None = None) -> None:
+    def amend(
+        self,
+        *,
+        roots: dict[str, str] | None = None,
+        label_levels: dict[str, list[int]] | None = None,
+        uuid: str | None = None,
+    ) -> None:
         """Writes the given passport fields; the others keep their values."""
         old = self._stored_passport()
-        new = dataclasses.replace(old, roots=old.roots if roots is None else roots, uuid=uuid or old.uuid)
+        new = old.amended(roots=roots, label_levels=label_levels, uuid=uuid)
         if new != old:
             grown = dataclasses.replace(new, generation=new.generation + 1)
             with self._changing:

@@ -1,0 +1,43 @@
+"""Names as people type them and as disks store them: a Mac and Linux spell one name in two Unicode forms."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable
+
+from imgsearch_kit.errors import BadQuery
+
+
+def has_other_forms(name: str) -> bool:
+    """Whether a name may be spelt in another Unicode form; what is ASCII, or no text, is not."""
+    return isinstance(name, str) and not name.isascii()
+
+
+def normal(name: str) -> str:
+    """The name in Unicode's normal form C, in which names are compared."""
+    return unicodedata.normalize("NFC", name) if has_other_forms(name) else name
+
+
+class Names:
+    """Stored names (ids, prefixes), to which the names that people give are matched."""
+
+    def __init__(self, stored: Iterable[str]):
+        self._by_form: dict[str, list[str]] = defaultdict(list)
+        for name in stored:
+            self._by_form[normal(name)].append(name)
+
+    def fitting(self, name: str) -> str | None:
+        """The stored name that a name stands for: the same one, else the one with the same normal form, else None.
+
+        :raises BadQuery: when it is none of them exactly, and several have its normal form.
+        """
+        found = self._by_form.get(normal(name), [])
+        if name in found:
+            return name
+        if len(found) > 1:
+            raise BadQuery(
+                f"{name!r} fits {len(found)} names, which look alike and are spelt differently in Unicode: "
+                f"{', '.join(map(ascii, sorted(found)))}. Rename one of them, or copy the id from `imgsearch export`."
+            )
+        return found[0] if found else None
