@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from imgsearch_kit.errors import MissingExtra
+from imgsearch_kit.outputs import GENERATOR
 from imgsearch_kit.plots.figure import colours
+from imgsearch_kit.reports import html_text
 
 BOKEH_MARKERS = ("circle", "square", "triangle", "diamond", "inverted_triangle", "hex")
 NO_PICTURE = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="  # one clear pixel
@@ -31,6 +32,7 @@ TEMPLATE = Template("""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta name="generator" content="$generator">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline';
  style-src 'unsafe-inline'; img-src data: file: 'self'; font-src data:">
@@ -125,9 +127,10 @@ def map_page(
     }
     beside = Path(__file__)
     return TEMPLATE.substitute(
-        title=html.escape(title),
-        notes=html.escape("; ".join(notes)),
-        alt=html.escape(f"Map of {len(ids)} pictures in {len(names)} classes. {'; '.join(notes)}"),
+        generator=GENERATOR,
+        title=html_text(title),
+        notes=html_text("; ".join(notes)),
+        alt=html_text(f"Map of {len(ids)} pictures in {len(names)} classes. {'; '.join(notes)}"),
         style=beside.with_name("map.css").read_text(encoding="utf-8"),
         script=beside.with_name("map.js").read_text(encoding="utf-8"),
         data=_json(data),
