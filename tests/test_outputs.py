@@ -187,16 +187,20 @@ def test_a_pipe_gets_the_whole_document(tmp_path):
 
 
 def test_a_device_is_written_and_not_replaced():
-    write_json(Path("/dev/null"), {"a": 1})
-    assert Path("/dev/null").is_char_device()
-    with pytest.raises(BadQuery, match=r"/dev/full cannot be written: No space left on device"):
-        write_json(Path("/dev/full"), {"a": 1})
+    """A terminal and, by its number, a full one: a folder of the kernel's own keeps both from being replaced."""
+    reader, terminal = os.openpty()
+    write_json(Path(os.ttyname(terminal)), {"a": 1})
+    assert json.loads(os.read(reader, 100)) == {"a": 1}
+    os.close(reader)
+    os.close(terminal)
+    with open("/dev/full", "wb") as full, pytest.raises(BadQuery, match="cannot be written: No space left on device"):  # noqa: PTH123
+        write_json(Path(f"/proc/self/fd/{full.fileno()}"), {"a": 1})
 
 
 def test_standard_output_by_its_name_goes_on_where_it_is(tmp_path):
     """Also where it is a file, in which the document must not begin anew."""
     words = "import pathlib, imgsearch_kit.cli.base as base; print('before', flush=True)\n"
-    words += "base.write_json(pathlib.Path('/dev/stdout'), {'a': 1}); print('after')"
+    words += "base.write_json(pathlib.Path('/proc/self/fd/1'), {'a': 1}); print('after')"
     with (tmp_path / "out").open("w") as out:
         subprocess.run([sys.executable, "-c", words], stdout=out, check=True)
     assert (tmp_path / "out").read_text() == 'before\n{\n  "a": 1\n}\nafter\n'
@@ -223,3 +227,41 @@ def test_an_export_names_no_folder(gallery, tmp_path):
         assert not [name for name in arrays.namelist() if b"a\0\0\0n\0\0\0n\0\0\0a" in arrays.read(name)]
     with Gallery.open(f"npz:{tmp_path / 'x.npz'}") as exported:
         assert (len(exported), exported.passport.roots) == (12, {})
+
+
+PLACES = {"x.db": "local", "x.npz": "npz"}
+
+
+@pytest.mark.parametrize("name", PLACES)
+@pytest.mark.parametrize("found", ["text", "a PNG picture", "a zip file", "a pipe", "a folder"])
+def test_a_copy_never_replaces_what_is_no_index(gallery, tmp_path, name, found):
+    path = tmp_path / name
+    if found in FOREIGN:
+        path.write_bytes(FOREIGN[found])
+    else:
+        os.mkfifo(path) if found == "a pipe" else path.mkdir()
+    before = path.stat()
+    with pytest.raises(KitError, match=name):
+        gallery.copy_to(f"{PLACES[name]}:{path}", progress=False)
+    assert os.path.samestat(path.stat(), before)
+    assert path.stat().st_size == before.st_size
+    assert names(tmp_path) == [name]
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_a_copy_to_a_link_keeps_the_link(gallery, tmp_path, name):
+    (tmp_path / name).symlink_to(f"real-{name}")
+    gallery.copy_to(f"{PLACES[name]}:{tmp_path / name}", progress=False).close()
+    assert (tmp_path / name).is_symlink()
+    with Gallery.open(f"{PLACES[name]}:{tmp_path / f'real-{name}'}") as copy:
+        assert len(copy) == 12
+
+
+@pytest.mark.parametrize("name", PLACES)
+@pytest.mark.parametrize("ending", [".part", ".lock"])
+def test_a_file_that_has_a_name_the_kit_needs_is_kept(gallery, tmp_path, name, ending):
+    path = tmp_path / (name + ending)
+    path.write_text("my notes\n")
+    with pytest.raises(KitError, match="is in the way: imgsearch did not write it"):
+        gallery.copy_to(f"{PLACES[name]}:{tmp_path / name}", progress=False)
+    assert path.read_text() == "my notes\n"

@@ -107,6 +107,7 @@ class ArchiveIndex(LocalIndex):
         :raises IndexMismatch: when there is a file already.
         :raises IndexUnwritable: when it cannot be written.
         """
+        sqlite.check_place(path)
         if path.exists():
             raise IndexMismatch(f"There is a file at npz:{path} already. Open it, delete it, or give another address.")
         index = cls._holding(path, passport, [], np.zeros((0, passport.dim), np.float32), [])
@@ -128,6 +129,7 @@ class ArchiveIndex(LocalIndex):
         :raises BadQuery: when arrays disagree in length, an id is empty or given twice, or a row is zero or not finite.
         :raises VersionMismatch: when a newer kit wrote it.
         """
+        sqlite.check_place(path)
         state = _state(path)
         if state is None:
             raise sqlite.not_found(f"npz:{path}")
