@@ -14,7 +14,7 @@ import numpy.typing as npt
 from imgsearch_kit.errors import MissingExtra
 from imgsearch_kit.outputs import GENERATOR
 from imgsearch_kit.plots.figure import colours
-from imgsearch_kit.reports import html_text
+from imgsearch_kit.reports import html_text, visible
 
 BOKEH_MARKERS = ("circle", "square", "triangle", "diamond", "inverted_triangle", "hex")
 NO_PICTURE = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="  # one clear pixel
@@ -150,7 +150,12 @@ def _figure(columns: dict[str, Any]) -> dict[str, Any]:
     from bokeh.models import BooleanFilter, CDSView, ColumnDataSource, DataRange1d, HoverTool, LassoSelectTool, TapTool
     from bokeh.plotting import figure
 
-    count = len(columns["id"])
+    count, tooltip = len(columns["id"]), TOOLTIP
+    for name in ("id", "label"):  # the exact ones are for the search and the CSV
+        shown = list(map(visible, columns[name]))
+        if shown != columns[name]:
+            columns |= {f"shown_{name}": shown}
+            tooltip = tooltip.replace(f"@{name}", f"@shown_{name}")
     size = float(np.clip(600 / max(count, 1) ** 0.5, 5, 14))
     across, down = DataRange1d(), DataRange1d()
     plot = figure(
@@ -165,12 +170,12 @@ def _figure(columns: dict[str, Any]) -> dict[str, Any]:
     plot.toolbar.logo = None
     plot.axis.visible = plot.grid.visible = False
     lines = ColumnDataSource({"x0": [], "y0": [], "x1": [], "y1": []}, name="lines")
-    visible = BooleanFilter(booleans=[True] * count, name="visible")
+    not_hidden = BooleanFilter(booleans=[True] * count, name="visible")
     dots = plot.scatter(
         "x",
         "y",
         source=ColumnDataSource(columns, name="pictures"),
-        view=CDSView(filter=visible),
+        view=CDSView(filter=not_hidden),
         size=size,
         marker="marker",
         color="colour",
@@ -184,7 +189,7 @@ def _figure(columns: dict[str, Any]) -> dict[str, Any]:
     plot.segment("x0", "y0", "x1", "y1", source=lines, line_color="#1b2733", line_width=1.5)
     for end, wider in (("0", 10), ("1", 4)):  # a ring around the picture and smaller ones around its neighbours
         plot.scatter(f"x{end}", f"y{end}", source=lines, size=size + wider, fill_color=None, line_color="#1b2733")
-    hover = HoverTool(renderers=[dots], tooltips=TOOLTIP, limit=1)
+    hover = HoverTool(renderers=[dots], tooltips=tooltip, limit=1)
     plot.add_tools(LassoSelectTool(renderers=[dots], continuous=False), TapTool(renderers=[dots]), hover)
     return dict(json_item(plot)) | {"target_id": "plot"}
 
