@@ -37,12 +37,14 @@ def folder(tmp_path_factory):
     return place
 
 
-def run(command, folder, **variables):
+def run(command, folder, *open_files, **variables):
     """The exit code, output and messages of a line of shell in which `imgsearch` is the command; never a traceback."""
     environment = {"PATH": f"{IMGSEARCH.parent}:{os.environ['PATH']}", "IMGSEARCH_INDEX": "local:l.db"} | {
         name: value for name, value in os.environ.items() if name.startswith(("IMGSEARCH_CACHE", "HOME", "PYTHONPATH"))
     }
-    done = subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, env=environment | variables)
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=folder, capture_output=True, env=environment | variables, pass_fds=open_files
+    )
     assert b"Traceback" not in done.stderr, done.stderr.decode()
     assert b"Exception ignored" not in done.stderr, done.stderr.decode()
     return done.returncode, done.stdout, done.stderr.decode()
@@ -69,16 +71,14 @@ def test_a_full_disk_behind_standard_output_is_one_sentence(command, folder):
     assert said.splitlines()[-1].startswith(words)
 
 
-@pytest.mark.parametrize("command", ["info", "--help", "health -k 3", f"{SEARCH} --csv"])
+@pytest.mark.parametrize("command", ["info", "--help", "evaluate", f"{SEARCH} --csv"])
 def test_a_pipe_that_nobody_reads_ends_the_command_quietly(command, folder):
-    """The reader has gone before the command starts to write."""
-    code, _, said = run(
-        f"sleep 0 | exec 3>&-; mkfifo p; cat p >/dev/null & exec 3>p; kill $!; wait $! 2>/dev/null; "
-        f"imgsearch {command} >&3; code=$?; rm p; exit $code",
-        folder,
-    )
+    reader, pipe = os.pipe()
+    os.close(reader)
+    code, _, said = run(f"imgsearch {command} >&{pipe}", folder, pipe)
+    os.close(pipe)
     assert code == 141
-    assert not said or "search" in said
+    assert not said
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-", "2>/dev/full"])
@@ -127,8 +127,10 @@ def test_names_are_exact_for_programs_whatever_the_console_shows(encoding, folde
     assert {len(line.split()) for line in lines[:-1]} == {6}
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
-@pytest.mark.parametrize("command", ["info", f"{SEARCH} -k 30", "evaluate"])
+@pytest.mark.parametrize(
+    ("command", "encoding"),
+    [*(("info", encoding) for encoding in ENCODINGS), (f"{SEARCH} -k 30", "Latin-1"), ("evaluate", "strict UTF-8")],
+)
 def test_names_are_escaped_for_people(command, encoding, folder):
     code, out, said = run(f"imgsearch {command}", folder, **ENCODINGS[encoding])
     shown = out.decode(ENCODINGS[encoding].get("PYTHONIOENCODING", "utf-8").partition(":")[0])
@@ -195,7 +197,7 @@ def test_files_whose_names_are_not_utf_8_are_written_and_read(copied, folder):
 def test_text_is_one_line_that_no_terminal_obeys():
     hostile = "a\x1b[31m\u202eb\n\udce9é日\u200d"
     assert visible(hostile) == "a\\x1b[31m\\u202eb\\n\\udce9é日\u200d"
-    assert str(Table([[hostile, 1]], ["x\n", "y"], title=hostile)).count("\n") == 2
+    assert str(Table([[hostile, 1]], ["x\n", "y"], title=hostile)).count("\n") == 2  # title, head and row
     assert json.loads(json_text({hostile: [hostile]})) == {hostile: [hostile]}
     rows = [["a\rb", "c\nd", 'e"f', "g,h", "\x1b", "é"]]
     assert list(csv.reader(io.StringIO("".join(csv_lines(rows)), newline=""))) == rows
