@@ -50,8 +50,9 @@ class Formatter(logging.Formatter):
 class Guarded(io.FileIO):
     """The file of a standard stream; when it cannot be written, the rest is dropped and ``failed`` may raise."""
 
-    def __init__(self, number: int, failed: Callable[[OSError], None]):
-        super().__init__(number, "wb", closefd=False)
+    def __init__(self, stream: Any, failed: Callable[[OSError], None]):
+        super().__init__(stream.fileno(), "wb", closefd=False)
+        self._stream = stream  # which may close its file when nobody holds it any more
         self._failed, self._dropping = failed, False
 
     def write(self, data: Any, /) -> int:
@@ -70,7 +71,7 @@ def _guarded(stream: Any, failed: Callable[[OSError], None]) -> Any:
     buffer = getattr(stream, "buffer", None)
     if type(getattr(buffer, "raw", buffer)) is not io.FileIO:
         return stream
-    file = io.BufferedWriter(Guarded(stream.fileno(), failed))
+    file = io.BufferedWriter(Guarded(stream, failed))
     at_once = stream.line_buffering or stream.write_through
     return io.TextIOWrapper(file, stream.encoding, "backslashreplace", line_buffering=at_once)
 
