@@ -220,6 +220,11 @@ def _download(archive: Archive, path: Path) -> None:
     """Downloads the archive to ``path``, resuming an earlier download, and checks it."""
     try:
         _fetch(archive.address, path)
+    except (ValueError, http.client.InvalidURL):  # both repeat the address of a proxy, which may have a password
+        raise ServerUnavailable(
+            f"Caltech-101 cannot be downloaded from {archive.address}: the address of a proxy in the environment "
+            "cannot be read. Correct https_proxy"
+        ) from None
     except (OSError, http.client.HTTPException) as error:
         raise ServerUnavailable(
             f"Caltech-101 cannot be downloaded from {archive.address}: {error}. Get caltech-101.zip in another way "

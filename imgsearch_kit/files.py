@@ -39,14 +39,15 @@ def write_whole(path: Path) -> Iterator[Path]:
 
     Nobody ever reads half a file, and after an error the old file is unchanged and nothing is left behind. The
     temporary file has the same name in another folder, so that libraries see the suffix; two writers do not disturb
-    each other.
+    each other. A link stays a link, to the new file.
 
     :raises OSError: when the folder does not exist or cannot be written.
     """
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as aside:
+    target = Path(os.path.realpath(path))
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as aside:
         whole = Path(aside, path.name)
         yield whole
-        whole.replace(path)
+        whole.replace(target)
 
 
 def artefact_folder(passport: IndexPassport) -> Path:

@@ -320,7 +320,7 @@ class Gallery:
 
         ``queries`` is another gallery (or its address) whose pictures ask this one. ``rank`` is a SPEC, the gallery's
         own if None. ``options`` are those of ``imgsearch_kit.evaluation.over_index.evaluate``: ``ks``,
-        ``exclude_labels``, ``split``, ``group_duplicates``, ``trec``, ``seed`` and ``progress``.
+        ``exclude_labels``, ``split``, ``group_duplicates``, ``trec``, ``force``, ``seed`` and ``progress``.
 
         :raises BadQuery: when there is nothing to evaluate, or an argument is wrong.
         :raises IndexMismatch: when ``queries`` was not made by the extractor of this gallery.
@@ -368,9 +368,10 @@ class Gallery:
     def map(self, path: Path | str, **options: Any) -> MapReport:
         """Writes the map as an HTML file that needs nothing else, or above 20,000 pictures a folder beside it.
 
-        ``options`` are those of ``imgsearch_kit.map.over_index.write_map``: ``seed``, ``title`` and ``progress``.
+        ``options`` are those of ``imgsearch_kit.map.over_index.write_map``: ``seed``, ``title``, ``progress``, and
+        ``force``, which overwrites also a file that the kit did not write, but never an index.
 
-        :raises BadQuery: when the index is empty, or the file cannot be written.
+        :raises BadQuery: when the index is empty, or the file cannot be written or is one that the kit did not write.
         :raises MissingExtra: when bokeh or umap-learn is not installed.
         """
         from imgsearch_kit.map.over_index import write_map
@@ -438,14 +439,16 @@ class Gallery:
 
         return relabel(self.index, labels_of(labels))
 
-    def export(self, path: Path | str) -> int:
+    def export(self, path: Path | str, *, force: bool = False) -> int:
         """Writes the records (``.csv``), or records and vectors (``.npz``), and returns how many there are.
 
-        :raises BadQuery: when the suffix is another, or the file cannot be written.
+        With ``force`` also over a file that the kit did not write, but never over an index.
+
+        :raises BadQuery: when the suffix is another, the file cannot be written, or the kit did not write what it is.
         """
         from imgsearch_kit.indexing.export import export
 
-        return export(self.index, Path(path))
+        return export(self.index, Path(path), force=force)
 
     def remove(self) -> None:
         """Deletes the index, not the pictures, and closes the gallery.

@@ -6,6 +6,7 @@ Pixels are ``(n, side, side, 3)`` uint8 RGB. Vectors are ``(n, dim)`` float32, C
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -127,6 +128,12 @@ class BakedRank:
         return [("ranking", f"{self.spec}, baked in: {self.dim}-d to {dim}-d"), ("learned", learned)]
 
 
+def folder_name(folder: str) -> str:
+    """The last part of a path of any system; for a home folder, which is named like its person, "home folder"."""
+    parts = ["", *re.split(r"[/\\]+", folder.rstrip("/\\"))]
+    return "home folder" if parts[-2].lower() in ("home", "users") or parts[1:] == ["", "root"] else parts[-1]
+
+
 @dataclass(frozen=True)
 class IndexPassport(Report):
     """The passport of an index: who made its vectors, from which folders, and its present state.
@@ -194,7 +201,7 @@ class IndexPassport(Report):
     def rows(self, *, places: bool = True) -> list[tuple[str, str]]:
         """The fields as pairs of a name and a text; without ``places``, folders are shown by name only."""
         spec = self.spec
-        folders = [(prefix, folder if places else Path(folder).name) for prefix, folder in self.roots.items()]
+        folders = [(prefix, folder if places else folder_name(folder)) for prefix, folder in self.roots.items()]
         made_by = f"{spec.name}, {spec.dim}-d, side {spec.side}" if spec else f"unknown, {self.extracted}-d"
         return [
             ("pictures", f"{self.count:,}, generation {self.generation}"),
@@ -239,7 +246,7 @@ class IndexPassport(Report):
         """The passport for publication with a figure: ``data`` has the folders' names instead of their paths."""
         plain = self.to_json(probes=False)
         del plain["root"], plain["roots"]
-        return plain | {"data": sorted({Path(folder).name for folder in self.roots.values()})}
+        return plain | {"data": sorted(set(map(folder_name, self.roots.values())))}
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> IndexPassport:

@@ -6,9 +6,13 @@ The HTML has no scripts, needs no style sheet, and inherits the colours of the n
 from __future__ import annotations
 
 import base64
+import csv
 import dataclasses
+import io
+import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -24,6 +28,39 @@ if TYPE_CHECKING:
 CELL = "padding:2px 12px 2px 0;vertical-align:top;font-variant-numeric:tabular-nums;text-align:"
 PICTURE = "height:110px;max-width:100%;object-fit:contain"
 FAILURES_SHOWN = 100  # as text and HTML; the JSON document and the pandas table have all
+
+
+# What a terminal obeys or hides, or changes the order of letters, or no encoding has.
+OBEYED = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def visible(text: str) -> str:
+    """A text in one line for people: control characters, and bytes that are not UTF-8, are written as escapes."""
+    return OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def html_text(text: str) -> str:
+    """The same as HTML, also between quotes."""
+    return escape(visible(text))
+
+
+def exact_attribute(text: str) -> str:
+    """A text as the value of an HTML attribute that a script reads back exactly."""
+    return escape(text).replace("\r", "&#13;")  # a browser reads a bare CR as a line feed
+
+
+def json_text(document: Any, *, ascii_only: bool = False) -> str:
+    """A JSON text that names every character exactly, with escapes for those that are not shown as they are."""
+    text = json.dumps(document, indent=2, ensure_ascii=ascii_only, allow_nan=False)
+    return OBEYED.sub(lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", text)
+
+
+def csv_lines(rows: Iterable[Sequence[Any]]) -> Iterator[str]:
+    """Rows as lines of CSV, each with a line feed at its end; cells with a line end of any kind are quoted."""
+    for row in rows:
+        line = io.StringIO(newline="")
+        csv.writer(line).writerow(row)  # ends in CR LF, and so quotes both
+        yield line.getvalue().removesuffix("\r\n") + "\n"
 
 
 class Number(str):
@@ -61,16 +98,16 @@ class Table:
         """The table as aligned lines of text, indented below the title if there is one."""
         cells = [list(map(_text, row)) for row in self.rows]
         sides = _sides(cells)
-        lines = [list(self.columns), *cells] if cells and self.columns else cells
+        lines = [list(map(visible, self.columns)), *cells] if cells and self.columns else cells
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         indent = "  " if self.title else ""
-        return ([self.title] if self.title else []) + [
+        return ([visible(self.title)] if self.title else []) + [
             (indent + "  ".join(map(_aligned, line, widths, sides))).rstrip() for line in lines
         ]
 
     def _repr_html_(self) -> str:
         cells = [list(map(_text, row)) for row in self.rows]
-        title = f"<p>{escape(self.title)}</p>" if self.title else ""
+        title = f"<p>{html_text(self.title)}</p>" if self.title else ""
         if not cells:
             return title
         if self.picture:
@@ -110,13 +147,14 @@ class Report:
 
     def lines(self) -> list[str]:
         """The result as lines of text: cautions, title, tables and notes, with an empty line between them."""
-        title = [self.title()] if self.title() else []
-        blocks = [[*self.cautions()], title, *(table.lines() for table in self.tables()), [*self.notes()]]
+        said = ([visible(line) for line in part if line] for part in (self.cautions(), [self.title()], self.notes()))
+        cautions, title, notes = said
+        blocks = [cautions, title, *(table.lines() for table in self.tables()), notes]
         return [line for block in blocks if block for line in ("", *block)][1:]
 
     def _repr_html_(self) -> str:
-        title = f"<p>{escape(self.title())}</p>" if self.title() else ""
-        cautions, notes = ([f"<p>{escape(said)}</p>" for said in each] for each in (self.cautions(), self.notes()))
+        title = f"<p>{html_text(self.title())}</p>" if self.title() else ""
+        cautions, notes = ([f"<p>{html_text(said)}</p>" for said in each] for each in (self.cautions(), self.notes()))
         return "".join([*cautions, title, *(table._repr_html_() for table in self.tables()), *notes])
 
     def to_dataframe(self) -> pd.DataFrame:
@@ -207,7 +245,7 @@ def _text(value: Any) -> str:
         return number(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return Number(f"{value:,}")
-    return value if isinstance(value, str) else str(value)
+    return value if isinstance(value, Number) else visible(str(value))
 
 
 def _sides(cells: Sequence[Sequence[str]]) -> list[str]:
@@ -231,7 +269,7 @@ def _strip(cells: Sequence[Sequence[str]], picture: Callable[[str], Path]) -> st
     drawn = []
     for *words, id_ in cells:
         uri = data_uri(picture, id_)
-        image = f'<img src="{uri}" alt="{escape(id_)}" style="{PICTURE}">'
+        image = f'<img src="{uri}" alt="{html_text(id_)}" style="{PICTURE}">'
         image = image if uri else f'<div style="{PICTURE}">no picture</div>'
         text = "<br>".join(map(escape, filter(None, [" · ".join(filter(None, words)), id_])))
         drawn.append(f'<div style="width:150px;overflow-wrap:anywhere">{image}<div>{text}</div></div>')

@@ -337,7 +337,7 @@ def test_serve_says_where_the_page_is_and_ends_quietly_on_ctrl_c(workplace, conv
         (("index", "nowhere"), 3, "nowhere cannot be read"),
         (("index", "pictures", "--method", "hnsw"), 3, "has the method exact, not hnsw"),
         (("evaluate", "--k", "0"), 2, "at least 1"),
-        (("evaluate", "--trec", "nowhere/stem"), 3, "TREC files"),
+        (("evaluate", "--trec", "nowhere/stem"), 3, "nowhere/stem.run cannot be written"),
         (("evaluate", "--against", "list.json"), 3, "has no JSON object"),
         (("evaluate", "--against", "empty.json"), 3, "--per-query -o FILE"),
         (("serve", "--port", "99999"), 2, "--port"),
@@ -403,10 +403,38 @@ def _count(database):
         return 0
 
 
-@pytest.mark.parametrize("command", ["evaluate", "health", "recall", "tune", "map", "export"])
-def test_no_output_is_written_over_an_index_or_a_picture(command, workplace, tmp_path):
-    for name, content in (("index.csv", b"SQLite format 3\0" + bytes(80)), ("a.csv", b"\x89PNG\r\n\x1a\n" + bytes(80))):
-        (tmp_path / name).write_bytes(content)
-        done = run(command, "-o", tmp_path / name, cwd=workplace, code=2, env=os.environ | {"COLUMNS": "500"})
-        assert "-o would write over it. Name another file." in done.stderr
-        assert (tmp_path / name).read_bytes() == content
+OUTPUTS = {
+    "evaluate -o": "x.json",
+    "evaluate --trec": "x",
+    "health -k 3 -o": "x.json",
+    "recall -o": "x.json",
+    "recall --plot": "x.png",
+    "tune -k 2 -o": "x.json",
+    "map -o": "x.html",
+    "export -o": "x.csv",
+}
+
+
+@pytest.mark.parametrize("command", OUTPUTS)
+def test_no_output_is_written_over_an_index_or_a_file_that_the_kit_did_not_write(command, workplace, tmp_path):
+    path = tmp_path / OUTPUTS[command]
+    found = path.with_suffix(".run") if "trec" in command else path
+    for content, words in (
+        (b"SQLite format 3\0" + bytes(80), "is an index or another database"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(80), "overwrite this one with --force"),
+    ):
+        found.write_bytes(content)
+        done = run(*command.split(), path, cwd=workplace, code=3)
+        assert words in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert found.read_bytes() == content
+
+
+@pytest.mark.parametrize("command", ["evaluate -o", "export -o"])
+def test_an_output_is_written_again_and_over_another_file_by_force(command, workplace, tmp_path):
+    path = tmp_path / OUTPUTS[command]
+    run(*command.split(), path, cwd=workplace)
+    run(*command.split(), path, cwd=workplace)
+    path.write_text("my notes")
+    run(*command.split(), path, "--force", cwd=workplace)
+    assert path.stat().st_size > 100

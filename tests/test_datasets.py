@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+import traceback
 import zipfile
 from collections import Counter
 from contextlib import contextmanager
@@ -371,3 +372,13 @@ def test_progress_is_quiet_when_nobody_looks(tmp_path, capfd):
 def test_the_published_pictures_are_all_there(caltech, tmp_path):
     assert caltech101(tmp_path / "unused", caltech) == caltech
     assert CALTECH101.pictures == 8677
+
+
+@pytest.mark.parametrize(
+    "proxy", ["http:/joe:sekret@127.0.0.1:9", "http://joe:sekret@127.0.0.1:sekret", "joe:sekret@x:9"]
+)
+def test_the_password_of_a_proxy_is_not_repeated(proxy, tmp_path, monkeypatch):
+    monkeypatch.setenv("http_proxy", proxy)
+    with pytest.raises(ServerUnavailable, match="cannot be downloaded") as refused:
+        caltech101(tmp_path / "c", archive=Archive("http://nowhere.example/x.zip", "0" * 64, 1))
+    assert "sekret" not in "".join(traceback.format_exception(refused.value))

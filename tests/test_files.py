@@ -58,9 +58,9 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, name):
         path = tmp_path / name
         path.write_text("old")
         write = {
-            "x.json": lambda: write_json(path, ["a document"] * 1000),
+            "x.json": lambda: write_json(path, ["a document"] * 1000, force=True),
             "weights.npz": lambda: write_npz(path, {"layer": (np.ones((9, 99)), np.ones(99))}, "a test"),
-        }.get(name, lambda: export(index, path))
+        }.get(name, lambda: export(index, path, force=True))
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))  # bytes a file may have; more is an OSError
         try:

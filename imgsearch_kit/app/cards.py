@@ -6,12 +6,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from html import escape
 from pathlib import Path, PurePosixPath
 
 from imgsearch_kit.inspection.calibration import Calibration
 from imgsearch_kit.records import Hit, ImageRecord, Results
-from imgsearch_kit.reports import data_uri
+from imgsearch_kit.reports import data_uri, exact_attribute, html_text
 
 RANK_HELP = """<details><summary>Advanced: another ranking</summary><p>Type a SPEC into the field above and press
 Enter: steps joined by commas, each <code>pca:DIMS:POWER</code>, <code>rca:DIMS:N</code>, <code>dba:N:ALPHA</code>,
@@ -45,18 +44,18 @@ def status(text: str, kind: str = "done") -> str:
 
 def empty_state(headline: str, text: str) -> str:
     """The text in place of hits when there are none."""
-    return f'<div class="empty"><h3>{escape(headline)}</h3><p>{_words(text)}</p></div>'
+    return f'<div class="empty"><h3>{html_text(headline)}</h3><p>{_words(text)}</p></div>'
 
 
 def _words(text: str) -> str:
     """A sentence as HTML; text between backticks becomes code."""
-    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
+    return re.sub("`([^`]+)`", r"<code>\1</code>", html_text(text))
 
 
 def hits(results: Results, thumbnails: Mapping[str, str], calibration: Calibration | None = None) -> str:
     """The hits of a search as buttons in rank order; with ``calibration`` each has the probability of its score."""
     cards = (_hit(hit, thumbnails[hit.id], calibration) for hit in results.hits)
-    return f'<ol class="hits" aria-label="Neighbours, {escape(results.method)}">{"".join(cards)}</ol>'
+    return f'<ol class="hits" aria-label="Neighbours, {html_text(results.method)}">{"".join(cards)}</ol>'
 
 
 def unlike(best: float, calibration: Calibration) -> str:
@@ -82,10 +81,10 @@ def _hit(hit: Hit, thumbnail: str, calibration: Calibration | None) -> str:
     kind, label = ("label", hit.label) if hit.label else ("label file", PurePosixPath(hit.id).name)
     chance = f'<span class="chance">{_chance(hit, calibration)[0]} same class</span>' if calibration else ""
     return (
-        f'<li><button type="button" class="card" data-id="{escape(hit.id)}" title="{escape(hit.id)}">'
+        f'<li><button type="button" class="card" data-id="{exact_attribute(hit.id)}" title="{html_text(hit.id)}">'
         f"{_picture(thumbnail, hit.id)}"
         f'<span class="line"><span class="rank" aria-label="rank {hit.rank}">{hit.rank}</span>'
-        f'<span class="{kind}">{escape(label)}</span>'
+        f'<span class="{kind}">{html_text(label)}</span>'
         f'<span class="score" aria-label="score {hit.score:.3f}">{hit.score:.3f}</span></span>{chance}'
         f'<span class="bar" aria-hidden="true"><i style="width:{max(hit.score, 0):.1%}"></i></span>'
         "</button></li>"
@@ -103,8 +102,8 @@ def own(ids: Sequence[str], thumbnails: Mapping[str, str]) -> str:
 def strip(ids: Sequence[str], thumbnails: Mapping[str, str], *, names: bool = True) -> str:
     """A row of small pictures to click, with their ids beside them if ``names``."""
     buttons = (
-        f'<button type="button" class="small" data-id="{escape(id_)}" title="{escape(id_)}">'
-        f"{_picture(thumbnails.get(id_, ''), id_)}{f'<span>{escape(id_)}</span>' if names else ''}</button>"
+        f'<button type="button" class="small" data-id="{exact_attribute(id_)}" title="{html_text(id_)}">'
+        f"{_picture(thumbnails.get(id_, ''), id_)}{f'<span>{html_text(id_)}</span>' if names else ''}</button>"
         for id_ in ids
     )
     return '<div class="strip">' + "".join(buttons) + "</div>"
@@ -113,7 +112,7 @@ def strip(ids: Sequence[str], thumbnails: Mapping[str, str], *, names: bool = Tr
 def _picture(uri: str, name: str) -> str:
     if not uri:
         return '<span class="gone">The file no longer exists</span>'
-    return f'<img src="{uri}" alt="{escape(name)}" decoding="async">'
+    return f'<img src="{uri}" alt="{html_text(name)}" decoding="async">'
 
 
 def details(record: ImageRecord, hit: Hit | None, preview: str, calibration: Calibration | None = None) -> str:
@@ -126,13 +125,13 @@ def details(record: ImageRecord, hit: Hit | None, preview: str, calibration: Cal
         "File": _file(record),
         "SHA-256": f"{record.sha256[:16]}…" if record.sha256 else "unknown",
     }
-    rows = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
+    rows = "".join(f"<dt>{name}</dt><dd>{html_text(value)}</dd>" for name, value in facts.items())
     return (
-        f'<dialog class="details" aria-label="Details of {escape(record.id)}">'
+        f'<dialog class="details" aria-label="Details of {html_text(record.id)}">'
         '<button type="button" class="close" data-close aria-label="Close">×</button>'
         f'<div class="preview">{_picture(preview, record.id)}</div>'
-        f'<div class="facts"><h3>{escape(record.id)}</h3><dl>{rows}</dl>'
-        f'<button type="button" class="again" data-again="{escape(record.id)}">Search with this one</button>'
+        f'<div class="facts"><h3>{html_text(record.id)}</h3><dl>{rows}</dl>'
+        f'<button type="button" class="again" data-again="{exact_attribute(record.id)}">Search with this one</button>'
         "</div></dialog>"
     )
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import logging
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 import imgsearch_kit
+from imgsearch_kit.cli.streams import Formatter, PipeClosed, lines, prepare
 from imgsearch_kit.errors import BadQuery, KitError
+from imgsearch_kit.reports import csv_lines, json_text, visible
 
 DEFAULT_INDEX = "local:./imgsearch.db"
-EXIT_FAILURES, EXIT_ERROR, EXIT_INTERRUPTED = 1, 3, 130
+EXIT_FAILURES, EXIT_ERROR, EXIT_INTERRUPTED, EXIT_PIPE = 1, 3, 130, 141
 
 app = typer.Typer(
     name="imgsearch",
@@ -36,34 +38,12 @@ MadeBy = Annotated[
 ]
 Weights = Annotated[Path | None, typer.Option("--weights", metavar="PATH", help="A file with the network's weights.")]
 Root = Annotated[Path | None, typer.Option("--root", metavar="FOLDER", help="The pictures' folder, if it has moved.")]
+Overwrite = Annotated[bool, typer.Option("--force", help="Overwrite a file that imgsearch did not write.")]
 Force = Annotated[bool, typer.Option("--force", help="Continue although the probe pictures' vectors differ.")]
 Rank = Annotated[str | None, typer.Option("--rank", metavar="SPEC", help="Re-rank, e.g. pca:128:0.5,qe:10:1.")]
 MaxMegapixels = Annotated[float, typer.Option(min=0.001, max=1e6, help="Refuse pictures larger than this.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-
-
-def spares_data(path: Path | None) -> Path | None:
-    """The path of ``-o``, after a check that no index and no picture would be written over."""
-    if path is None:
-        return None
-    from imgsearch_kit.images.decoding import format_of
-
-    try:
-        with path.open("rb") as file:
-            head = file.read(64)
-    except OSError:  # nothing there, or the writing itself will say what is wrong
-        return path
-    index, picture = head.startswith(b"SQLite format 3\0"), format_of(head)
-    if index or picture:
-        found = "an index or another database" if index else f"a picture ({picture})"
-        raise typer.BadParameter(f"{path} is {found}, and -o would write over it. Name another file.")
-    return path
-
-
-Output = Annotated[
-    Path | None,
-    typer.Option("-o", "--output", metavar="FILE", callback=spares_data, help="Write the JSON document there."),
-]
+Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write the JSON document there.")]
 
 
 def print_version(wanted: bool) -> None:
@@ -82,21 +62,44 @@ def imgsearch(
     """Image search you can measure. Start with `imgsearch demo`, or with `imgsearch index FOLDER`."""
 
 
+def say(text: str) -> None:
+    """Prints results for people to stdout."""
+    print(lines(text))
+
+
 def print_json(document: Any) -> None:
-    """Prints one JSON document to stdout."""
-    print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+    """Prints one JSON document to stdout, in ASCII where stdout is not UTF-8."""
+    print(json_text(document, ascii_only=codecs.lookup(sys.stdout.encoding).name != "utf-8"))
 
 
-def print_result(document: Any, as_json: bool, *shown: Any, output: Path | None = None) -> None:
+def print_csv(rows: Iterable[Sequence[Any]]) -> None:
+    """Prints rows as CSV to stdout, always in UTF-8, so that every name is exact."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+    sys.stdout.writelines(csv_lines(rows))
+
+
+def print_result(document: Any, as_json: bool, *shown: Any, output: Path | None = None, force: bool = False) -> None:
     """Prints the document, or its text with empty lines between the parts; also writes the document to a file."""
     if output:
-        write_json(output, document)
-    print_json(document) if as_json else print("\n\n".join(map(str, shown)))
+        write_json(output, document, force=force)
+    print_json(document) if as_json else say("\n\n".join(map(str, shown)))
 
 
 def note(sentence: str) -> None:
     """Prints a sentence to stderr, separate from the results."""
-    print(sentence, file=sys.stderr)
+    print(lines(sentence), file=sys.stderr)
+
+
+def check_outputs(*files: Path | None, force: bool) -> None:
+    """Checks before the work that no file is overwritten which the kit did not write.
+
+    :raises BadQuery: when one would be.
+    """
+    for file in filter(None, files):
+        from imgsearch_kit.outputs import check_output
+
+        check_output(file, force=force)
 
 
 def read_json(path: Path) -> Any:
@@ -112,23 +115,15 @@ def read_json(path: Path) -> Any:
     return document
 
 
-def write_json(path: Path, document: Any) -> None:
-    """Writes a document atomically."""
-    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    with whole_output(path) as whole:
-        whole.write_text(text, encoding="utf-8")
+def write_json(path: Path, document: Any, *, force: bool = False) -> None:
+    """Writes a document atomically.
 
+    :raises BadQuery: when the file cannot be written, or without ``force`` is one that the kit did not write.
+    """
+    from imgsearch_kit.outputs import write_output
 
-@contextmanager
-def whole_output(path: Path) -> Iterator[Path]:
-    """A temporary path for the file of ``-o`` or ``--plot``, which is then written atomically."""
-    from imgsearch_kit.files import write_whole
-
-    try:
-        with write_whole(path) as whole:
-            yield whole
-    except OSError as error:
-        raise BadQuery(f"{path} cannot be written: {error.strerror or error}. Name another file with -o.") from error
+    with write_output(path, force=force) as whole:
+        whole.write_text(json_text(document) + "\n", encoding="utf-8")
 
 
 def note_time(results: Any) -> None:
@@ -143,13 +138,33 @@ def note_time(results: Any) -> None:
 
 def main() -> None:
     """Runs the command line; a KitError becomes one sentence on stderr and exit code 3."""
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    prepare()
+    handler = logging.StreamHandler()
+    handler.setFormatter(Formatter("%(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     logging.getLogger("imgsearch_kit").setLevel(logging.INFO)
     try:
-        app()
+        code = _run()
+        sys.stdout.flush()
     except KitError as error:
-        print(f"imgsearch: {error}", file=sys.stderr)
-        sys.exit(EXIT_ERROR)
-    except BrokenPipeError:  # `imgsearch ... | head` closed the pipe: not an error
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_FAILURES)
+        note(f"imgsearch: {visible(str(error))}")
+        code = EXIT_ERROR
+    except PipeClosed:  # as `head` closes it: not an error
+        code = EXIT_PIPE
+    sys.exit(code)
+
+
+def _run() -> int:
+    """Runs the command and returns its exit code; wrong use is told on stderr."""
+    try:
+        return int(app(standalone_mode=False) or 0)
+    except typer.Abort:
+        note("Aborted.")
+        return EXIT_FAILURES
+    except Exception as error:
+        if not hasattr(error, "show"):  # Typer's errors of wrong use, whose class is not public
+            raise
+        wrong: Any = error
+        wrong.message = visible(wrong.message)
+        wrong.show()
+        return int(wrong.exit_code)

@@ -18,14 +18,17 @@ from imgsearch_kit.cli.base import (
     Json,
     MadeBy,
     MaxMegapixels,
+    Overwrite,
     Root,
     Weights,
     app,
+    check_outputs,
     note,
     print_result,
-    spares_data,
+    say,
 )
 from imgsearch_kit.errors import IndexingInterrupted
+from imgsearch_kit.reports import visible
 
 
 @app.command()
@@ -83,7 +86,7 @@ def index(
     print_result(report.to_json(), as_json, report)
     if not as_json and code != EXIT_INTERRUPTED:
         where = "" if address == DEFAULT_INDEX else f" --index {shlex.quote(str(Address.parse(address)))}"
-        print(f"\nNext: imgsearch serve{where}")
+        say(f"\nNext: imgsearch serve{where}")
     raise typer.Exit(code)
 
 
@@ -148,20 +151,20 @@ def info(address: Index = DEFAULT_INDEX, extractor: MadeBy = None, as_json: Json
 
 @app.command()
 def export(
-    output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FILE", callback=spares_data, help="A .npz or .csv file.")
-    ],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="A .npz or .csv file.")],
     address: Index = DEFAULT_INDEX,
     extractor: MadeBy = None,
+    force: Overwrite = False,
 ) -> None:
     """Write records to .csv, or records and vectors to .npz."""
     from imgsearch_kit.gallery import Gallery
 
     if output.suffix not in (".npz", ".csv"):
         raise typer.BadParameter(f"-o {output} must end in .npz (with vectors) or .csv (without)")
+    check_outputs(output, force=force)
     with Gallery.open(address, extractor) as gallery:
-        count = gallery.export(output)
-    print(f"{count} records to {output}")
+        count = gallery.export(output, force=force)
+    say(f"{count} records to {output}")
 
 
 @app.command()
@@ -178,8 +181,8 @@ def remove(
         what = f"the index at {where} with {len(gallery):,} pictures"
         if not yes and not sys.stdin.isatty():
             raise typer.BadParameter(f"--yes is needed without a terminal; the command would delete {what}")
-        if not yes and not typer.confirm(f"Delete {what}?"):
+        if not yes and not typer.confirm(visible(f"Delete {what}?")):
             note("Nothing was deleted.")
             return
         gallery.remove()
-    print(f"Deleted {what}. The picture files were not touched.")
+    say(f"Deleted {what}. The picture files were not touched.")

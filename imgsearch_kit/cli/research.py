@@ -15,13 +15,13 @@ from imgsearch_kit.cli.base import (
     Json,
     MadeBy,
     Output,
+    Overwrite,
     Rank,
     Root,
     app,
+    check_outputs,
     print_result,
     read_json,
-    spares_data,
-    whole_output,
 )
 
 
@@ -47,6 +47,7 @@ def evaluate(
     extractor: MadeBy = None,
     as_json: Json = False,
     output: Output = None,
+    force: Overwrite = False,
 ) -> None:
     """Measure how good neighbours are, per class, with intervals."""
     from imgsearch_kit.gallery import Gallery
@@ -57,6 +58,7 @@ def evaluate(
         raise typer.BadParameter(f"--k takes whole numbers with commas between, such as 1,4,10; not {k!r}") from None
     if min(ks) < 1:
         raise typer.BadParameter(f"--k takes whole numbers of at least 1; not {k!r}")
+    check_outputs(output, force=force)
     earlier = read_json(against) if against else None
     with (
         Gallery.open(address, extractor) as gallery,
@@ -65,10 +67,10 @@ def evaluate(
         grouped = group_duplicates if near is None else near
         options: dict[str, Any] = {"queries": asking, "split": split, "group_duplicates": grouped, "rank": rank}
         options["exclude_labels"] = exclude_label or ()
-        evaluation = gallery.evaluate(ks=ks, trec=trec, **options)
+        evaluation = gallery.evaluate(ks=ks, trec=trec, force=force, **options)
     comparison = evaluation.against(earlier) if earlier is not None else None
     document = evaluation.to_json(per_query=per_query) | ({"against": comparison} if comparison else {})
-    print_result(document, as_json, evaluation, *([comparison] if comparison else []), output=output)
+    print_result(document, as_json, evaluation, *([comparison] if comparison else []), output=output, force=force)
 
 
 @app.command()
@@ -78,23 +80,25 @@ def recall(
     queries: Annotated[int, typer.Option(min=1, help="How many indexed pictures are queries.")] = 200,
     merge: Annotated[bool, typer.Option("--merge", help="Merge the index into one segment first.")] = False,
     extractor: MadeBy = None,
-    plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", callback=spares_data, help="Draw recall over latency (.png, .svg).")
-    ] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw recall over latency (.png, .svg).")] = None,
     as_json: Json = False,
     output: Output = None,
+    force: Overwrite = False,
 ) -> None:
     """Measure what an approximate index loses against exact answers."""
     from imgsearch_kit.gallery import Gallery
 
     if plot and plot.suffix not in (".png", ".svg", ".pdf"):
         raise typer.BadParameter(f"--plot {plot} must end in .png, .svg or .pdf")
+    check_outputs(plot, output, force=force)
     with Gallery.open(address, extractor) as gallery:
         report = gallery.recall(k=k, queries=queries, merge=merge)
     if plot:
-        with whole_output(plot) as whole:
+        from imgsearch_kit.outputs import write_output
+
+        with write_output(plot, force=force) as whole:
             report.plot().savefig(whole)
-    print_result(report.to_json(), as_json, report, output=output)
+    print_result(report.to_json(), as_json, report, output=output, force=force)
 
 
 @app.command()
@@ -108,13 +112,15 @@ def tune(
     ] = None,
     as_json: Json = False,
     output: Output = None,
+    force: Overwrite = False,
 ) -> None:
     """Propose an approximate method for a wanted recall."""
     from imgsearch_kit.gallery import Gallery
 
+    check_outputs(output, force=force)
     with Gallery.open(address, extractor) as gallery:
         tuning = gallery.tune(wanted, k=k, on=on)
-    print_result(tuning.to_json(), as_json, tuning, output=output)
+    print_result(tuning.to_json(), as_json, tuning, output=output, force=force)
 
 
 @app.command()
@@ -124,33 +130,35 @@ def health(
     extractor: MadeBy = None,
     as_json: Json = False,
     output: Output = None,
+    force: Overwrite = False,
 ) -> None:
     """Find duplicates, hubs, orphans and doubtful labels; calibrate scores."""
     from imgsearch_kit.gallery import Gallery
 
+    check_outputs(output, force=force)
     with Gallery.open(address, extractor) as gallery:
         found = gallery.health(k=k)
         labelled = sum(gallery.labels().values())
         calibration = gallery.calibration(k=k) if labelled >= 4 else None
     document = found.to_json() | {"calibration": calibration.to_json() if calibration else None}
-    print_result(document, as_json, found, *([calibration] if calibration else []), output=output)
+    print_result(document, as_json, found, *([calibration] if calibration else []), output=output, force=force)
 
 
 @app.command(name="map")
 def draw_map(
-    output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FILE.html", callback=spares_data, help="The page to write.")
-    ],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.html", help="The page to write.")],
     address: Index = DEFAULT_INDEX,
     root: Root = None,
     seed: Annotated[int, typer.Option(help="The seed of the layout.")] = 42,
     extractor: MadeBy = None,
     as_json: Json = False,
+    force: Overwrite = False,
 ) -> None:
     """Write one HTML file to explore the pictures offline."""
     from imgsearch_kit.gallery import Gallery
 
+    check_outputs(output, force=force)
     with Gallery.open(address, extractor, root=root) as gallery:
-        report = gallery.map(output, seed=seed)
+        report = gallery.map(output, seed=seed, force=force)
     print_result(report.to_json(), as_json, report)
     raise typer.Exit(EXIT_FAILURES if report.failed else 0)

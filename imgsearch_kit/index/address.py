@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,7 +55,8 @@ class Address:
             if path and (scheme or (path.endswith(ending) and "://" not in path)):
                 file = Path(path).expanduser()
                 return cls(kind, str(file.resolve()), address, file)
-        raise BadQuery(f"The index address {address!r} has no known form. Write {FORMS}.")
+        shown = re.sub(r"^([^@/]*://)?.*@", lambda found: found[1] or "", address, flags=re.DOTALL)  # without a login
+        raise BadQuery(f"The index address {shown!r} has no known form. Write {FORMS}.")
 
     @classmethod
     def _on(cls, server: ServerAddress) -> Address:

@@ -34,17 +34,40 @@ def write_archive(
     records: Sequence[ImageRecord],
     vectors: Vectors,
     passport: IndexPassport,
-    failures: Sequence[Failure] = (),
+    failures: Sequence[Failure],
     learned: bytes = b"",
 ) -> None:
-    """Writes an index as arrays that ``numpy.load`` reads without pickle; the file is written atomically.
-
-    ``ids``, ``labels`` ("" for none) and ``sha256`` are strings, ``vectors`` is ``(n, dim)`` float32; rows keep the
-    records' order. ``widths``, ``heights``, ``mtimes``, ``sizes``, ``inodes``, ``ctimes``, ``passport`` and
-    ``failures`` (JSON) go with them, ``paths`` where one is not the id, and as bytes in ``learned`` what a baked
-    ranking has learned.
+    """Writes an index as an archive, atomically.
 
     :raises IndexUnwritable: when the file cannot be written; an earlier file at ``path`` is then unchanged.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with write_whole(path) as whole:
+            save_arrays(whole, records, vectors, passport, failures, learned)
+    except OSError as error:
+        raise IndexUnwritable(
+            f"The archive {path} could not be written: {error.strerror or error}. An earlier file there is unchanged. "
+            "Free some disk space, make the folder writable, or give another address."
+        ) from error
+
+
+def save_arrays(
+    path: Path,
+    records: Sequence[ImageRecord],
+    vectors: Vectors,
+    passport: IndexPassport,
+    failures: Sequence[Failure] | None = None,
+    learned: bytes = b"",
+) -> None:
+    """Writes an index as arrays that ``numpy.load`` reads without pickle.
+
+    ``ids``, ``labels`` ("" for none) and ``sha256`` are strings, ``vectors`` is ``(n, dim)`` float32; rows keep the
+    records' order. ``widths``, ``heights``, ``mtimes``, ``sizes``, ``inodes``, ``ctimes`` and ``passport`` (JSON) go
+    with them, ``paths`` where one is not the id, and as bytes in ``learned`` what a baked ranking has learned. An
+    archive that is an index has ``failures`` (JSON) too, and an export has none (None): so the two can be told apart.
+
+    :raises OSError: when the file cannot be written.
     """
     arrays: dict[str, Any] = {"ids": np.array([record.id for record in records], dtype=np.str_), "vectors": vectors}
     for name, field in STRINGS.items():
@@ -55,20 +78,14 @@ def write_archive(
     if any(record.path for record in records):
         arrays["paths"] = np.array([record.path for record in records], dtype=np.str_)
     arrays["passport"] = np.array(json.dumps(passport.to_json() | {"format": FORMAT_VERSION}))
-    arrays["failures"] = np.array(json.dumps([[f.path, f.reason, f.size, f.mtime] for f in failures]))
+    if failures is not None:
+        arrays["failures"] = np.array(json.dumps([[f.path, f.reason, f.size, f.mtime] for f in failures]))
     if learned:
         arrays["learned"] = np.frombuffer(learned, np.uint8)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with write_whole(path) as whole, whole.open("wb") as file:
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise IndexUnwritable(
-            f"The archive {path} could not be written: {error.strerror or error}. An earlier file there is unchanged. "
-            "Free some disk space, make the folder writable, or give another address."
-        ) from error
+    with path.open("wb") as file:
+        np.savez(file, **arrays)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 class ArchiveIndex(LocalIndex):
@@ -91,6 +108,7 @@ class ArchiveIndex(LocalIndex):
         :raises IndexMismatch: when there is a file already.
         :raises IndexUnwritable: when it cannot be written.
         """
+        sqlite.check_place(path)
         if path.exists():
             raise IndexMismatch(f"There is a file at npz:{path} already. Open it, delete it, or give another address.")
         index = cls._holding(path, passport, [], np.zeros((0, passport.dim), np.float32), [])
@@ -112,6 +130,7 @@ class ArchiveIndex(LocalIndex):
         :raises BadQuery: when arrays disagree in length, an id is empty or given twice, or a row is zero or not finite.
         :raises VersionMismatch: when a newer kit wrote it.
         """
+        sqlite.check_place(path)
         state = _state(path)
         if state is None:
             raise sqlite.not_found(f"npz:{path}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -76,7 +77,8 @@ def _removed_on(kind: type[BaseException] | tuple[type[BaseException], ...], new
 def _beside(where: Address, passport: IndexPassport) -> Iterator[VectorIndex]:
     """A new file, which gets its real name when it is complete; other writers are refused meanwhile."""
     assert where.file is not None
-    part, address = _part(where.file), f"{where.kind}:{where.file}"
+    file = Path(os.path.realpath(where.file))  # a link stays a link
+    part, address = _part(file), f"{where.kind}:{where.file}"
     check_free(where)
     make_file(part)  # before the lock, whose error would not say why the folder cannot be written
     lock = sqlite.claim(where.file, address)
@@ -86,7 +88,7 @@ def _beside(where: Address, passport: IndexPassport) -> Iterator[VectorIndex]:
             new.address = address
             yield new
         check_free(where)
-        part.replace(where.file)
+        part.replace(file)
     finally:
         sqlite.remove(part)
         sqlite.release(lock)
@@ -112,7 +114,10 @@ def _replacing(where: Address, passport: IndexPassport, unchanged: int) -> Itera
 
 
 def _part(file: Path) -> Path:
-    return file.with_name(f"{file.name}.part")
+    """Where the new file is filled; what lies there must be left by a killed process."""
+    part = file.with_name(f"{file.name}.part")
+    sqlite.check_own(part, b"SQLite format 3\0", b"PK\3\4")
+    return part
 
 
 def check_free(address: str | Address) -> None:

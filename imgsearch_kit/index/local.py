@@ -66,7 +66,7 @@ class LocalIndex(VectorIndex):
         :raises IndexMismatch: when something is there already.
         :raises IndexUnwritable: when the file cannot be made.
         """
-        _refuse_folder(path)
+        sqlite.check_place(path)
         make_file(path)
         with sqlite.translated_errors(f"local:{path}"):
             index = cls(sqlite.connect(path, "mode=rwc"), passport, path)
@@ -96,7 +96,7 @@ class LocalIndex(VectorIndex):
         :raises IndexDamaged: when it is no SQLite file, or a damaged one.
         :raises VersionMismatch: when a newer kit wrote it.
         """
-        _refuse_folder(path)
+        sqlite.check_place(path)
         address = f"local:{path}"
         with sqlite.translated_errors(address):
             database, frozen = sqlite.connect_existing(path)
@@ -367,11 +367,6 @@ class LocalIndex(VectorIndex):
                 if db.in_transaction:  # on some errors, such as a full disk, SQLite has rolled back by itself
                     db.execute("ROLLBACK")
                 raise
-
-
-def _refuse_folder(path: Path) -> None:
-    if path.is_dir():
-        raise BadQuery(f"{path} is a folder. Name a file in it, such as local:{path / 'imgsearch.db'}")
 
 
 def make_file(path: Path) -> None:

@@ -68,11 +68,40 @@ def connect_existing(path: Path) -> tuple[sqlite3.Connection, bool]:
         return connect(path, FROZEN), True
 
 
+def check_place(path: Path) -> None:
+    """Checks that a path is that of a file, or free: never a folder, nor a device or a pipe, which no file may replace.
+
+    :raises BadQuery: when it is one of these.
+    """
+    if path.is_dir():
+        raise BadQuery(f"{path} is a folder. Name a file in it, such as local:{path / 'imgsearch.db'}")
+    if path.exists() and not path.is_file():
+        raise BadQuery(f"{path} is a device or a pipe, and an index is a file. Give another address.")
+
+
+def check_own(path: Path, *beginnings: bytes) -> None:
+    """Checks that a file which the kit is going to delete is its own: empty, or with one of these beginnings.
+
+    :raises IndexUnwritable: when it is another's.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except OSError:  # not there, or the writing will say what is wrong
+        return
+    if head and not head.startswith(beginnings):
+        raise IndexUnwritable(
+            f"{path} is in the way: imgsearch did not write it, and needs this name while it writes the index. "
+            "Move that file, or give another address."
+        )
+
+
 def claim(path: Path, address: str) -> FileLock:
     """The writer lock of a file, until it is released or the process ends.
 
     :raises IndexUnwritable: when another process has it, or it cannot be made.
     """
+    check_own(Path(f"{path}.lock"))
     lock = FileLock(f"{path}.lock", timeout=1, thread_local=False)
     try:
         lock.acquire()

@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 from pathlib import Path
 
 from imgsearch_kit.errors import BadQuery
-from imgsearch_kit.files import write_whole
-from imgsearch_kit.index.archive import write_archive
+from imgsearch_kit.index.archive import save_arrays
 from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.outputs import write_output
+from imgsearch_kit.reports import csv_lines
 
 
-def export(index: VectorIndex, path: Path) -> int:
+def export(index: VectorIndex, path: Path, *, force: bool = False) -> int:
     """Writes an index to a file for other programs and returns the number of records.
 
     A ``.npz`` file gets the arrays ids, labels ("" for none), sha256 and vectors (float32), rows in id order, loadable
-    without pickle. A ``.csv`` file gets id, label, sha256, width and height.
+    without pickle. A ``.csv`` file gets id, label, sha256, width and height. Neither names the folders of the pictures.
+    With ``force`` a file that the kit did not write is overwritten, but never an index.
 
-    :raises BadQuery: when the file has another suffix, or cannot be written.
+    :raises BadQuery: when the file has another suffix, cannot be written, or is one that the kit did not write.
     """
-    records = index.records()
-    try:
+    if path.suffix not in (".npz", ".csv"):
+        raise BadQuery(f"{path} must end in .npz (with vectors) or .csv (without).")
+    with write_output(path, force=force) as whole:
+        records = index.records()
         if path.suffix == ".npz":
-            passport = index.passport
+            passport = dataclasses.replace(index.passport, roots={})
             if index.declared:  # only the name is known, so the spec is incomplete
                 passport = dataclasses.replace(passport, spec=None)
-            write_archive(path, records, index.vectors(), passport, learned=index.learned())
-        elif path.suffix == ".csv":
-            with write_whole(path) as whole, whole.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file, lineterminator="\n")
-                writer.writerow(["id", "label", "sha256", "width", "height"])
-                writer.writerows([r.id, r.label or "", r.sha256, r.width, r.height] for r in records)
+            save_arrays(whole, records, index.vectors(), passport, learned=index.learned())
         else:
-            raise BadQuery(f"{path} must end in .npz (with vectors) or .csv (without).")
-    except OSError as error:
-        raise BadQuery(f"{path} cannot be written: {error}. Name another file with -o.") from error
+            with whole.open("w", newline="", encoding="utf-8") as file:
+                rows = ([r.id, r.label or "", r.sha256, r.width, r.height] for r in records)
+                file.writelines(csv_lines([["id", "label", "sha256", "width", "height"], *rows]))
     return len(records)

@@ -4,9 +4,12 @@
   "use strict";
   const read = (id) => JSON.parse(document.getElementById(id).textContent);
   const element = (id) => document.getElementById(id);
+  // as reports.visible in Python: what is hidden, or changes the order of letters, is shown as an escape
+  const OBEYED = /[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
+  const shown = (text) => String(text).replace(OBEYED, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`);
   const make = (tag, text, className) => {
     const made = document.createElement(tag);
-    if (text !== undefined) made.textContent = text;
+    if (text !== undefined) made.textContent = shown(text);
     if (className) made.className = className;
     return made;
   };
@@ -24,7 +27,7 @@
     box.type = "checkbox";
     box.checked = true;
     dot.style.background = colour;
-    label.title = name;
+    label.title = shown(name);
     label.append(box, dot, make("span", name, "name"), make("span", count, "count"));
     item.append(label);
     element("legend").append(item);
@@ -82,13 +85,13 @@
     } else {
       columns = ["rank", "id", "label", "cosine"];
       rows = [[0, ...picture(one), 1], ...near.map((row, rank) => [rank + 1, ...picture(row), cosines[one][rank]])];
-      element("selected").textContent = `True neighbours of ${ids[one]}`;
+      element("selected").textContent = `True neighbours of ${shown(ids[one])}`;
     }
     element("download").hidden = !rows.length;
     element("hint").hidden = rows.length > 0;
-    const shown = one === undefined ? chosen : [one, ...near];
-    element("rows").replaceChildren(...shown.slice(0, SHOWN).map((row, place) => tableRow(row, one === undefined ? "" : rows[place][3])));
-    element("more").textContent = shown.length > SHOWN ? `and ${shown.length - SHOWN} more, all in the CSV` : "";
+    const listed = one === undefined ? chosen : [one, ...near];
+    element("rows").replaceChildren(...listed.slice(0, SHOWN).map((row, place) => tableRow(row, one === undefined ? "" : rows[place][3])));
+    element("more").textContent = listed.length > SHOWN ? `and ${listed.length - SHOWN} more, all in the CSV` : "";
   };
   const tableRow = (row, cosine) => {
     const line = make("tr"), cell = make("td"), image = make("img");

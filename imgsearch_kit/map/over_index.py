@@ -15,11 +15,12 @@ from urllib.parse import quote
 from PIL import Image
 
 from imgsearch_kit.errors import BadQuery, KitError
-from imgsearch_kit.files import artefact, write_whole
+from imgsearch_kit.files import artefact
 from imgsearch_kit.images import thumbnail
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.inspection.neighbours import leave_one_out
 from imgsearch_kit.map.projection import Projection, project
+from imgsearch_kit.outputs import check_output, write_output
 from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.records import Failure, ImageRecord, IndexPassport
 from imgsearch_kit.reports import RunReport, plain
@@ -82,18 +83,21 @@ def write_map(
     root: Path | None = None,
     seed: int = 42,
     title: str | None = None,
+    force: bool = False,
     progress: bool | None = None,
 ) -> MapReport:
     """Writes the map of an index as one HTML file, above 20,000 pictures with a folder of thumbnails next to it.
 
     ``root`` is the pictures' folder if it has moved. A picture that cannot be read is on the map without its thumbnail,
-    and reported. The page is written atomically.
+    and reported. The page is written atomically; with ``force`` also over a file that the kit did not write, but never
+    over an index.
 
-    :raises BadQuery: when the index is empty, or the file cannot be written.
+    :raises BadQuery: when the index is empty, or the file cannot be written or is one that the kit did not write.
     :raises MissingExtra: when bokeh or umap-learn is not installed.
     """
     from imgsearch_kit.map.page import map_page
 
+    check_output(path, force=force)
     passport, (records, vectors) = index.read_passport(), index.entries()
     if not records:
         raise BadQuery("The index is empty, so there is nothing to map. Index some pictures: imgsearch index FOLDER")
@@ -103,7 +107,7 @@ def write_map(
     made = _small_thumbnails(records, passport, root, failed)
     small = progress_bar("thumbnails", "picture", len(records), made, shown=progress)
     folder = path.with_name(f"{path.stem}_thumbnails") if len(records) > INLINE else None
-    try:
+    with write_output(path, force=force) as whole:
         sources = _inline(small) if folder is None else _beside(small, folder)
         page = map_page(
             placed.positions,
@@ -116,11 +120,9 @@ def write_map(
             or f"{len(records):,} pictures by {passport.spec.name if passport.spec else 'an unknown extractor'}",
             notes=placed.notes(),
         )
-        with write_whole(path) as whole:
-            whole.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise BadQuery(f"{path} cannot be written: {error.strerror or error}. Name another file with -o.") from error
-    return MapReport(path, path.stat().st_size, placed, folder, failed)
+        whole.write_text(page, encoding="utf-8")
+        size = whole.stat().st_size
+    return MapReport(path, size, placed, folder, failed)
 
 
 def _small_thumbnails(

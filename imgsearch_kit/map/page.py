@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from imgsearch_kit.errors import MissingExtra
+from imgsearch_kit.outputs import GENERATOR
 from imgsearch_kit.plots.figure import colours
+from imgsearch_kit.reports import html_text, visible
 
 BOKEH_MARKERS = ("circle", "square", "triangle", "diamond", "inverted_triangle", "hex")
 NO_PICTURE = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="  # one clear pixel
@@ -31,6 +32,7 @@ TEMPLATE = Template("""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta name="generator" content="$generator">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline';
  style-src 'unsafe-inline'; img-src data: file: 'self'; font-src data:">
@@ -125,9 +127,10 @@ def map_page(
     }
     beside = Path(__file__)
     return TEMPLATE.substitute(
-        title=html.escape(title),
-        notes=html.escape("; ".join(notes)),
-        alt=html.escape(f"Map of {len(ids)} pictures in {len(names)} classes. {'; '.join(notes)}"),
+        generator=GENERATOR,
+        title=html_text(title),
+        notes=html_text("; ".join(notes)),
+        alt=html_text(f"Map of {len(ids)} pictures in {len(names)} classes. {'; '.join(notes)}"),
         style=beside.with_name("map.css").read_text(encoding="utf-8"),
         script=beside.with_name("map.js").read_text(encoding="utf-8"),
         data=_json(data),
@@ -147,7 +150,12 @@ def _figure(columns: dict[str, Any]) -> dict[str, Any]:
     from bokeh.models import BooleanFilter, CDSView, ColumnDataSource, DataRange1d, HoverTool, LassoSelectTool, TapTool
     from bokeh.plotting import figure
 
-    count = len(columns["id"])
+    count, tooltip = len(columns["id"]), TOOLTIP
+    for name in ("id", "label"):  # the exact ones are for the search and the CSV
+        shown = list(map(visible, columns[name]))
+        if shown != columns[name]:
+            columns |= {f"shown_{name}": shown}
+            tooltip = tooltip.replace(f"@{name}", f"@shown_{name}")
     size = float(np.clip(600 / max(count, 1) ** 0.5, 5, 14))
     across, down = DataRange1d(), DataRange1d()
     plot = figure(
@@ -162,12 +170,12 @@ def _figure(columns: dict[str, Any]) -> dict[str, Any]:
     plot.toolbar.logo = None
     plot.axis.visible = plot.grid.visible = False
     lines = ColumnDataSource({"x0": [], "y0": [], "x1": [], "y1": []}, name="lines")
-    visible = BooleanFilter(booleans=[True] * count, name="visible")
+    not_hidden = BooleanFilter(booleans=[True] * count, name="visible")
     dots = plot.scatter(
         "x",
         "y",
         source=ColumnDataSource(columns, name="pictures"),
-        view=CDSView(filter=visible),
+        view=CDSView(filter=not_hidden),
         size=size,
         marker="marker",
         color="colour",
@@ -181,7 +189,7 @@ def _figure(columns: dict[str, Any]) -> dict[str, Any]:
     plot.segment("x0", "y0", "x1", "y1", source=lines, line_color="#1b2733", line_width=1.5)
     for end, wider in (("0", 10), ("1", 4)):  # a ring around the picture and smaller ones around its neighbours
         plot.scatter(f"x{end}", f"y{end}", source=lines, size=size + wider, fill_color=None, line_color="#1b2733")
-    hover = HoverTool(renderers=[dots], tooltips=TOOLTIP, limit=1)
+    hover = HoverTool(renderers=[dots], tooltips=tooltip, limit=1)
     plot.add_tools(LassoSelectTool(renderers=[dots], continuous=False), TapTool(renderers=[dots]), hover)
     return dict(json_item(plot)) | {"target_id": "plot"}
 

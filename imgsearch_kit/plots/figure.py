@@ -10,6 +10,7 @@ from typing import Any, cast
 from PIL import Image
 
 from imgsearch_kit.errors import MissingExtra
+from imgsearch_kit.outputs import GENERATOR
 
 try:
     from matplotlib.axes import Axes
@@ -20,6 +21,7 @@ except ImportError as error:
 
 DARK, LIGHT, ACCENT = "#1f3b57", "#9db4c8", "#c8501e"  # 23 %, 68 % and 42 % of white in grey
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+SIGNED = {"png": "Software", "svg": "Creator", "pdf": "Creator"}  # where a file names the program that made it
 LONGEST_NAME = 28
 
 
@@ -34,8 +36,9 @@ class Plot(Figure):
     def savefig(self, fname: Any, **options: Any) -> None:
         """Saves as Matplotlib does, with the alternative text among the file's metadata."""
         kind = options.get("format") or str(fname).rsplit(".", 1)[-1].lower()
-        if kind in ("png", "svg"):
-            options["metadata"] = {"Description": self.alt_text, **(options.get("metadata") or {})}
+        if kind in SIGNED:
+            described = {"Description": self.alt_text} if kind != "pdf" else {}
+            options["metadata"] = {SIGNED[kind]: GENERATOR, **described, **(options.get("metadata") or {})}
         super().savefig(fname, **options)
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:

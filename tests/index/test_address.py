@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import traceback
 
 import pytest
 
-from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.errors import BadQuery, ServerUnavailable
 from imgsearch_kit.index import Address, open_index
 from imgsearch_kit.index.elastic.address import ServerAddress
 
@@ -55,3 +56,40 @@ def test_a_login_in_an_address_that_cannot_be_sent_is_refused_and_not_repeated()
     with pytest.raises(BadQuery, match=r"The login in the address has .* again") as refused:
         open_index(f"http://{login}@127.0.0.1:9/photos")
     assert "c2Vj" not in "".join(traceback.format_exception(refused.value))
+
+
+MISTYPED = ["htp://{}@h:9200/x", "HTTP:/{}@h/x", "{}@h:9200/x", " http://{}@h/x", "http:{}@h/x", "ftp://{}@h/x.db"]
+
+
+@pytest.mark.parametrize("login", ["joe:sekret", "joe:se/kret@sekret", "joe:sek\nret sekret"])
+@pytest.mark.parametrize("address", MISTYPED)
+def test_an_address_that_is_mistyped_is_repeated_without_the_login(address, login):
+    with pytest.raises(BadQuery, match=r"The index address '.*h.*' has no known form") as refused:
+        open_index(address.format(login))
+    assert "kret" not in "".join(traceback.format_exception(refused.value))
+    assert "ret sekret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("host", ["q\udce9", "q\x9b", "q\x1b[31m", "a..b", "a" * 64, "\u202eh"])
+def test_a_host_that_no_name_can_be_is_refused(host):
+    address = f"http://joe:sekret@{host}:9/x"
+    with pytest.raises(BadQuery, match=r"for a host\. Write HOST:PORT") as refused:
+        open_index(address)
+    assert "sekret" not in "".join(traceback.format_exception(refused.value))
+
+
+@pytest.mark.parametrize("host", ["☃.example", "bücher.example", "EXAMPLE.test."])
+def test_a_host_of_other_letters_is_asked_for_in_ascii(host):
+    assert ServerAddress.parse(f"http://{host}/x").urls[0].isascii()
+    with pytest.raises(ServerUnavailable, match="cannot be reached"):
+        open_index(f"http://{host}/x")
+
+
+def test_a_login_of_other_letters_is_sent_as_utf_8(monkeypatch):
+    sent = {"basic_auth": base64.b64encode("jö:gehéim:日".encode()).decode()}
+    assert ServerAddress.parse("http://jö:geh%C3%A9im:日@h/x").credentials() == sent
+    monkeypatch.setenv("ELASTICSEARCH_USERNAME", "jö")
+    monkeypatch.setenv("ELASTICSEARCH_PASSWORD", " gehéim:日\n")
+    assert ServerAddress.parse("http://h/x").credentials() == sent
+    with pytest.raises(ServerUnavailable, match="cannot be reached"):
+        open_index("http://127.0.0.1:9/x")

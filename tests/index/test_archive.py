@@ -82,7 +82,7 @@ def test_flush_writes_whole_files_and_only_after_a_change(path):
 
 
 def test_an_index_of_another_method_is_exact_once_it_is_an_archive(path):
-    write_archive(path, [ImageRecord("a")], ROWS[:1], new_passport(None, dim=3, method="l2-lsh:L=60"))
+    write_archive(path, [ImageRecord("a")], ROWS[:1], new_passport(None, dim=3, method="l2-lsh:L=60"), [])
     with opened(path) as index:
         assert index.passport.method == "exact"
 

@@ -295,3 +295,22 @@ def test_the_projection_is_kept_until_the_index_changes(folder, own_cache, monke
     assert len(projection(index).positions) == len(first.positions) - 1
     files = list(own_cache.glob("artefacts/*/*"))
     assert [file.name.split("-")[1] for file in files] == [str(index.passport.generation)]  # stale ones are gone
+
+
+def test_names_that_hide_or_turn_letters_are_shown_as_escapes_and_saved_exactly(browser, tmp_path):
+    name = "turn\u202egpj\r\x1b/0.png"
+    for place in (name, "plain/0.png"):
+        paint(tmp_path / "pictures" / place, (20, 40, 200))
+    write_map(indexed(tmp_path / "pictures"), tmp_path / "map.html", title=name, progress=False)
+    page = browser.new_context(accept_downloads=True).new_page()
+    page.goto((tmp_path / "map.html").as_uri())
+    page.locator("html[data-ready=true]").wait_for()
+    page.locator("#search").fill("turn")
+    page.locator("#search").press("Enter")
+    assert r"turn\u202egpj\u000d\u001b/0.png" in page.locator("#rows").inner_text()
+    assert not {"\u202e", "\x1b"} & set(page.locator("body").inner_text())
+    with page.expect_download() as download:
+        page.locator("#download").click()
+    with open(download.value.path(), newline="", encoding="utf-8") as file:  # noqa: PTH123
+        assert name in [row["id"] for row in csv.DictReader(file)]
+    page.context.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 from collections.abc import Sequence
@@ -51,7 +52,7 @@ class ServerAddress:
     @property
     def urls(self) -> list[str]:
         """The URL of each host, without the name."""
-        return [f"{self.scheme}://{host}{self.path}" for host in self.hosts]
+        return [f"{self.scheme}://{_ascii(host)}{self.path}" for host in self.hosts]
 
     def __str__(self) -> str:
         return f"{self.scheme}://{','.join(self.hosts)}{self.path}/{self.name}"
@@ -89,19 +90,27 @@ class ServerAddress:
         return {"ca_certs": path}
 
 
-def _basic(user: str, password: str, source: str) -> tuple[str, str]:
-    """A name and a password that can be sent."""
+def _basic(user: str, password: str, source: str) -> str:
+    """A name and a password that can be sent, in the form of the header, because the client takes only ASCII."""
     if any(ord(char) < 32 or "\ud800" <= char <= "\udfff" for char in user + password):
         raise BadQuery(f"{source} has a line end, a control character or bytes that are not UTF-8. Set it again.")
-    return user, password
+    return base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 def _with_port(host: str, scheme: str, shown: str) -> str:
     parts = HOST.fullmatch(host)
     port = int(parts[2] or PORTS[scheme]) if parts else 0
-    if parts is None or not 1 <= port <= 65535:
+    if parts is None or not 1 <= port <= 65535 or not _ascii(parts[1]):
         raise BadQuery(f"The address {shown!r} has {host!r} for a host. Write HOST:PORT, the port from 1 to 65535.")
     return f"{parts[1]}:{port}"
+
+
+def _ascii(host: str) -> str:
+    """A host in the letters that the name system knows, "" when there is no such name."""
+    try:
+        return host.encode("idna").decode()
+    except UnicodeError:
+        return ""
 
 
 def timeout() -> float:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote, unquote_to_bytes
 
 import numpy as np
 import orjson
@@ -106,6 +108,7 @@ def upgrade_body(passport: IndexPassport) -> Json:
 def passport_meta(passport: IndexPassport) -> Json:
     """The passport as the mapping's ``_meta``, without what the server counts, and with packed probes."""
     plain = passport.to_json(probes=False)
+    plain["roots"] = {prefix: _sent_folder(folder) for prefix, folder in passport.roots.items()}
     for derived in ("count", "root"):
         del plain[derived]
     return {"imgsearch": plain | {"probes": packed(passport.probes) if passport.probes.size else ""}}
@@ -114,7 +117,18 @@ def passport_meta(passport: IndexPassport) -> Json:
 def passport_of(plain: Json) -> IndexPassport:
     """The passport that ``passport_meta`` wrote; without probes where ``plain`` has none."""
     probes = np.frombuffer(base64.b64decode(plain.get("probes", "")), ">f4").astype(np.float32)
-    return IndexPassport.from_json(plain | {"probes": probes})
+    roots = {prefix: _read_folder(sent) for prefix, sent in plain.get("roots", {}).items()}
+    return IndexPassport.from_json(plain | {"probes": probes, "roots": roots})
+
+
+def _sent_folder(folder: str) -> str:
+    """A folder as text; one whose name is not UTF-8, which JSON cannot hold, as an address ``file:///...``."""
+    return folder if is_text(folder) else f"file://{quote(os.fsencode(folder))}"
+
+
+def _read_folder(sent: str) -> str:
+    """The folder that was sent."""
+    return os.fsdecode(unquote_to_bytes(sent.removeprefix("file://"))) if sent.startswith("file://") else sent
 
 
 # -- documents ------------------------------------------------------------------------------------------------------
