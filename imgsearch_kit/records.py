@@ -239,6 +239,11 @@ class Approx:
     candidates: int | None = None
     probes: int | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("candidates", "probes"):  # numpy's integers, which no request can hold
+            if isinstance(value := getattr(self, name), np.integer):
+                object.__setattr__(self, name, int(value))
+
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from imgsearch_kit.arguments import whole_number
 from imgsearch_kit.errors import BadQuery, IndexMismatch
 from imgsearch_kit.evaluation.metrics import score_queries
 from imgsearch_kit.evaluation.protocol import Experiment, Side, check_options, make_experiment
@@ -47,7 +48,7 @@ def evaluate(
     :raises BadQuery: when there is nothing to evaluate, an argument is wrong, or a file cannot be written.
     :raises IndexMismatch: when ``queries`` was not made by the extractor of ``index``.
     """
-    ks = _checked_ks(ks)
+    ks, seed = _checked_ks(ks), whole_number("seed", seed, 0)
     experiment, passport = read_experiment(
         index,
         exclude_labels=exclude_labels,
@@ -156,10 +157,9 @@ def write_trec(experiment: Experiment, score: Scorer, stem: Path, *, depth: int 
 
 
 def _checked_ks(ks: Sequence[int]) -> tuple[int, ...]:
-    wrong = [k for k in ks if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1]
-    if wrong or not ks:
-        raise BadQuery(f"k must be whole numbers of at least 1; got {', '.join(map(repr, wrong)) or 'none'}.")
-    return tuple(sorted({int(k) for k in ks}))
+    if not len(ks):
+        raise BadQuery("ks must be whole numbers of at least 1; got none.")
+    return tuple(sorted({whole_number("k", k) for k in ks}))
 
 
 def _check_same_extractor(gallery_index: VectorIndex, queries_index: VectorIndex) -> None:

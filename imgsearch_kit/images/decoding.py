@@ -61,7 +61,8 @@ _UPRIGHT = {
 class Loaded:
     """A decoded picture: ``pixels`` is ``(side, side, 3)`` uint8 RGB, the whole picture squashed to the square.
 
-    ``width`` and ``height`` are the file's pixels as displayed, ``sha256`` (hex) and ``size`` are of its bytes.
+    ``width`` and ``height`` are the file's pixels as displayed, ``sha256`` (hex) and ``size`` are of its bytes ("" and
+    0 for a picture that is no file).
     """
 
     pixels: Pixels
@@ -71,8 +72,10 @@ class Loaded:
     size: int
 
 
-def load(source: Path | bytes, side: int, resampling: str = "bilinear", *, max_pixels: int = MAX_PIXELS) -> Loaded:
-    """A picture's pixels, size and hash, all from one read of a file (or from its bytes).
+def load(
+    source: Path | bytes | Image.Image, side: int, resampling: str = "bilinear", *, max_pixels: int = MAX_PIXELS
+) -> Loaded:
+    """A picture's pixels, size and hash, all from one read of a file (or from its bytes, or from a PIL picture).
 
     The first frame, turned upright by its EXIF orientation, in RGB, resized with antialiasing. Transparency is composed
     on white. 16-bit values are scaled, and so are 32-bit integers within 0 .. 65,535 and floats within 0 .. 1; values
@@ -88,10 +91,12 @@ def load(source: Path | bytes, side: int, resampling: str = "bilinear", *, max_p
         raise BadQuery(f"There is no resampling filter {resampling!r}; the filters are {', '.join(filters)}")
     if side < 1:
         raise BadQuery(f"The side is {side} pixels; it must be at least 1")
-    data = read_bytes(source)
-    picture, (width, height) = decode(data, 2 * side, max_pixels)
+    content = source if isinstance(source, Image.Image) else read_bytes(source)
+    picture, (width, height) = decode(content, 2 * side, max_pixels)
     pixels = np.array(picture.resize((side, side), filters[resampling]))
-    return Loaded(pixels, width, height, hashlib.sha256(data).hexdigest(), len(data))
+    if isinstance(content, Image.Image):
+        return Loaded(pixels, width, height, "", 0)
+    return Loaded(pixels, width, height, hashlib.sha256(content).hexdigest(), len(content))
 
 
 def load_pixels(
@@ -149,26 +154,37 @@ def read_bytes(source: Path | bytes) -> bytes:
         return source.read_bytes()
     except OSError as error:
         raise UnreadableImage(f"The file cannot be read: {error.strerror}") from error
+    except ValueError as error:  # a NUL in the path
+        raise UnreadableImage(f"The file cannot be read: {error}") from error
 
 
-def decode(data: bytes, draft: int, max_pixels: int) -> tuple[Image.Image, tuple[int, int]]:
+def decode(source: bytes | Image.Image, draft: int, max_pixels: int) -> tuple[Image.Image, tuple[int, int]]:
     """The upright RGB picture, and its size as displayed; a JPEG may be reduced to at least ``draft`` pixels a side.
 
-    :raises UnreadableImage: when the bytes are no valid picture of an accepted format, or it is too large.
+    :raises UnreadableImage: when the source is no valid picture of an accepted format, or it is too large.
     """
     try:
-        with _OWN_LIMIT, Image.open(io.BytesIO(_without_packed_text(data)), formats=_formats()) as image:
-            width, height = image.size
-            if width * height > max_pixels:
-                raise UnreadableImage(_too_large(width, height, max_pixels))
-            image.draft("RGB", (draft, draft))
-            image.load()
-            turn = _orientation(image)
-            picture = _to_rgb(image)
+        with _OWN_LIMIT:
+            if isinstance(source, Image.Image):
+                return _upright(source, max_pixels)
+            with Image.open(io.BytesIO(_without_packed_text(source)), formats=_formats()) as image:
+                return _upright(image, max_pixels, draft)
     except UnreadableImage:
         raise
     except Exception as error:  # Pillow raises nearly any exception on damaged files
-        raise UnreadableImage(_explain(data, error)) from error
+        reason = _explain(source, error) if isinstance(source, bytes) else f"The PIL picture cannot be read: {error}"
+        raise UnreadableImage(reason) from error
+
+
+def _upright(image: Image.Image, max_pixels: int, draft: int | None = None) -> tuple[Image.Image, tuple[int, int]]:
+    width, height = image.size
+    if width * height > max_pixels:
+        raise UnreadableImage(_too_large(width, height, max_pixels))
+    if draft is not None:
+        image.draft("RGB", (draft, draft))
+    image.load()
+    turn = _orientation(image)
+    picture = _to_rgb(image)
     if turn in _UPRIGHT:
         picture = picture.transpose(_UPRIGHT[turn])
     return picture, (height, width) if turn in (5, 6, 7, 8) else (width, height)
