@@ -46,7 +46,7 @@ def spares_data(path: Path | None) -> Path | None:
     """The path of ``-o``, after a check that no index and no picture would be written over."""
     if path is None:
         return None
-    from imgsearch_kit.images.decoding import format_of
+    from imgsearch_kit.images.kinds import format_of
 
     try:
         with path.open("rb") as file:

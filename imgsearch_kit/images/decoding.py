@@ -5,10 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
-import logging
-import re
 import stat
-import threading
 from collections import deque
 from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,36 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from imgsearch_kit.errors import BadQuery, UnreadableImage
+from imgsearch_kit.images.containers import without_metadata
+from imgsearch_kit.images.jpeg_end import endings
+from imgsearch_kit.images.kinds import format_of
+from imgsearch_kit.images.reasons import reason_for
+from imgsearch_kit.images.shielding import SHIELD
 from imgsearch_kit.records import MAX_PIXELS, Pixels
 
-PNG = b"\x89PNG\r\n\x1a\n"
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 
-# Pillow logs problems in files; without a handler the log would go to the terminal.
-logging.getLogger("PIL").addHandler(logging.NullHandler())
-
-_FIRST_BYTES = (
-    (rb"\xff\xd8\xff", "JPEG"),
-    (rb"\x89PNG", "PNG"),
-    (rb"RIFF....WEBP", "WEBP"),
-    (rb"GIF8", "GIF"),
-    (rb"BM....\0\0\0\0", "BMP"),
-    (rb"II\*\0|MM\0\*", "TIFF"),
-    (rb"....ftypavi[fs]", "AVIF"),
-    (rb"....ftyp(hei|hev|mif1|msf1)", "HEIC"),
-)
-_NOT_PICTURES = (
-    (rb"%PDF", "a PDF document"),
-    (rb"%!PS|\xc5\xd0\xd3\xc6", "an EPS or PostScript drawing"),
-    (rb"8BPS", "a Photoshop document"),
-    (rb"PK\x03\x04", "a ZIP archive or office document"),
-    (rb"(?i:\s*(<\?xml[^>]*>)?\s*(<!--.*?-->\s*)?(<!DOCTYPE svg[^>]*>\s*)?<svg)", "an SVG drawing"),
-    (rb"(?i:\s*(<!doctype html|<html))", "a web page"),
-    (rb"\xff\xfe|\xfe\xff|[^\x00-\x08\x0e-\x1a\x1c-\x1f]+\Z", "text"),
-)
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -164,16 +143,36 @@ def decode(source: bytes | Image.Image, draft: int, max_pixels: int) -> tuple[Im
     :raises UnreadableImage: when the source is no valid picture of an accepted format, or it is too large.
     """
     try:
-        with _OWN_LIMIT:
+        with SHIELD:
             if isinstance(source, Image.Image):
                 return _upright(source, max_pixels)
-            with Image.open(io.BytesIO(_without_packed_text(source)), formats=_formats()) as image:
-                return _upright(image, max_pixels, draft)
+            return _opened(source, max_pixels, draft)
     except UnreadableImage:
         raise
     except Exception as error:  # Pillow raises nearly any exception on damaged files
-        reason = _explain(source, error) if isinstance(source, bytes) else f"The PIL picture cannot be read: {error}"
+        reason = (
+            reason_for(source, error, _formats())
+            if isinstance(source, bytes)
+            else f"The PIL picture cannot be read: {error}"
+        )
         raise UnreadableImage(reason) from error
+
+
+def _opened(source: bytes, max_pixels: int, draft: int) -> tuple[Image.Image, tuple[int, int]]:
+    """The picture in the bytes of a file; one whose end marker is missing has to be complete without it."""
+    data = without_metadata(source)
+
+    def of(content: bytes, draft: int | None = None) -> tuple[Image.Image, tuple[int, int]]:
+        with Image.open(io.BytesIO(content), formats=_formats()) as image:
+            return _upright(image, max_pixels, draft)
+
+    try:
+        return of(data, draft)
+    except OSError:
+        ended = endings(data) if format_of(data) == "JPEG" else []
+        if len({hashlib.sha256(of(each)[0].tobytes()).digest() for each in ended}) != 1:
+            raise
+        return of(ended[0], draft)
 
 
 def _upright(image: Image.Image, max_pixels: int, draft: int | None = None) -> tuple[Image.Image, tuple[int, int]]:
@@ -188,56 +187,6 @@ def _upright(image: Image.Image, max_pixels: int, draft: int | None = None) -> t
     if turn in _UPRIGHT:
         picture = picture.transpose(_UPRIGHT[turn])
     return picture, (height, width) if turn in (5, 6, 7, 8) else (width, height)
-
-
-def _without_packed_text(data: bytes) -> bytes:
-    """The bytes of a PNG without its compressed texts and its colour profile; other bytes as they are.
-
-    Pillow inflates them, and refuses the picture where one is large; the kit uses neither.
-    """
-    place, parts, left_out = len(PNG), [data[: len(PNG)]], False
-    if data[:place] != PNG:
-        return data
-    while place < len(data):
-        end = place + 12 + int.from_bytes(data[place : place + 4], "big")
-        keyword, _, rest = data[place + 8 : min(end, place + 120)].partition(b"\0")
-        kind, packed = data[place + 4 : place + 8], rest[:1] == b"\1"
-        exif = keyword == b"Raw profile type exif"  # as ImageMagick writes it
-        if kind == b"iCCP" or (kind == b"zTXt" and not exif) or (kind == b"iTXt" and packed):
-            left_out = True
-        else:
-            parts.append(data[place:end])
-        place = end
-    return b"".join(parts) if left_out else data
-
-
-class _OwnLimit:
-    """Disables Pillow's limit, which is global, while any thread decodes with the kit's own limit."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.inside = 0
-        self.outer: int | None = None
-
-    def __enter__(self) -> None:
-        with self.lock:
-            if self.inside == 0:
-                self.outer, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-            self.inside += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self.lock:
-            self.inside -= 1
-            if self.inside == 0:
-                Image.MAX_IMAGE_PIXELS = self.outer
-
-
-_OWN_LIMIT = _OwnLimit()
-
-
-def format_of(data: bytes) -> str | None:
-    """The name of the picture format that bytes begin as, or None."""
-    return next((name for pattern, name in _FIRST_BYTES if re.match(pattern, data[:16], re.DOTALL)), None)
 
 
 def _too_large(width: int, height: int, max_pixels: int) -> str:
@@ -272,9 +221,16 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if not image.has_transparency_data:
         return image.convert("RGB")
     clear = image.convert("RGBA")
+    if _pads_with_alpha(image) and not clear.getchannel("A").getextrema()[1]:
+        return clear.convert("RGB")
     picture = Image.new("RGB", image.size, "white")
     picture.paste(clear, mask=clear.getchannel("A"))
     return picture
+
+
+def _pads_with_alpha(image: Image.Image) -> bool:
+    """Whether programs leave the alpha of such a file zero: a BMP, or a TIFF that does not say what the channel is."""
+    return image.format in ("BMP", "DIB") or (image.format == "TIFF" and 338 not in getattr(image, "tag_v2", {}))
 
 
 def _scaled(image: Image.Image) -> Image.Image:
@@ -294,23 +250,3 @@ def _scaled(image: Image.Image) -> Image.Image:
     if "transparency" in image.info:
         grey[values == image.info["transparency"]] = 255
     return Image.fromarray(np.rint(grey.clip(0, 255)).astype(np.uint8))
-
-
-def _explain(data: bytes, error: Exception) -> str:
-    """The reason why bytes are not a picture, as a message."""
-    if not data:
-        return "The file is empty (0 bytes); copy or download it again"
-    form = format_of(data)
-    if form == "HEIC" and "HEIF" not in _formats():
-        return "HEIC pictures need one more package. Type: python -m pip install pillow-heif"
-    if form is None:
-        for pattern, name in _NOT_PICTURES:
-            if re.match(pattern, data[:1024], re.DOTALL):
-                return f"It is {name}, not a picture; the accepted formats are {', '.join(_formats())}"
-        return f"It is not a picture of an accepted format ({', '.join(_formats())})"
-    if isinstance(error, MemoryError):
-        return f"There is not enough memory to decode this {form} picture"
-    if isinstance(error, UnidentifiedImageError) or not str(error):
-        return f"The {form} file is damaged or cut short; copy or download it again"
-    cut = "cut short" if "truncated" in str(error) else "damaged"
-    return f"The {form} file is {cut} ({error}); copy or download it again"

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from imgsearch_kit.errors import BadQuery
-from imgsearch_kit.images.decoding import format_of
-from imgsearch_kit.images.kinds import OTHER_FILES, PICTURES, SPECIAL_FILES, UNREADABLE_FILES, kind_by_name
+from imgsearch_kit.images.kinds import OTHER_FILES, PICTURES, SPECIAL_FILES, UNREADABLE_FILES, format_of, kind_by_name
 from imgsearch_kit.records import Failure
 
 # Kept by network disks and desktops for their own thumbnails and deleted files; compared in lower case.

@@ -1,7 +1,8 @@
-"""What a file's name says of its content: a picture, a kind that the kit does not read, no picture, or nothing."""
+"""What a file's name and first bytes say of its content: which picture, another kind, or nothing."""
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePath
 
 PICTURES = "pictures"
@@ -29,6 +30,23 @@ _ENDINGS = {
 }
 _KIND = {f".{ending}": kind for kind, endings in _ENDINGS.items() for ending in endings.split()}
 _OF_DATABASES = ("-wal", "-shm", "-journal")
+
+
+_FIRST_BYTES = (
+    (rb"\xff\xd8\xff", "JPEG"),
+    (rb"\x89PNG", "PNG"),
+    (rb"RIFF....WEBP", "WEBP"),
+    (rb"GIF8", "GIF"),
+    (rb"BM....\0\0\0\0", "BMP"),
+    (rb"II[*+]\0|MM\0[*+]", "TIFF"),
+    (rb"....ftypavi[fs]", "AVIF"),
+    (rb"....ftyp(hei|hev|mif1|msf1)", "HEIC"),
+)
+
+
+def format_of(data: bytes) -> str | None:
+    """The name of the picture format that bytes begin as, or None."""
+    return next((name for pattern, name in _FIRST_BYTES if re.match(pattern, data[:16], re.DOTALL)), None)
 
 
 def kind_by_name(name: str) -> str | None:
