@@ -55,3 +55,9 @@ def test_a_login_in_an_address_that_cannot_be_sent_is_refused_and_not_repeated()
     with pytest.raises(BadQuery, match=r"The login in the address has .* again") as refused:
         open_index(f"http://{login}@127.0.0.1:9/photos")
     assert "c2Vj" not in "".join(traceback.format_exception(refused.value))
+
+
+@pytest.mark.parametrize("text", ["~nobody-of-this-name/a.db", "local:a\0b", "a\0.npz", "npz:~nobody-of-this-name"])
+def test_a_path_that_names_no_file_is_refused(text):
+    with pytest.raises(BadQuery, match="names no file"):
+        Address.parse(text)
