@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
@@ -197,6 +197,7 @@ FIRST_BYTES += [b"MM\0+\0\x08\0\0", b"\0\0\0\x1cftypavif", b"\0\0\0\x1cftypheic"
 
 
 @pytest.mark.usefixtures("little_memory")
+@example(b"MM\0+\0\x08\0\0", b"\x80" + bytes(7))  # found: a place in the file beyond 63 bits
 @tries(80)
 @given(st.sampled_from(FIRST_BYTES), st.binary(max_size=400))
 def test_any_bytes_give_pixels_or_a_reason(first, rest):

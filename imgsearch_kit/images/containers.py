@@ -160,6 +160,8 @@ class TiffForm:
 
         :raises struct.error: when they lie outside.
         """
+        if place > len(data):  # and perhaps beyond what Python can address
+            raise struct.error(f"byte {place} is outside")
         return struct.unpack_from(self.order + form.replace("N", "Q" if self.big else "I"), data, place)
 
 

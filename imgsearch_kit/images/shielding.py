@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import logging
+import re
 import threading
 import warnings
 
@@ -27,6 +28,10 @@ def _silence_libtiff() -> None:
 _silence_libtiff()
 
 
+# As ``warnings.filterwarnings`` would make it, but once.
+_IGNORED = ("ignore", None, Warning, re.compile(r"(PIL|pillow_heif)\."), 0)
+
+
 class _Shield:
     """Sets Pillow's global switches while any thread decodes, and has Python ignore Pillow's warnings meanwhile.
 
@@ -38,15 +43,13 @@ class _Shield:
         self.lock = threading.Lock()
         self.inside = 0
         self.outer: tuple[int | None, bool] = (None, False)
-        self.filter: tuple | None = None
 
     def __enter__(self) -> None:
         with self.lock:
             if self.inside == 0:
                 self.outer = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
                 Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = None, False
-                warnings.filterwarnings("ignore", module=r"(PIL|pillow_heif)\.")
-                self.filter = warnings.filters[0]
+                warnings.filters.insert(0, _IGNORED)  # type: ignore[attr-defined]
             self.inside += 1
 
     def __exit__(self, *_: object) -> None:
@@ -55,7 +58,7 @@ class _Shield:
             if self.inside == 0:
                 Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = self.outer
                 with contextlib.suppress(ValueError):  # another thread has set all filters back
-                    warnings.filters.remove(self.filter)  # type: ignore[attr-defined]
+                    warnings.filters.remove(_IGNORED)  # type: ignore[attr-defined]
 
 
 SHIELD = _Shield()
