@@ -227,7 +227,8 @@ class IndexPassport(Report):
             values["spec"] = ExtractorSpec(**{k: v for k, v in values["spec"].items() if k in spec_fields})
         if values.get("baked"):
             values["baked"] = BakedRank(**values["baked"])
-        probes = np.asarray(values.pop("probes", []), np.float32)
+        with np.errstate(over="ignore"):
+            probes = np.asarray(values.pop("probes", []), np.float32)
         passport = cls(**values)
         for record in filter(None, (passport, passport.spec, passport.baked)):
             _check_fields(record)

@@ -58,7 +58,9 @@ def load(
 
     The first frame, turned upright by its EXIF orientation, in RGB, resized with antialiasing. Transparency is composed
     on white. 16-bit values are scaled, and so are 32-bit integers within 0 .. 65,535 and floats within 0 .. 1; values
-    outside those ranges are scaled from their own finite minimum and maximum. Colour profiles are not applied.
+    outside those ranges are scaled from their own finite minimum and maximum. Colour profiles are not applied. Damage
+    outside the pixels (in metadata, later frames, a missing end) does not matter, and a fourth channel that is zero
+    everywhere is padding in a BMP, and in a TIFF that does not call it transparency.
     A large JPEG is decoded at a reduced scale of at least twice the side.
 
     :raises UnreadableImage: when the file cannot be read, is no picture of an accepted format, is damaged or
