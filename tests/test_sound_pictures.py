@@ -307,8 +307,22 @@ def test_a_packed_tiff_keeps_its_pixels_and_one_cut_short_is_refused(compression
             load_pixels(whole[:-left], 32)
 
 
-@pytest.mark.parametrize("first", [True, False])
-def test_a_tiff_whose_pixels_lie_last_is_refused_when_they_are_cut(first):
+def test_a_tiff_that_libtiff_could_not_unpack_is_refused_and_not_filled_with_what_is_in_the_memory():
+    whole = encoded(PHOTO.convert("1"), "TIFF", compression="group4")
+    refused = 0
+    for place in range(700, len(whole) - 700, 97):
+        answers = set()
+        for _ in range(3):
+            try:
+                answers.add(load_pixels(whole[:place] + b"\x5a" * 30 + whole[place + 30 :], 32).tobytes())
+            except UnreadableImage as error:
+                answers.add(str(error))
+        assert len(answers) == 1
+        refused += "unpacked" in str(answers)
+    assert refused
+
+
+def test_a_tiff_whose_pixels_lie_last_is_refused_when_they_are_cut():
     whole = tiff({})
     for left in (1, 2, 40, 200):
         with pytest.raises(UnreadableImage, match="cut short"):

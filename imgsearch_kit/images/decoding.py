@@ -20,7 +20,7 @@ from imgsearch_kit.images.containers import without_metadata
 from imgsearch_kit.images.jpeg_end import endings
 from imgsearch_kit.images.kinds import format_of
 from imgsearch_kit.images.reasons import reason_for
-from imgsearch_kit.images.shielding import SHIELD
+from imgsearch_kit.images.shielding import LIBTIFF_ERRORS, SHIELD
 from imgsearch_kit.records import MAX_PIXELS, Pixels
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
@@ -183,7 +183,10 @@ def _upright(image: Image.Image, max_pixels: int, draft: int | None = None) -> t
         raise UnreadableImage(_too_large(width, height, max_pixels))
     if draft is not None:
         image.draft("RGB", (draft, draft))
+    errors = LIBTIFF_ERRORS.count
     image.load()
+    if LIBTIFF_ERRORS.count > errors:
+        raise OSError("its pixels cannot be unpacked")
     turn = _orientation(image)
     picture = _to_rgb(image)
     if turn in _UPRIGHT:

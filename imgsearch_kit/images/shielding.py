@@ -15,18 +15,37 @@ from PIL import Image, ImageFile, _imaging
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
-def _silence_libtiff() -> None:
-    """Makes libtiff, which writes to standard error itself, keep silent about files."""
+class _LibtiffErrors(threading.local):
+    """How many errors libtiff has reported in this thread.
+
+    It goes on after most of them, with whatever was in the memory for pixels, and Pillow does not hear of it.
+    """
+
+    count = 0
+
+
+LIBTIFF_ERRORS = _LibtiffErrors()
+_Handler = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+
+
+def _count_error(*_: object) -> None:
+    LIBTIFF_ERRORS.count += 1
+
+
+_COUNT_ERROR = _Handler(_count_error)  # kept, because libtiff holds no reference to it
+
+
+def _listen_to_libtiff() -> None:
+    """Has libtiff's errors counted; by itself, it writes these and its warnings to standard error."""
     with contextlib.suppress(AttributeError, OSError):  # where it is linked in another way
         pillow = ctypes.CDLL(_imaging.__file__)
-        for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
-            handler = getattr(pillow, name)
-            handler.argtypes, handler.restype = [ctypes.c_void_p], ctypes.c_void_p
-            handler(None)
+        for name, handler in (("TIFFSetErrorHandler", _COUNT_ERROR), ("TIFFSetWarningHandler", None)):
+            function = getattr(pillow, name)
+            function.argtypes, function.restype = [ctypes.c_void_p], ctypes.c_void_p
+            function(handler and ctypes.cast(handler, ctypes.c_void_p))
 
 
-_silence_libtiff()
-
+_listen_to_libtiff()
 
 # As ``warnings.filterwarnings`` would make it, but once.
 _IGNORED = ("ignore", None, Warning, re.compile(r"(PIL|pillow_heif)\."), 0)
