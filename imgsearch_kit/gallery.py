@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+
 from imgsearch_kit.errors import BadQuery, UnreadableImage
 from imgsearch_kit.index import Address, open_index
 from imgsearch_kit.index.base import VectorIndex
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from imgsearch_kit.approximation.tuning import Tuning
     from imgsearch_kit.evaluation.report import Evaluation
     from imgsearch_kit.extractors import Extractor
+    from imgsearch_kit.images import Picture
     from imgsearch_kit.indexing.folder import IndexReport
     from imgsearch_kit.indexing.labels import LabelReport
     from imgsearch_kit.inspection.health import Health
@@ -275,7 +278,7 @@ class Gallery:
 
     def search(
         self,
-        picture: Path | str | bytes | None = None,
+        picture: Picture | None = None,
         *,
         id: str | None = None,  # noqa: A002 (the field's name)
         k: int = 10,
@@ -284,19 +287,23 @@ class Gallery:
         approx: Approx | bool | None = None,
         rank: str | None = None,
     ) -> Results:
-        """The ``k`` nearest records of a picture (a path or its bytes) or of an indexed id, best first.
+        """The ``k`` nearest records of a picture or of an indexed id, best first.
 
+        ``picture`` is a path, the bytes of a file, a file opened for reading bytes, a PIL picture, or an array of
+        pixels: uint8, grey ``(h, w)``, RGB ``(h, w, 3)`` or RGBA ``(h, w, 4)``.
         The query's own records (same id, same sha256, or cosine above 0.9999) are named in ``own`` and never among the
         hits. ``labels`` keeps hits of these labels, ``min_score`` those of at least this cosine. ``approx`` asks for
         the approximate method of the index. ``rank`` is a SPEC in place of the gallery's own, "" for the order of the
         index; a ranking compares with all records, so it answers exactly.
 
-        :raises BadQuery: when both or neither of ``picture`` and ``id`` are given, the id or a label is unknown, or the
-            SPEC is misspelt or not possible on this index.
+        :raises BadQuery: when both or neither of ``picture`` and ``id`` are given, the id or a label is unknown, an
+            argument has another type, or the SPEC is misspelt or not possible on this index.
         :raises UnreadableImage: when the picture cannot be decoded.
         """
         rank = self.rank if rank is None else check_rank(rank)
-        wish = Approx() if approx is True else approx or None
+        if not isinstance(approx, Approx | bool | np.bool | None):
+            raise BadQuery(f"approx must be True, False or an Approx; it is {approx!r}.")
+        wish = approx if isinstance(approx, Approx) else Approx() if approx else None
         return self._searcher.search(picture, id, k, labels=labels, min_score=min_score, approx=wish, rank=rank)
 
     @property
@@ -496,6 +503,8 @@ def check_rank(rank: str | None) -> str | None:
 
     :raises BadQuery: when it is misspelt.
     """
+    if rank is not None and not isinstance(rank, str):
+        raise BadQuery(f"rank must be a SPEC such as 'qe:10:1'; it is {rank!r}.")
     if rank:
         from imgsearch_kit.ranking import parse_rank
 

@@ -250,7 +250,11 @@ class IndexPassport(Report):
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> IndexPassport:
-        """The passport that ``to_json`` wrote; keys of later formats are ignored."""
+        """The passport that ``to_json`` wrote; keys of later formats are ignored.
+
+        :raises TypeError: when a value has another type.
+        :raises ValueError: when the probes are no vectors of the extractor's dimension.
+        """
         known = {f.name for f in dataclasses.fields(cls)}
         values = {name: value for name, value in plain.items() if name in known}
         if values.get("spec"):
@@ -258,9 +262,27 @@ class IndexPassport(Report):
             values["spec"] = ExtractorSpec(**{k: v for k, v in values["spec"].items() if k in spec_fields})
         if values.get("baked"):
             values["baked"] = BakedRank(**values["baked"])
-        probes = np.asarray(values.pop("probes", []), np.float32)
+        with np.errstate(over="ignore"):
+            probes = np.asarray(values.pop("probes", []), np.float32)
         passport = cls(**values)
+        for record in filter(None, (passport, passport.spec, passport.baked)):
+            _check_fields(record)
+        for texts in (passport.roots, passport.libraries):
+            if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
+                raise TypeError(f"{texts!r} is no mapping of texts")
         return dataclasses.replace(passport, probes=probes.reshape(-1, passport.extracted)) if probes.size else passport
+
+
+def _check_fields(record: Any) -> None:
+    """Checks the texts and whole numbers of a record that was read from JSON.
+
+    :raises TypeError: when one has another type, or a number takes more than 64 bits.
+    """
+    for field_ in dataclasses.fields(record):
+        value: Any = getattr(record, field_.name)
+        kind = type(value).__name__
+        if field_.type in ("str", "int") and (kind != field_.type or (kind == "int" and not -(2**63) < value < 2**63)):
+            raise TypeError(f"{field_.name} is {value!r:.80}, not {field_.type}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +295,11 @@ class Approx:
 
     candidates: int | None = None
     probes: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("candidates", "probes"):  # numpy's integers, which no request can hold
+            if isinstance(value := getattr(self, name), np.integer):
+                object.__setattr__(self, name, int(value))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from imgsearch_kit.arguments import whole_number
 from imgsearch_kit.errors import BadQuery, UnreadableImage
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.names import has_other_forms, normal
@@ -16,6 +19,7 @@ from imgsearch_kit.records import Approx, Hit, ImageRecord, Results, Vectors
 
 if TYPE_CHECKING:
     from imgsearch_kit.gallery import Gallery
+    from imgsearch_kit.images import Picture
     from imgsearch_kit.ranking.over_index import RankedGallery
 
 OWN_COSINE = 0.9999
@@ -29,13 +33,13 @@ class Searcher:
 
     def __init__(self, gallery: Gallery):
         self._gallery = gallery
-        self._recent: dict[str, Vectors] = {}  # by sha256
+        self._recent: dict[str, Vectors] = {}  # by the hash of the pixels
         self._ranked: dict[str, RankedGallery] = {}  # by SPEC
         self._learning = threading.Lock()  # separate, so that plain searches are not blocked
 
     def search(
         self,
-        picture: Path | str | bytes | None,
+        picture: Picture | None,
         id: str | None,  # noqa: A002 (the field's name)
         k: int,
         *,
@@ -47,7 +51,7 @@ class Searcher:
         """The answer to ``Gallery.search``."""
         if (picture is None) == (id is None):
             raise BadQuery("Give either a picture or the id of an indexed one.")
-        check_request(k, labels, min_score)
+        k, labels = check_request(id, k, labels, min_score)
         if labels and picture is not None:  # before a network is loaded for it
             self._check_labels(map(normal, labels))
         ms = {"load": 0.0, "extract": 0.0}
@@ -93,12 +97,11 @@ class Searcher:
             raise no_record(id_)
         return Query(vector, {"id": records[0].id, "label": records[0].label, "sha256": records[0].sha256})
 
-    def _of_picture(self, picture: Path | str | bytes, ms: dict[str, float]) -> Query:
-        from imgsearch_kit.images import load
+    def _of_picture(self, picture: Picture, ms: dict[str, float]) -> Query:
+        from imgsearch_kit.images import load, picture_given
 
         gallery = self._gallery
-        source = Path(picture) if isinstance(picture, str) else picture
-        name = (source.name or str(source)) if isinstance(source, Path) else None  # never the path: the page shows it
+        source, name = picture_given(picture)
         spec = gallery.passport.spec or gallery.extractor.spec
         started = time.perf_counter()
         try:  # before the network is loaded, so that a bad picture is refused at once
@@ -108,10 +111,11 @@ class Searcher:
         decoded = time.perf_counter()
         extractor = gallery.extractor
         ready = time.perf_counter()
-        vector = self._recent.pop(loaded.sha256, None)
+        key = hashlib.sha256(loaded.pixels.tobytes()).hexdigest()
+        vector = self._recent.pop(key, None)
         if vector is None:
             vector = extractor.extract(loaded.pixels[None])
-        self._recent[loaded.sha256] = vector  # newest last: another k or label needs no extraction
+        self._recent[key] = vector  # newest last: another k or label needs no extraction
         for old in list(self._recent)[:-RECENT]:
             self._recent.pop(old, None)
         ms |= {"load": (ready - decoded) * 1e3, "extract": (decoded - started + time.perf_counter() - ready) * 1e3}
@@ -166,17 +170,27 @@ def no_record(id: str) -> BadQuery:  # noqa: A002 (the field's name)
     return BadQuery(f"The index has no picture with the id {id!r}. Ids are paths below the indexed folder.")
 
 
-def check_request(k: int, labels: Sequence[str] | None, min_score: float | None) -> None:
-    """Checks the arguments of a search.
+def check_request(
+    id: Any,  # noqa: A002 (the field's name)
+    k: Any,
+    labels: Any,
+    min_score: Any,
+) -> tuple[int, list[str] | None]:
+    """``k`` as Python's ``int`` and the labels as a list, after a check of the arguments of a search.
 
-    :raises BadQuery: when ``k`` is not a positive whole number, ``labels`` is a string, or ``min_score`` is no cosine.
+    :raises BadQuery: when ``id`` is no string, ``k`` is not a positive whole number, ``labels`` is no list of strings,
+        or ``min_score`` is no cosine.
     """
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-        raise BadQuery(f"k must be a whole number of at least 1; it is {k!r}.")
+    if id is not None and not isinstance(id, str):
+        raise BadQuery(f"id must be a string; it is {id!r}.")
     if isinstance(labels, str):
         raise BadQuery(f"labels must be a list of strings; it is the string {labels!r}. Write [{labels!r}].")
-    if min_score is not None and not -1 <= min_score <= 1:
+    wanted = list(labels) if isinstance(labels, Iterable) else labels
+    if wanted is not None and not (isinstance(wanted, list) and all(isinstance(each, str) for each in wanted)):
+        raise BadQuery(f"labels must be a list of strings; it is {labels!r}.")
+    if min_score is not None and not (isinstance(min_score, int | float | np.number) and -1 <= min_score <= 1):
         raise BadQuery(f"min_score must be a cosine within -1 .. 1; it is {min_score!r}.")
+    return whole_number("k", k), wanted
 
 
 def neighbours(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import socket
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -13,7 +15,7 @@ import tracemalloc
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +124,79 @@ def test_hidden_files_and_other_files_are_left_out(tmp_path):
     (tmp_path / "folder.jpg").mkdir()
     assert ids(tmp_path) == ["a.jpg"]
     assert find_images(tmp_path).unreadable == []
+    assert find_images(tmp_path).passed_over == {
+        "other files": 3,
+        "SVG drawings": 1,
+        "pipes, sockets and devices": 1,
+    }
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize(
+    "name",
+    ["b.jpg?w=200", "c.jpg_large", "d.jpg.1", "e.jpeg ", "g.pjpeg", "noextension", "a.jpg~", "x.y/3f2a", "2024.05.01"],
+)
+def test_a_picture_whose_extension_is_missing_or_unknown_is_known_by_its_first_bytes(tmp_path, name, form):
+    touch(tmp_path / name, encoded(quarters(), form))
+    found = find_images(tmp_path)
+    assert [(image.id, image.path) for image in found.images] == [(name, tmp_path / name)]
+    assert found.passed_over == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("IMG_1.CR2", "camera RAW pictures"),
+        ("a.nef", "camera RAW pictures"),
+        ("a.dng", "camera RAW pictures"),
+        ("a.psd", "Photoshop documents"),
+        ("a.svg", "SVG drawings"),
+        ("a.pdf", "PDF documents"),
+        ("a.eps", "PostScript drawings"),
+        ("a.MP4", "videos"),
+        ("a.jp2", "pictures of other formats"),
+        ("a.tga", "pictures of other formats"),
+        ("a.txt", "other files"),
+        ("a.jpg.part", "other files"),
+    ],
+)
+def test_files_of_other_kinds_are_counted_whatever_they_hold(tmp_path, name, kind):
+    touch(tmp_path / name, encoded(quarters(), "TIFF"))
+    assert find_images(tmp_path).passed_over == {kind: 1}
+    assert ids(tmp_path) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"#!/bin/sh\n", b"\xff\xd8", bytes(50), b"8BPS\0\1" + bytes(50)])
+def test_a_file_of_unknown_extension_that_does_not_begin_as_a_picture_is_counted(tmp_path, content):
+    touch(tmp_path / "thing", content)
+    assert find_images(tmp_path).passed_over == {"other files": 1}
+
+
+def test_what_is_no_regular_file_is_never_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "socket"))
+        (tmp_path / "zero").symlink_to("/dev/zero")
+        found = find_images(tmp_path)
+    assert (found.images, found.unreadable) == ([], [])
+    assert found.passed_over == {"pipes, sockets and devices": 3}
+
+
+def test_a_file_of_unknown_extension_that_cannot_be_opened_is_counted(open_folder):
+    touch(open_folder / "secret").chmod(0)
+    with as_nobody():
+        assert find_images(open_folder).passed_over == {"unreadable files of no known extension": 1}
+
+
+def test_a_database_in_use_keeps_its_lock(tmp_path):
+    """SQLite's lock ends when the process closes any file of the database, however it was opened."""
+    path = str(tmp_path / "pictures")
+    begin = f"import sqlite3; sqlite3.connect({path!r}, 0).execute('BEGIN IMMEDIATE')"
+    with closing(sqlite3.connect(path)) as writer:
+        writer.executescript("PRAGMA journal_mode=WAL; CREATE TABLE t(x); BEGIN IMMEDIATE")
+        assert find_images(tmp_path).passed_over == {"other files": 3}
+        other = subprocess.run([sys.executable, "-c", begin], capture_output=True, text=True, timeout=60)
+    assert "database is locked" in other.stderr
 
 
 @pytest.mark.parametrize(
@@ -591,7 +666,7 @@ def test_damaged_bytes_give_pixels_or_a_reason_and_nothing_else(form, data):
             outcomes.append(outcome(bytes(damaged)))
     reasons = {answer for answer in outcomes if isinstance(answer, str)}
     assert set(outcomes) - reasons <= {(8, 8, 3)}
-    assert all(why.startswith(("It ", "The ", "There ")) for why in reasons)
+    assert all(why.startswith(("A ", "It ", "The ", "There ")) for why in reasons)
     assert reasons
 
 

@@ -12,7 +12,8 @@ import pytest
 
 KIT = Path(__file__).resolve().parents[1] / "imgsearch_kit"
 MODULES = sorted(KIT.rglob("*.py"))
-SHARED = {"records", "errors", "vectors", "files", "outputs", "reports", "progress", "names", "tables", "classes"}
+SHARED = {"arguments", "records", "errors", "vectors", "files", "outputs", "reports", "progress"}
+SHARED |= {"names", "tables", "classes"}
 SHARED_USE = {"numpy", "pandas", "platformdirs", "rich", "scipy", "tqdm", "imgsearch_kit"}
 GROUND = {"images", "extractors", "index", "plots", "datasets", "provenance"}  # import no feature
 FEATURES = {"ranking", "evaluation", "approximation", "inspection", "map"}

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgsearch_kit.approximation.recall import Loss, losses, without
+from imgsearch_kit.arguments import whole_number
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.index.exact import Snapshot
@@ -125,8 +126,7 @@ def measure_recall(
 
     :raises BadQuery: when there is nothing to measure: no approximate method, fewer than two pictures, no setting.
     """
-    if k < 1 or queries < 1:
-        raise BadQuery(f"k and the number of queries must be at least 1; they are {k} and {queries}.")
+    k, queries, seed = whole_number("k", k), whole_number("queries", queries), whole_number("seed", seed, 0)
     if merge:
         index.merge()
     records = index.records()

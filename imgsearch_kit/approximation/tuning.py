@@ -21,6 +21,7 @@ from imgsearch_kit.approximation.over_index import (
     sample_rows,
 )
 from imgsearch_kit.approximation.recall import without
+from imgsearch_kit.arguments import whole_number
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.progress import progress_bar
@@ -158,6 +159,7 @@ def propose(
     """
     if not 0 < wanted <= 1:
         raise BadQuery(f"The wanted recall must be above 0 and at most 1; it is {wanted}.")
+    k, queries, seed = whole_number("k", k), whole_number("queries", queries), whole_number("seed", seed, 0)
     drawn = Sample.of(index, k, queries, sample, seed)
     tried = parameter_grid(drawn.vectors.shape[1]) if grid is None else grid
     settings = [(name, params) for name, each in tried.items() for params in each]

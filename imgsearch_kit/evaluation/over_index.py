@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from imgsearch_kit.arguments import whole_number
 from imgsearch_kit.classes import doubts, folders_of
 from imgsearch_kit.errors import BadQuery, IndexMismatch
 from imgsearch_kit.evaluation.metrics import score_queries
@@ -52,7 +53,7 @@ def evaluate(
         that the kit did not write.
     :raises IndexMismatch: when ``queries`` was not made by the extractor of ``index``.
     """
-    ks = _checked_ks(ks)
+    ks, seed = _checked_ks(ks), whole_number("seed", seed, 0)
     if trec is not None:
         check_trec(trec, force=force)
     experiment, passport = read_experiment(
@@ -182,10 +183,9 @@ def write_trec(
 
 
 def _checked_ks(ks: Sequence[int]) -> tuple[int, ...]:
-    wrong = [k for k in ks if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1]
-    if wrong or not ks:
-        raise BadQuery(f"k must be whole numbers of at least 1; got {', '.join(map(repr, wrong)) or 'none'}.")
-    return tuple(sorted({int(k) for k in ks}))
+    if not len(ks):
+        raise BadQuery("ks must be whole numbers of at least 1; got none.")
+    return tuple(sorted({whole_number("k", k) for k in ks}))
 
 
 def _check_same_extractor(gallery_index: VectorIndex, queries_index: VectorIndex) -> None:

@@ -2,6 +2,7 @@
 
 from imgsearch_kit.images.decoding import FORMATS, Hashed, Loaded, load, load_many, load_pixels
 from imgsearch_kit.images.finding import Found, FoundImage, find_images
+from imgsearch_kit.images.given import Picture, picture_given
 from imgsearch_kit.images.thumbnails import PREVIEW, THUMBNAIL, thumbnail
 from imgsearch_kit.records import MAX_PIXELS
 
@@ -14,9 +15,11 @@ __all__ = [
     "FoundImage",
     "Hashed",
     "Loaded",
+    "Picture",
     "find_images",
     "load",
     "load_many",
     "load_pixels",
+    "picture_given",
     "thumbnail",
 ]

@@ -5,10 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
-import logging
-import re
 import stat
-import threading
 from collections import deque
 from collections.abc import Container, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,36 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from imgsearch_kit.errors import BadQuery, UnreadableImage
+from imgsearch_kit.images.containers import without_metadata
+from imgsearch_kit.images.jpeg_end import endings
+from imgsearch_kit.images.kinds import format_of
+from imgsearch_kit.images.reasons import reason_for
+from imgsearch_kit.images.shielding import LIBTIFF_ERRORS, SHIELD
 from imgsearch_kit.records import MAX_PIXELS, Pixels
 
-PNG = b"\x89PNG\r\n\x1a\n"
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 
-# Pillow logs problems in files; without a handler the log would go to the terminal.
-logging.getLogger("PIL").addHandler(logging.NullHandler())
-
-_FIRST_BYTES = (
-    (rb"\xff\xd8\xff", "JPEG"),
-    (rb"\x89PNG", "PNG"),
-    (rb"RIFF....WEBP", "WEBP"),
-    (rb"GIF8", "GIF"),
-    (rb"BM....\0\0\0\0", "BMP"),
-    (rb"II\*\0|MM\0\*", "TIFF"),
-    (rb"....ftypavi[fs]", "AVIF"),
-    (rb"....ftyp(hei|hev|mif1|msf1)", "HEIC"),
-)
-_NOT_PICTURES = (
-    (rb"%PDF", "a PDF document"),
-    (rb"%!PS|\xc5\xd0\xd3\xc6", "an EPS or PostScript drawing"),
-    (rb"8BPS", "a Photoshop document"),
-    (rb"PK\x03\x04", "a ZIP archive or office document"),
-    (rb"(?i:\s*(<\?xml[^>]*>)?\s*(<!--.*?-->\s*)?(<!DOCTYPE svg[^>]*>\s*)?<svg)", "an SVG drawing"),
-    (rb"(?i:\s*(<!doctype html|<html))", "a web page"),
-    (rb"\xff\xfe|\xfe\xff|[^\x00-\x08\x0e-\x1a\x1c-\x1f]+\Z", "text"),
-)
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -61,7 +40,8 @@ _UPRIGHT = {
 class Loaded:
     """A decoded picture: ``pixels`` is ``(side, side, 3)`` uint8 RGB, the whole picture squashed to the square.
 
-    ``width`` and ``height`` are the file's pixels as displayed, ``sha256`` (hex) and ``size`` are of its bytes.
+    ``width`` and ``height`` are the file's pixels as displayed, ``sha256`` (hex) and ``size`` are of its bytes ("" and
+    0 for a picture that is no file).
     """
 
     pixels: Pixels
@@ -78,12 +58,16 @@ class Hashed:
     sha256: str
 
 
-def load(source: Path | bytes, side: int, resampling: str = "bilinear", *, max_pixels: int = MAX_PIXELS) -> Loaded:
-    """A picture's pixels, size and hash, all from one read of a file (or from its bytes).
+def load(
+    source: Path | bytes | Image.Image, side: int, resampling: str = "bilinear", *, max_pixels: int = MAX_PIXELS
+) -> Loaded:
+    """A picture's pixels, size and hash, all from one read of a file (or from its bytes, or from a PIL picture).
 
     The first frame, turned upright by its EXIF orientation, in RGB, resized with antialiasing. Transparency is composed
     on white. 16-bit values are scaled, and so are 32-bit integers within 0 .. 65,535 and floats within 0 .. 1; values
-    outside those ranges are scaled from their own finite minimum and maximum. Colour profiles are not applied.
+    outside those ranges are scaled from their own finite minimum and maximum. Colour profiles are not applied. Damage
+    outside the pixels (in metadata, later frames, a missing end) does not matter, and a fourth channel that is zero
+    everywhere is padding in a BMP, and in a TIFF that does not call it transparency.
     A large JPEG is decoded at a reduced scale of at least twice the side.
 
     :raises UnreadableImage: when the file cannot be read, is no picture of an accepted format, is damaged or
@@ -95,10 +79,12 @@ def load(source: Path | bytes, side: int, resampling: str = "bilinear", *, max_p
         raise BadQuery(f"There is no resampling filter {resampling!r}; the filters are {', '.join(filters)}")
     if side < 1:
         raise BadQuery(f"The side is {side} pixels; it must be at least 1")
-    data = read_bytes(source)
-    picture, (width, height) = decode(data, 2 * side, max_pixels)
+    content = source if isinstance(source, Image.Image) else read_bytes(source)
+    picture, (width, height) = decode(content, 2 * side, max_pixels)
     pixels = np.array(picture.resize((side, side), filters[resampling]))
-    return Loaded(pixels, width, height, hashlib.sha256(data).hexdigest(), len(data))
+    if isinstance(content, Image.Image):
+        return Loaded(pixels, width, height, "", 0)
+    return Loaded(pixels, width, height, hashlib.sha256(content).hexdigest(), len(content))
 
 
 def load_pixels(
@@ -161,79 +147,63 @@ def read_bytes(source: Path | bytes) -> bytes:
         return source.read_bytes()
     except OSError as error:
         raise UnreadableImage(f"The file cannot be read: {error.strerror}") from error
+    except ValueError as error:  # a NUL in the path
+        raise UnreadableImage(f"The file cannot be read: {error}") from error
 
 
-def decode(data: bytes, draft: int, max_pixels: int) -> tuple[Image.Image, tuple[int, int]]:
+def decode(source: bytes | Image.Image, draft: int, max_pixels: int) -> tuple[Image.Image, tuple[int, int]]:
     """The upright RGB picture, and its size as displayed; a JPEG may be reduced to at least ``draft`` pixels a side.
 
-    :raises UnreadableImage: when the bytes are no valid picture of an accepted format, or it is too large.
+    :raises UnreadableImage: when the source is no valid picture of an accepted format, or it is too large.
     """
     try:
-        with _OWN_LIMIT, Image.open(io.BytesIO(_without_packed_text(data)), formats=_formats()) as image:
-            width, height = image.size
-            if width * height > max_pixels:
-                raise UnreadableImage(_too_large(width, height, max_pixels))
-            image.draft("RGB", (draft, draft))
-            image.load()
-            turn = _orientation(image)
-            picture = _to_rgb(image)
+        with SHIELD:
+            if isinstance(source, Image.Image):
+                return _upright(source, max_pixels)
+            return _opened(source, max_pixels, draft)
     except UnreadableImage:
         raise
     except Exception as error:  # Pillow raises nearly any exception on damaged files
-        raise UnreadableImage(_explain(data, error)) from error
+        reason = (
+            reason_for(source, error, _formats())
+            if isinstance(source, bytes)
+            else f"The PIL picture cannot be read: {error}"
+        )
+        raise UnreadableImage(reason) from error
+
+
+def _opened(source: bytes, max_pixels: int, draft: int) -> tuple[Image.Image, tuple[int, int]]:
+    """The picture in the bytes of a file; one whose end marker is missing has to be complete without it."""
+    data = without_metadata(source)
+
+    def of(content: bytes, draft: int | None = None) -> tuple[Image.Image, tuple[int, int]]:
+        with Image.open(io.BytesIO(content), formats=_formats()) as image:
+            return _upright(image, max_pixels, draft)
+
+    try:
+        return of(data, draft)
+    except OSError:
+        ended = endings(data) if format_of(data) == "JPEG" else []
+        if len({hashlib.sha256(of(each)[0].tobytes()).digest() for each in ended}) != 1:
+            raise
+        return of(ended[0], draft)
+
+
+def _upright(image: Image.Image, max_pixels: int, draft: int | None = None) -> tuple[Image.Image, tuple[int, int]]:
+    width, height = image.size
+    if width * height > max_pixels:
+        raise UnreadableImage(_too_large(width, height, max_pixels))
+    if draft is not None:
+        image.draft("RGB", (draft, draft))
+    errors = LIBTIFF_ERRORS.count
+    image.load()
+    if LIBTIFF_ERRORS.count > errors:
+        raise OSError("its pixels cannot be unpacked")
+    turn = _orientation(image)
+    picture = _to_rgb(image)
     if turn in _UPRIGHT:
         picture = picture.transpose(_UPRIGHT[turn])
     return picture, (height, width) if turn in (5, 6, 7, 8) else (width, height)
-
-
-def _without_packed_text(data: bytes) -> bytes:
-    """The bytes of a PNG without its compressed texts and its colour profile; other bytes as they are.
-
-    Pillow inflates them, and refuses the picture where one is large; the kit uses neither.
-    """
-    place, parts, left_out = len(PNG), [data[: len(PNG)]], False
-    if data[:place] != PNG:
-        return data
-    while place < len(data):
-        end = place + 12 + int.from_bytes(data[place : place + 4], "big")
-        keyword, _, rest = data[place + 8 : min(end, place + 120)].partition(b"\0")
-        kind, packed = data[place + 4 : place + 8], rest[:1] == b"\1"
-        exif = keyword == b"Raw profile type exif"  # as ImageMagick writes it
-        if kind == b"iCCP" or (kind == b"zTXt" and not exif) or (kind == b"iTXt" and packed):
-            left_out = True
-        else:
-            parts.append(data[place:end])
-        place = end
-    return b"".join(parts) if left_out else data
-
-
-class _OwnLimit:
-    """Disables Pillow's limit, which is global, while any thread decodes with the kit's own limit."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.inside = 0
-        self.outer: int | None = None
-
-    def __enter__(self) -> None:
-        with self.lock:
-            if self.inside == 0:
-                self.outer, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-            self.inside += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self.lock:
-            self.inside -= 1
-            if self.inside == 0:
-                Image.MAX_IMAGE_PIXELS = self.outer
-
-
-_OWN_LIMIT = _OwnLimit()
-
-
-def format_of(data: bytes) -> str | None:
-    """The name of the picture format that bytes begin as, or None."""
-    return next((name for pattern, name in _FIRST_BYTES if re.match(pattern, data[:16], re.DOTALL)), None)
 
 
 def _too_large(width: int, height: int, max_pixels: int) -> str:
@@ -268,9 +238,16 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if not image.has_transparency_data:
         return image.convert("RGB")
     clear = image.convert("RGBA")
+    if _pads_with_alpha(image) and not clear.getchannel("A").getextrema()[1]:
+        return clear.convert("RGB")
     picture = Image.new("RGB", image.size, "white")
     picture.paste(clear, mask=clear.getchannel("A"))
     return picture
+
+
+def _pads_with_alpha(image: Image.Image) -> bool:
+    """Whether programs leave the alpha of such a file zero: a BMP, or a TIFF that does not say what the channel is."""
+    return image.format in ("BMP", "DIB") or (image.format == "TIFF" and 338 not in getattr(image, "tag_v2", {}))
 
 
 def _scaled(image: Image.Image) -> Image.Image:
@@ -290,23 +267,3 @@ def _scaled(image: Image.Image) -> Image.Image:
     if "transparency" in image.info:
         grey[values == image.info["transparency"]] = 255
     return Image.fromarray(np.rint(grey.clip(0, 255)).astype(np.uint8))
-
-
-def _explain(data: bytes, error: Exception) -> str:
-    """The reason why bytes are not a picture, as a message."""
-    if not data:
-        return "The file is empty (0 bytes); copy or download it again"
-    form = format_of(data)
-    if form == "HEIC" and "HEIF" not in _formats():
-        return "HEIC pictures need one more package. Type: python -m pip install pillow-heif"
-    if form is None:
-        for pattern, name in _NOT_PICTURES:
-            if re.match(pattern, data[:1024], re.DOTALL):
-                return f"It is {name}, not a picture; the accepted formats are {', '.join(_formats())}"
-        return f"It is not a picture of an accepted format ({', '.join(_formats())})"
-    if isinstance(error, MemoryError):
-        return f"There is not enough memory to decode this {form} picture"
-    if isinstance(error, UnidentifiedImageError) or not str(error):
-        return f"The {form} file is damaged or cut short; copy or download it again"
-    cut = "cut short" if "truncated" in str(error) else "damaged"
-    return f"The {form} file is {cut} ({error}); copy or download it again"

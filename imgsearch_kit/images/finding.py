@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.images.kinds import OTHER_FILES, PICTURES, SPECIAL_FILES, UNREADABLE_FILES, format_of, kind_by_name
 from imgsearch_kit.records import Failure
 
 # Kept by network disks and desktops for their own thumbnails and deleted files; compared in lower case.
@@ -17,7 +18,6 @@ SYSTEM_FOLDERS = frozenset(
     {"@eadir", "@tmp", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "$recycle.bin", "recycler"}
     | {"system volume information", "lost+found", "__macosx"}
 )
-SUFFIXES = re.compile(r"\.(jpe?g|jpe|jfif|png|webp|gif|bmp|dib|tiff?|avif|hei[cf])", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +39,23 @@ class FoundImage:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The pictures below a folder in id order, what could not be read, in path order, and the folders left out.
+    """The pictures below a folder in id order, what could not be read, in path order, and what was left out.
 
-    ``system`` has the paths below the folder of ``SYSTEM_FOLDERS``, in order.
+    ``system`` has the paths below the folder of ``SYSTEM_FOLDERS``, in order, ``passed_over`` how many files of which
+    kind are no pictures or of a kind that the kit does not read.
     """
 
     images: list[FoundImage]
     unreadable: list[Failure]
     system: list[str] = field(default_factory=list)
+    passed_over: Counter[str] = field(default_factory=Counter)
 
 
 def find_images(root: Path) -> Found:
-    """All files below ``root`` whose extension is a picture's, except hidden ones and those in system folders.
+    """All pictures below ``root``, except hidden ones and those in system folders.
+
+    A picture is known by its extension, and where that is missing or unknown (``photo.jpg?w=200``) by its first bytes;
+    a file with the extension of another kind is only counted.
 
     Linked folders are followed, each real folder once; a folder's real path is preferred to a link to it. Unreadable
     folders, broken links and names that are not UTF-8 are reported.
@@ -61,6 +66,7 @@ def find_images(root: Path) -> Found:
     images: list[FoundImage] = []
     unreadable: list[Failure] = []
     system: list[str] = []
+    passed_over: Counter[str] = Counter()
     folders, links = deque([root]), deque[Path]()
     seen: set[str] = set()
     while folders or links:
@@ -76,43 +82,62 @@ def find_images(root: Path) -> Found:
                 raise BadQuery(f"{root} cannot be read: {error.strerror}; give a folder of pictures") from error
             unreadable.append(Failure(_id(folder, root), f"The folder cannot be read: {error.strerror}"))
             continue
+        names = {entry.name for entry in entries}
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            found = _look_at(entry, root)
+            found = _look_at(entry, root, names)
             if isinstance(found, FoundImage):
                 images.append(found)
             elif isinstance(found, Failure):
                 unreadable.append(found)
-            elif found is not None and entry.name.lower() in SYSTEM_FOLDERS:
+            elif isinstance(found, str):
+                passed_over[found] += 1
+            elif entry.name.lower() in SYSTEM_FOLDERS:
                 system.append(_id(found, root))
-            elif found is not None:
+            else:
                 (links if entry.is_symlink() else folders).append(found)
-    return Found(
-        sorted(images, key=lambda image: image.id), sorted(unreadable, key=lambda failure: failure.path), sorted(system)
-    )
+    images.sort(key=lambda image: image.id)
+    unreadable.sort(key=lambda failure: failure.path)
+    return Found(images, unreadable, sorted(system), passed_over)
 
 
-def _look_at(entry: os.DirEntry[str], root: Path) -> FoundImage | Failure | Path | None:
-    """The kind of a folder's entry: a picture, a failure, a folder to search, or None for other files."""
+def _look_at(entry: os.DirEntry[str], root: Path, names: Set[str]) -> FoundImage | Failure | Path | str:
+    """What a folder's entry is: a picture, a failure, a folder to search, or the kind of file that is passed over."""
     path = Path(entry.path)
-    picture = SUFFIXES.fullmatch(path.suffix)
+    kind = kind_by_name(path.name)
     try:
         status = entry.stat()
     except OSError as error:
+        if kind not in (PICTURES, None):
+            return kind
         # A broken link without an extension may have been a folder.
         reason = "The link is broken" if entry.is_symlink() else f"The file cannot be read: {error.strerror}"
-        return Failure(_id(path, root), reason) if picture or not path.suffix else None
+        return Failure(_id(path, root), reason)
     if stat.S_ISDIR(status.st_mode):
         return path
-    if not picture or not stat.S_ISREG(status.st_mode):
-        return None
+    if not stat.S_ISREG(status.st_mode):
+        return SPECIAL_FILES
+    kind = kind or _kind_by_first_bytes(path, names)
+    if kind != PICTURES:
+        return kind
     image_id = path.relative_to(root).as_posix()
     if image_id != _id(path, root):
         return Failure(_id(path, root), "The name is not UTF-8; rename it", status.st_size, status.st_mtime)
     label = path.parent.name if path.parent != root else None
     inode = status.st_ino % 2**63  # an index holds signed integers, and some file systems use the highest bit
     return FoundImage(path, image_id, label, status.st_size, status.st_mtime, inode, status.st_ctime)
+
+
+def _kind_by_first_bytes(path: Path, names: Set[str]) -> str:
+    """The kind of a regular file whose extension says nothing; ``names`` are those beside it."""
+    if names & {f"{path.name}-wal", f"{path.name}-shm"}:  # a database in use; see ``kinds``
+        return OTHER_FILES
+    try:
+        with path.open("rb") as file:
+            return PICTURES if format_of(file.read(16)) else OTHER_FILES
+    except OSError:
+        return UNREADABLE_FILES
 
 
 def _id(path: Path, root: Path) -> str:

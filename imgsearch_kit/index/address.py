@@ -53,8 +53,11 @@ class Address:
         for kind, (ending, _) in FILES.items():
             scheme, path = address.startswith(f"{kind}:"), address.removeprefix(f"{kind}:")
             if path and (scheme or (path.endswith(ending) and "://" not in path)):
-                file = Path(path).expanduser()
-                return cls(kind, str(file.resolve()), address, file)
+                try:
+                    file = Path(path).expanduser()
+                    return cls(kind, str(file.resolve()), address, file)
+                except (RuntimeError, ValueError, OSError) as error:  # no such home; a NUL; a loop of links
+                    raise BadQuery(f"The index address {address!r} names no file: {error}.") from error
         shown = re.sub(r"^([^@/]*://)?.*@", lambda found: found[1] or "", address, flags=re.DOTALL)  # without a login
         raise BadQuery(f"The index address {shown!r} has no known form. Write {FORMS}.")
 

@@ -10,6 +10,7 @@ from typing import Self
 
 import numpy as np
 
+from imgsearch_kit.arguments import whole_number
 from imgsearch_kit.errors import BadQuery, IndexMismatch
 from imgsearch_kit.names import Names, has_other_forms
 from imgsearch_kit.records import (
@@ -297,8 +298,7 @@ def check_search(
 
     :raises BadQuery: with the offending values otherwise.
     """
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-        raise BadQuery(f"k must be a whole number of at least 1; it is {k!r}.")
+    whole_number("k", k)
     checked = check_vectors(vectors, dim)
     if exclude is not None and len(exclude) != len(vectors):
         raise BadQuery(f"exclude has {len(exclude)} lists for {len(vectors)} queries. Give one list per query.")
@@ -306,8 +306,6 @@ def check_search(
         if isinstance(given, str):  # a string is a sequence of strings too: its letters
             raise BadQuery(f"{name} must be a list of strings; it is the string {given!r}. Write [{given!r}].")
     for name in ("candidates", "probes") if approx else ():
-        value = getattr(approx, name)
-        least = 1 if name == "candidates" else 0
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-            raise BadQuery(f"{name} must be a whole number of at least {least}; it is {value!r}.")
+        if (value := getattr(approx, name)) is not None:
+            whole_number(name, value, 1 if name == "candidates" else 0)
     return checked

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -46,6 +47,7 @@ class IndexReport(RunReport):
     removed: int = 0
     vanished: int = 0
     system_folders: int = 0
+    passed_over: Counter[str] = field(default_factory=Counter)  # by kind
     failed: list[Failure] = field(default_factory=list)
     seconds: float = 0.0
     warnings: list[str] = field(default_factory=list)
@@ -67,10 +69,12 @@ class IndexReport(RunReport):
         return f"{', '.join(done) or 'nothing to do'} in {self.seconds:.1f} s"
 
     def notes(self) -> Sequence[str]:
-        """What to do about indexed pictures without a file, and which folders were left out, if there are any."""
+        """What to do about indexed pictures without a file, and what was left out, if there is any."""
         left = f"system folders left out, such as @eaDir or $RECYCLE.BIN: {self.system_folders:,}"
         gone = f"{self.vanished:,} indexed pictures are no longer in the folder; --prune removes them from the index"
-        return [gone] * bool(self.vanished) + [left] * bool(self.system_folders) + self.warnings
+        over = f"files passed over: {kinds_text(self.passed_over)}"
+        notes = [gone] * bool(self.vanished) + [left] * bool(self.system_folders) + [over] * bool(self.passed_over)
+        return notes + self.warnings
 
 
 def index_folder(
@@ -118,7 +122,7 @@ def index_folder(
     given = {_join(prefix, path): label for path, label in (labels or {}).items()}
     run.labels = labels_by_id(given, Names(image.id for image in images).fitting)
     run.report.failed += unreadable
-    run.report.system_folders = len(found.system)
+    run.report.system_folders, run.report.passed_over = len(found.system), found.passed_over
     unknown = sorted(set(run.labels) - {image.id for image in images})
     run.report.failed += [Failure(path, "it is in the labels file, but no picture has this path") for path in unknown]
     try:
@@ -148,7 +152,13 @@ def check_has_pictures(found: Found, root: Path) -> None:
     :raises BadQuery: when ``root`` has none.
     """
     if not found.images:
-        raise BadQuery(f"There is no picture below {root} that the kit can read. Give another folder.")
+        over = f" (files passed over: {kinds_text(found.passed_over)})" if found.passed_over else ""
+        raise BadQuery(f"There is no picture below {root} that the kit can read{over}. Give another folder.")
+
+
+def kinds_text(passed_over: Counter[str]) -> str:
+    """How many files of which kind were passed over, the most first."""
+    return ", ".join(f"{count:,} {kind}" for kind, count in passed_over.most_common())
 
 
 def _join(prefix: str, path: str) -> str:

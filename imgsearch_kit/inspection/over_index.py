@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from imgsearch_kit.arguments import whole_number
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.files import artefact
 from imgsearch_kit.index.base import VectorIndex
@@ -30,6 +31,7 @@ def health(index: VectorIndex, *, k: int = 10, near: float = NEAR, progress: boo
 
     :raises BadQuery: when the index is empty, or ``k`` or ``near`` is out of range.
     """
+    k = whole_number("k", k)
     records, vectors = index.entries()
     labels, hashes = [record.label for record in records], [record.sha256 for record in records]
     ids = [record.id for record in records]
@@ -84,6 +86,7 @@ def calibration(index: VectorIndex, *, k: int = 10, seed: int = 0, progress: boo
 
     :raises BadQuery: when fewer than four pictures have a label.
     """
+    k, seed = whole_number("k", k), whole_number("seed", seed, 0)
     return artefact(
         index.read_passport(),
         "calibration.json",

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from PIL import Image
 
+from imgsearch_kit.arguments import whole_number
 from imgsearch_kit.errors import BadQuery, KitError
 from imgsearch_kit.files import artefact
 from imgsearch_kit.images import thumbnail
@@ -66,6 +67,7 @@ def projection(index: VectorIndex, *, seed: int = 42, progress: bool | None = No
     :raises BadQuery: when the index is empty.
     :raises MissingExtra: when umap-learn is not installed and there are more than a few pictures.
     """
+    seed = whole_number("seed", seed, 0)
     return artefact(
         index.read_passport(),
         "projection.npz",

@@ -135,6 +135,14 @@ def test_senseless_numbers_are_refused(name, value):
         measure_recall(ten(), **{name: value})
 
 
+def test_numpys_integers_are_numbers():
+    two = np.int64(2)
+    report = measure_recall(ten(), k=two, queries=two, grid=[Approx(two)], seed=two)
+    plain = measure_recall(ten(), k=2, queries=2, grid=[Approx(2)], seed=2)
+    assert [row.loss for row in report.rows] == [row.loss for row in plain.rows]
+    assert (type(report.k), report.k) == (int, 2)
+
+
 def test_one_picture_is_too_few():
     with create_index("memory:", new_passport(None, dim=2)) as index:
         index.add([ImageRecord("a")], np.eye(2, dtype=np.float32)[:1])

@@ -135,7 +135,7 @@ def test_a_split_file_says_who_asks(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"ks": (0,)}, "k must be whole numbers of at least 1; got 0"),
+        ({"ks": (0,)}, "k must be a whole number of at least 1; it is 0"),
         ({"ks": ()}, "got none"),
         ({"group_duplicates": 1.5}, r"a cosine in \(0, 1\]; it is 1.5"),
         ({"exclude_labels": ["cats"]}, "No picture has the label 'cats'.* Did you mean 'cat'"),

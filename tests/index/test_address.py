@@ -93,3 +93,9 @@ def test_a_login_of_other_letters_is_sent_as_utf_8(monkeypatch):
     assert ServerAddress.parse("http://h/x").credentials() == sent
     with pytest.raises(ServerUnavailable, match="cannot be reached"):
         open_index("http://127.0.0.1:9/x")
+
+
+@pytest.mark.parametrize("text", ["~nobody-of-this-name/a.db", "local:a\0b", "a\0.npz", "npz:~nobody-of-this-name"])
+def test_a_path_that_names_no_file_is_refused(text):
+    with pytest.raises(BadQuery, match="names no file"):
+        Address.parse(text)

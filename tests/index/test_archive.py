@@ -254,3 +254,24 @@ def test_an_archive_of_a_newer_kit_or_of_two_minds_is_refused(path):
     np.savez(path, ids=IDS, vectors=ROWS, passport=np.array("{"))
     with pytest.raises(IndexDamaged, match=r"passport"):
         opened(path)
+
+
+VALUES = {
+    "generation": [None, {}, 2**63, True],
+    "uuid": [3],
+    "created": [[]],
+    "roots": [{"": 3}, [1]],
+    "libraries": ["x"],
+}
+VALUES |= {"method": [None], "spec": [{"name": 1, "dim": 3}, [1], "x"], "baked": [{"x": 1}, 1]}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in VALUES.items() for value in values])
+def test_a_passport_with_a_value_of_another_type_is_refused(path, name, value):
+    write_archive(path, [ImageRecord("a")], ROWS[:1], new_passport(None, dim=3))
+    with np.load(path) as whole:
+        arrays = dict(whole)
+    plain = json.loads(str(arrays["passport"])) | {name: value}
+    np.savez(path, **arrays | {"passport": np.array(json.dumps(plain))})
+    with pytest.raises(IndexDamaged, match=r"passport .* cannot be read"):
+        open_index(f"npz:{path}")

@@ -323,3 +323,19 @@ def test_folders_of_a_network_disk_are_no_classes_and_are_reported(folder, index
     report = index_folder(folder, index, extractor)
     assert report.added == 4
     assert "system folders left out, such as @eaDir or $RECYCLE.BIN: 1" in str(report)
+
+
+def test_files_that_were_passed_over_are_counted_in_the_report(folder, index, extractor, tmp_path):
+    for name in ("a.cr2", "b.cr2", "clip.mp4", "notes.txt", "c.txt", "d.txt"):
+        (folder / "red" / name).write_bytes(b"x")
+    shutil.copy(folder / "red/a.png", folder / "red/a.png?size=large")
+    report = index_folder(folder, index, extractor)
+    assert report.counts() == {"added": 5}
+    assert report.to_json()["passed_over"] == {"other files": 3, "camera RAW pictures": 2, "videos": 1}
+    assert "files passed over: 3 other files, 2 camera RAW pictures, 1 videos" in str(report)
+    assert "red/a.png?size=large" in labels_of(index)
+    only = tmp_path / "only"
+    only.mkdir()
+    (only / "a.nef").write_bytes(b"x")
+    with pytest.raises(BadQuery, match=r"that the kit can read \(files passed over: 1 camera RAW pictures\)\. Give"):
+        index_folder(only, index, extractor, prefix="only")
