@@ -11,13 +11,30 @@ from imgsearch_kit.errors import BadQuery, ServerUnavailable
 from imgsearch_kit.index import Address, open_index
 from imgsearch_kit.index.elastic.address import ServerAddress
 
+HOSTS = ["h:0", "h:65536", f"h:{'9' * 5000}", "h:", "h:x", "h:-1", "one:9200,:9200", "a b", "a..b", ".", "a" * 64]
+HOSTS += ["::1", "::1:9200", "[::1", "[]", "[:::]", "[1.2.3]", "[fe80::1%25eth0]"]
 
-@pytest.mark.parametrize("host", ["h:0", "h:65536", f"h:{'9' * 5000}", "h:", "h:x", "h:-1", "one:9200,:9200", "a b"])
+
+@pytest.mark.parametrize("host", HOSTS, ids=lambda host: host[:20])
 def test_a_host_or_port_that_cannot_be_is_refused(host):
-    words = r"for a host\. Write HOST:PORT, the port from 1 to 65535\.$"
+    words = r"for a host\. Write HOST:PORT, the port from 1 to 65535, an IPv6 address as \[ADDRESS\]:PORT\.$"
     with pytest.raises(BadQuery, match=words) as refused:
         open_index(f"http://joe:sekret@{host}/pictures")
     assert "sekret" not in str(refused.value)
+    assert len(str(refused.value)) < 600
+
+
+@pytest.mark.parametrize("path", ["*", "a,b", "a b", "a\nb", "<now>", "a?b", "a#b"])
+def test_a_path_that_no_proxy_has_is_refused(path):
+    with pytest.raises(BadQuery, match="between the host and the name, where only the path of a proxy can be") as bad:
+        open_index(f"http://127.0.0.1:1/{path}/pictures")
+    assert "\n" not in str(bad.value)
+
+
+@pytest.mark.parametrize("host", ["[::1]", "[0:0:0:0:0:0:0:1]", "[::ffff:127.0.0.1]"])
+def test_an_ipv6_address_is_asked(host):
+    with pytest.raises(ServerUnavailable, match=r"The server at http://\[[0-9a-f:.]+\]:1/pictures cannot be reached: "):
+        open_index(f"http://{host}:1/pictures")
 
 
 def test_an_address_is_shown_with_its_port_and_without_the_login():

@@ -20,9 +20,9 @@ from tests.small_extractor import QuarterColours, paint
 ALIASES = {
     "an alias": {},
     "a write index": {"is_write_index": True},
-    "a filter": {"filter": {"term": {"label": "label 3"}}},
     "hidden": {"is_hidden": True},
 }
+FILTER = {"filter": {"term": {"label": "label 3"}}}
 
 
 @pytest.fixture(params=["elasticsearch_9", "elasticsearch_8"])
@@ -75,6 +75,14 @@ def test_an_index_is_not_replaced_at_an_alias_made_by_hand(address, options):
     assert indexes(hand) == set(standing(hand)) == before  # nothing was made beside it
     with open_index(hand) as index:
         assert (len(index), index.passport.method) == (20, "flat")
+
+
+def test_an_alias_with_a_filter_goes_with_its_index_and_keeps_its_filter(address):
+    hand = by_hand(address, **FILTER)
+    (before,) = standing(hand).values()
+    assert before == FILTER
+    assert copy(address, address, method="hnsw", progress=False).copied == 20
+    assert standing(hand) == dict.fromkeys(indexes(address), before)
 
 
 @pytest.mark.parametrize("options", ALIASES.values(), ids=ALIASES.keys())

@@ -329,9 +329,8 @@ def test_another_program_s_index_is_left_alone(server):
 
 def names(server, index):
     """The server's indexes for an address, and whether it stands for them."""
-    return {
-        name: index._connected.name in aliases for name, aliases in replacing.indexes_made_for(index._connected).items()
-    }
+    asked = index._connected
+    return {name: asked.name in aliases for name, aliases in replacing.indexes_made_for(asked, asked.name).items()}
 
 
 def test_of_two_processes_that_make_one_address_at_once_one_is_refused(server, make, monkeypatch):
@@ -346,7 +345,7 @@ def test_of_two_processes_that_make_one_address_at_once_one_is_refused(server, m
         with pytest.raises(IndexMismatch, match=r"Another process made an index at .* at the same time"):
             create_index(index.address, passport)
         assert list(names(server, index).values()).count(True) == 1
-        patch.setattr(replacing, "indexes_at", lambda server: {})
+        patch.setattr(replacing, "indexes_at", lambda server, name: {})
         with pytest.raises(IndexMismatch, match=r"Another process made an index at .* at the same time"):
             new.publish(0)
     with open_index(index.address) as reader:
@@ -584,7 +583,7 @@ def test_an_original_index_cannot_be_replaced_at_its_address(original):
         copy(original, original, method="exact", progress=False)
     with open_index(original) as index:
         assert len(index) == 7
-        assert replacing.indexes_made_for(index._connected) == {}  # nothing was made beside it
+        assert replacing.indexes_made_for(index._connected, index._connected.name) == {}  # nothing was made beside it
 
 
 @pytest.mark.plugin

@@ -298,10 +298,15 @@ def test_a_bad_timeout(text, monkeypatch):
         open_index("http://127.0.0.1:1/pictures")
 
 
-@pytest.mark.parametrize("name", ["", "_all", "*", "a,b", "Pictures", "a b", "-a", "a?x=1", "..", "a" * 201])
+NAMES = ["", "_all", "*", "pho*", "a,b", "a,-b", "Pictures", "é", "a b", "-a", "a?x=1", "..", "pictures/", ".kibana"]
+NAMES += ["a" * 201, "a" * 256, "<logs-{now/d}>", "%3Clogs-%7Bnow%2Fd%7D%3E", "elsewhere:pictures"]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=lambda name: name[:20])
 def test_a_bad_name_is_refused_before_anything_is_sent(name):
-    with pytest.raises(BadQuery, match="does not end in the name of an index"):
+    with pytest.raises(BadQuery, match=r"does not end in the name of an index\..* the name of one index in at") as bad:
         open_index(f"http://127.0.0.1:1/{name}")
+    assert len(str(bad.value)) < 450
 
 
 # -- while working ------------------------------------------------------------------------------------------------

@@ -50,8 +50,9 @@ def test_of_a_writer_that_never_rests_every_acknowledged_picture_is_in_the_copy(
             while not done.is_set():
                 records, vectors = pictures(number, number + 1)
                 try:
-                    assert index.add(records, vectors) == []
-                    acknowledged.add(records[0].id)
+                    refused = index.add(records, vectors)
+                    said.extend(refused)
+                    acknowledged.update(record.id for record in records if not refused)
                 except KitError as error:
                     said.append(error)
                 number += 1
@@ -67,7 +68,7 @@ def test_of_a_writer_that_never_rests_every_acknowledged_picture_is_in_the_copy(
     copy(address, address, method="int8_hnsw", progress=False)
     assert acknowledged
     assert acknowledged <= ids(address)
-    assert all(isinstance(error, IndexUnwritable) for error in said)
+    assert [each for each in said if not isinstance(each, IndexUnwritable)] == []
 
 
 def test_a_write_that_no_refresh_has_shown_makes_the_copy_start_again(address, monkeypatch):
@@ -167,7 +168,9 @@ def test_after_a_kill_in_the_middle_the_next_writer_is_not_stuck(address, monkey
         assert len(index) == 100  # it keeps serving
         assert index.add(*pictures(100, 150)) == []
         assert index.delete(["00000.jpg"]) == 1
-        assert list(replacing.indexes_made_for(index._connected)) == [index._name]  # what was half made is gone
+        assert list(replacing.indexes_made_for(index._connected, index._connected.name)) == [
+            index._name
+        ]  # what was half made is gone
     assert len(ids(address)) == 149
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ipaddress
 import os
 import re
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ from imgsearch_kit.errors import BadQuery
 
 HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]?#%\\]+)(?::([0-9]{1,5}))?")
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,199}")
+PATH = re.compile(r"[^\s\x00-\x1f\x7f*,<>\"?#\\]*")
+MOST_SHOWN = 200  # characters of an address in a message
 PORTS = {"http": 9200, "https": 443}
 
 
@@ -41,8 +44,14 @@ class ServerAddress:
         shown = f"{scheme}://{rest}"
         if not NAME.fullmatch(name):
             raise BadQuery(
-                f"The address {shown!r} does not end in the name of an index. Write http(s)://HOST:9200/NAME, the name "
-                "in lower-case letters, digits, '-', '_' and '.', not starting with a sign."
+                f"The address {_short(shown)!r} does not end in the name of an index. Write http(s)://HOST:9200/NAME, "
+                "the name of one index in at most 200 lower-case letters, digits, '-', '_' and '.', not starting with "
+                "a sign."
+            )
+        if not PATH.fullmatch(path):
+            raise BadQuery(
+                f"The address {_short(shown)!r} has {_short(path)!r} between the host and the name, where only the "
+                "path of a proxy can be. Write http(s)://HOST:9200/NAME"
             )
         with_ports = [_with_port(host, scheme, shown) for host in hosts.split(",") if host]
         if not with_ports:
@@ -101,16 +110,27 @@ def _with_port(host: str, scheme: str, shown: str) -> str:
     parts = HOST.fullmatch(host)
     port = int(parts[2] or PORTS[scheme]) if parts else 0
     if parts is None or not 1 <= port <= 65535 or not _ascii(parts[1]):
-        raise BadQuery(f"The address {shown!r} has {host!r} for a host. Write HOST:PORT, the port from 1 to 65535.")
+        raise BadQuery(
+            f"The address {_short(shown)!r} has {_short(host)!r} for a host. Write HOST:PORT, the port from 1 to "
+            "65535, an IPv6 address as [ADDRESS]:PORT."
+        )
     return f"{parts[1]}:{port}"
 
 
 def _ascii(host: str) -> str:
-    """A host in the letters that the name system knows, "" when there is no such name."""
+    """A host in the letters that the name system knows; "" for what is no name and no IPv6 address in brackets."""
     try:
-        return host.encode("idna").decode()
-    except UnicodeError:
+        if host.startswith("["):
+            ipaddress.IPv6Address(host[1:-1])
+            return host
+        return host.encode("idna").decode()  # refuses a part of a name that is empty or too long
+    except ValueError:
         return ""
+
+
+def _short(text: str) -> str:
+    """A text for a message, without its middle where it is long."""
+    return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN // 2]}...{text[-MOST_SHOWN // 2 :]}"
 
 
 def timeout() -> float:

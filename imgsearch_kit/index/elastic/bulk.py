@@ -16,7 +16,8 @@ from imgsearch_kit.index.elastic.client import TRANSIENT, Server, reason_of
 MOST_DOCUMENTS = 500
 MOST_BYTES = 4 * 2**20
 IN_FLIGHT = 4
-ENDS_ALL = ("cluster_block_exception", "index_not_found_exception")  # these would refuse every other document too
+# These would refuse every other document too.
+ENDS_ALL = ("cluster_block_exception", "index_not_found_exception", "index_closed_exception")
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,15 @@ TRANSIENT = (429, 502, 503, 504)
 TIMEOUTS = 2  # how often a request that got no answer in time is sent again
 MAJORS = (8, 9)
 NO_WRITE_INDEX = "no write index is defined"  # what a closed write alias answers
+BLOCK_SETTINGS = {  # the words of a server for a block, and the name of its setting, those that stop reading first
+    "index read (api)": "read",
+    "index metadata (api)": "metadata",
+    "index read-only (api)": "read_only",
+    "disk usage exceeded": "read_only_allow_delete",
+    "index write (api)": "write",
+}
+BLOCK_READING = ("read", "metadata")
+UNREADY = "SERVICE_UNAVAILABLE/"  # a block of a server that has only just started, or is without a master
 CLIENT = ".".join(map(str, elasticsearch.VERSION))
 BASE64_FROM = (9, 3)
 # In a server's reasons: places in the request, Java's names, the index's own uuid, the state of thread pools.
@@ -185,16 +194,14 @@ class Server:
     def refusal(self, status: int, body: Any) -> KitError:
         """The error for an answer with this status and body."""
         kind, reason = _kind(body), reason_of(body)
-        if kind == "cluster_block_exception" and status != 503:
-            return IndexUnwritable(
-                f"The index at {self.address} is blocked: {reason}. Free disk space on the server, then lift the block "
-                "(set index.blocks.* to null)."
+        if kind == "index_closed_exception" or "/index closed" in reason:
+            return ServerUnavailable(
+                f"The index at {self.address} is closed on the server. Open it with POST /{self.name}/_open there."
             )
+        if kind == "cluster_block_exception" and UNREADY not in reason:
+            return self._blocked(reason)
         if NO_WRITE_INDEX in reason:
-            return IndexUnwritable(
-                f"The index at {self.address} is being replaced by another one, so it cannot be written to now. "
-                "Try again when that is done."
-            )
+            return self.being_replaced()
         if status == 401:
             doing = "refuses the credentials given" if self._given else "asks for credentials"
             return ServerUnavailable(
@@ -212,10 +219,6 @@ class Server:
             )
         if kind == "index_not_found_exception":
             return self.not_found()
-        if kind == "index_closed_exception":
-            return ServerUnavailable(
-                f"The index at {self.address} is closed on the server. Open it with POST /{self.name}/_open there."
-            )
         if "more than one write index" in reason:
             return IndexMismatch(
                 f"Another process made an index at {self.address} at the same time. Run the command again to "
@@ -233,6 +236,22 @@ class Server:
             doing = "is overloaded" if status == 429 else "cannot answer now"
             return ServerUnavailable(f"The server at {self.address} {doing} ({status}): {reason}. Try again later.")
         return BadQuery(f"The server at {self.address} refused the request ({status}): {reason}.")
+
+    def _blocked(self, reason: str) -> KitError:
+        """The error for an index that is blocked, for writing or for reading."""
+        block = next((name for words, name in BLOCK_SETTINGS.items() if words in reason), "*")
+        first = "free disk space, then " if block == "read_only_allow_delete" else ""
+        return (ServerUnavailable if block in BLOCK_READING else IndexUnwritable)(
+            f"The index at {self.address} is blocked: {reason.rstrip(';')}. On the server, {first}lift the block: "
+            f'PUT /{self.name}/_settings with {{"index.blocks.{block}": null}}.'
+        )
+
+    def being_replaced(self) -> IndexUnwritable:
+        """The error for an index that nobody may write to until its replacement is done."""
+        return IndexUnwritable(
+            f"The index at {self.address} is being replaced by another one, so it cannot be written to now. "
+            "Try again when that is done."
+        )
 
     def not_found(self) -> IndexNotFound:
         """The error for an address without an index, the same for every backend."""
@@ -279,8 +298,12 @@ def reason_of(body: Any) -> str:
 
 
 def _kind(body: Any) -> str:
+    """The type of the innermost error: where an index has just been deleted, the outer one is about its shards."""
     error = body.get("error") if isinstance(body, dict) else None
-    return error.get("type", "") if isinstance(error, dict) else ""
+    if not isinstance(error, dict):
+        return ""
+    root = (error.get("root_cause") or [error])[0]
+    return root.get("type") or error.get("type", "")
 
 
 def _plain(error: Exception) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from imgsearch_kit.errors import IndexMismatch, VersionMismatch
+from imgsearch_kit.errors import IndexDamaged, IndexMismatch, VersionMismatch
 from imgsearch_kit.index.elastic import bodies
 from imgsearch_kit.index.elastic.bodies import Json, SearchOptions
 from imgsearch_kit.index.elastic.client import Server
@@ -96,7 +96,13 @@ class KitDocuments(Documents):
 
     def vector(self, hit: Json) -> Vectors:
         """From a column with a native method, from the source with one of Elastiknn's."""
-        return np.array(hit["fields"]["vector"][0] if self.method.native else hit["_source"]["vector"], np.float32)
+        try:
+            return np.array(hit["fields"]["vector"][0] if self.method.native else hit["_source"]["vector"], np.float32)
+        except KeyError:
+            raise IndexDamaged(
+                f"{self.record(hit).id!r} in the index {hit['_index']} has no vector, so another program wrote it. "
+                "Delete this document with the server's own tools."
+            ) from None
 
     def label_filter(self, labels: Sequence[str]) -> Json:
         """By the column of labels."""

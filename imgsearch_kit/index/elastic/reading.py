@@ -36,15 +36,18 @@ R = TypeVar("R")
 
 
 def following(read: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
-    """Repeats a reading method in the index that has replaced this one at its address since it was opened."""
+    """Repeats a method in the index that has replaced this one at its address, as often as it is replaced."""
 
     @wraps(read)
     def follow(self: ElasticReader, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return read(self, *args, **kwargs)
-        except IndexNotFound:
-            self._follow()
-            return read(self, *args, **kwargs)
+        while True:
+            name = self._name
+            try:
+                return read(self, *args, **kwargs)
+            except IndexNotFound:
+                self._follow()
+                if self._name == name:
+                    raise
 
     return follow
 
@@ -296,7 +299,7 @@ class ElasticReader(VectorIndex):
         """An answer of all shards; when a node is lost, others need a moment to replace it."""
         for pause in (*client.WAITS, None):
             answer = self._request(method, path, **parameters)
-            if not answer["_shards"]["failed"]:
+            if answer["_shards"]["successful"] and not answer["_shards"]["failed"]:
                 return answer
             if pause is not None:
                 time.sleep(pause)

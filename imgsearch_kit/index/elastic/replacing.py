@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
@@ -37,17 +37,22 @@ def is_of(name: str, address_name: str) -> bool:
     return re.fullmatch(re.escape(address_name) + "-[0-9a-f]{8}", name) is not None
 
 
-def indexes_made_for(server: Server) -> dict[str, Json]:
+def made_for(name: str) -> str:
+    """The name of the address that an index of the kit was made for."""
+    return name[: -len("-00000000")]
+
+
+def indexes_made_for(server: Server, address_name: str) -> dict[str, Json]:
     """The indexes that the kit made for an address, each with its aliases."""
-    found = server.request("GET", f"/{server.name}-*", filter_path="*.aliases")
-    aliases = {name: index["aliases"] for name, index in found.items() if is_of(name, server.name)}
+    found = server.request("GET", f"/{address_name}-*", filter_path="*.aliases")
+    aliases = {name: index["aliases"] for name, index in found.items() if is_of(name, address_name)}
     return {name: known for name, known in aliases.items() if write_alias(name) in known}
 
 
-def indexes_at(server: Server) -> dict[str, Json]:
-    """The indexes that an address points to, each with its aliases."""
+def indexes_at(server: Server, name: str) -> dict[str, Json]:
+    """The indexes that a name stands for, each with its aliases."""
     try:
-        found = server.request("GET", f"/{server.name}", filter_path="*.aliases")
+        found = server.request("GET", f"/{name}", filter_path="*.aliases")
     except IndexNotFound:
         return {}
     return {name: index["aliases"] for name, index in found.items()}
@@ -55,7 +60,7 @@ def indexes_at(server: Server) -> dict[str, Json]:
 
 def is_being_replaced(server: Server, name: str) -> bool:
     """Whether an index is being replaced, so that nobody may write to it."""
-    return _is_closed(name, indexes_made_for(server).get(name, {}))
+    return _is_closed(name, indexes_at(server, name).get(name, {}))
 
 
 def deleted_by_another(address: str) -> IndexMismatch:
@@ -74,7 +79,7 @@ def replace(server: Server, new: str, unchanged: int | None, generation: Callabl
     :raises IndexMismatch: when that is not ``unchanged``, ``new`` was deleted, or the address points to an index that
         was not made for it; the old one keeps serving.
     """
-    old = {name: aliases for name, aliases in indexes_at(server).items() if name != new}
+    old = {name: aliases for name, aliases in indexes_at(server, server.name).items() if name != new}
     for name in old:
         if not is_of(name, server.name):
             raise IndexMismatch(
@@ -90,9 +95,9 @@ def replace(server: Server, new: str, unchanged: int | None, generation: Callabl
     except (ServerUnavailable, KeyboardInterrupt):
         raise  # the server may still switch, so writes to the old one stay blocked until that is impossible
     except BaseException:
-        for name in old if unchanged is not None else ():
-            with contextlib.suppress(KitError):
-                _unblock_writes(server, name)
+        if unchanged is not None:
+            with contextlib.suppress(KitError):  # who has deleted the new index has allowed writes already
+                _allow_writes(server, old, [_write_alias_step(name, is_open=True) for name in (new, *old)])
         raise
 
 
@@ -112,46 +117,70 @@ def switch(server: Server, old: Mapping[str, Json], new: str) -> None:
     try:
         server.request("POST", "/_aliases", bodies.alias_body(steps))
     except IndexNotFound as error:  # also when the answer to a first attempt was lost
-        if server.name not in indexes_made_for(server).get(new, {}):
+        if server.name not in indexes_at(server, new).get(new, {}):
             raise deleted_by_another(server.address) from error
 
 
-def discard_unfinished(server: Server) -> None:
+def discard_unfinished(server: Server, address_name: str) -> None:
     """Deletes the indexes of unfinished rebuilds of an address, and allows writes to the current one again.
 
-    In this order: a rebuild that still runs finds its index deleted, so it cannot replace one that is written to.
+    Both happen in one step, which fails where the current index no longer exists: then one of those that seemed
+    unfinished has replaced it. A rebuild that still runs finds its index deleted, so it cannot replace one that is
+    written to.
     """
-    made = indexes_made_for(server)
-    in_use = [name for name, aliases in made.items() if server.name in aliases]
-    for name in set(made).difference(in_use):
-        with contextlib.suppress(IndexNotFound):
-            server.request("DELETE", f"/{name}")
-    for name in in_use:
-        if _is_closed(name, made[name]):
-            _unblock_writes(server, name)
+    for _ in client.WAITS:
+        made = indexes_made_for(server, address_name)
+        in_use = [name for name, aliases in made.items() if address_name in aliases]
+        closed = [name for name in in_use if _is_closed(name, made[name])]
+        unfinished: list[Json] = [{"remove_index": {"index": name}} for name in set(made).difference(in_use)]
+        if not unfinished and not closed:
+            return
+        with contextlib.suppress(IndexNotFound):  # another process has replaced or discarded one: look again
+            _allow_writes(server, closed, [*unfinished, *(_write_alias_step(name, is_open=True) for name in in_use)])
+            return
 
 
 def changing(change: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
     """Repeats a writing method until the index is not being replaced, if needed in the index that replaced it.
 
     A replacement blocks writes for a moment only. When it takes much longer, its process is assumed to have died.
+
+    :raises IndexUnwritable: when the index is still being replaced after that, or cannot be written for another reason.
     """
 
     @wraps(change)
     def retry(self: ElasticIndex, /, *args: P.args, **kwargs: P.kwargs) -> R:
         self.check_writable()
+        held = True
         for pause in (*client.WAITS, None):
             try:
-                return following(change)(self, *args, **kwargs)
+                return _in_the_current_index(change, self, *args, **kwargs)
             except IndexUnwritable:
-                if not is_being_replaced(self._connected, self._name):
+                before, held = held, is_being_replaced(self._connected, self._name)
+                if not (before or held):  # twice: no replacement can have ended between the refusal and the look
                     raise
-            if pause is not None:
+            if held and pause is not None:
                 time.sleep(pause)
-        discard_unfinished(self._connected)
-        return following(change)(self, *args, **kwargs)
+        if held:
+            discard_unfinished(self._connected, made_for(self._name))
+        try:
+            return _in_the_current_index(change, self, *args, **kwargs)
+        except IndexUnwritable as error:
+            if is_being_replaced(self._connected, self._name):
+                raise self._connected.being_replaced() from error
+            raise
 
     return retry
+
+
+def _in_the_current_index(
+    change: Callable[Concatenate[Any, P], R], index: ElasticIndex, /, *args: P.args, **kwargs: P.kwargs
+) -> R:
+    try:
+        return following(change)(index, *args, **kwargs)
+    except IndexNotFound:
+        index.check_writable()  # the index may be there, and its write alias may not
+        raise
 
 
 def _block_writes(server: Server, name: str) -> None:
@@ -167,9 +196,16 @@ def _block_writes(server: Server, name: str) -> None:
         )
 
 
-def _unblock_writes(server: Server, name: str) -> None:
-    server.request("PUT", f"/{name}/_settings", {"index.blocks.write": None})
-    server.request("POST", "/_aliases", bodies.alias_body([_write_alias_step(name, is_open=True)]))
+def _allow_writes(server: Server, names: Iterable[str], steps: Sequence[Json]) -> None:
+    """Lifts the block of indexes, and opens their write aliases in one step with others: all of them, or none.
+
+    Nobody writes before that step, because the write aliases are closed.
+
+    :raises IndexNotFound: when one of the indexes in the steps no longer exists.
+    """
+    for name in names:
+        server.request("PUT", f"/{name}/_settings", {"index.blocks.write": None})
+    server.request("POST", "/_aliases", bodies.alias_body(steps))
 
 
 def _write_alias_step(name: str, *, is_open: bool) -> Json:

@@ -12,7 +12,8 @@ from typing import Any
 from imgsearch_kit.errors import IndexMismatch, IndexNotFound, IndexUnwritable
 from imgsearch_kit.index.address import Address
 from imgsearch_kit.index.base import NOT_TEXT, batched, check_add, check_complete, is_text, rebuilt_otherwise
-from imgsearch_kit.index.elastic import bodies, bulk, replacing
+from imgsearch_kit.index.elastic import bodies, bulk, checks, replacing
+from imgsearch_kit.index.elastic.bodies import Json
 from imgsearch_kit.index.elastic.client import MAJORS, Server
 from imgsearch_kit.index.elastic.documents import PAGE, KitDocuments, recognised
 from imgsearch_kit.index.elastic.methods import Method, parse_method
@@ -76,7 +77,7 @@ def rebuild_elastic(address: str | Address, passport: IndexPassport) -> ElasticI
     method = parse_method(passport.method, passport.dim)
     server = Server(address)
     with _closing_on_error(server):
-        replacing.discard_unfinished(server)
+        replacing.discard_unfinished(server, server.name)
         return _created(server, passport, method, serving=False)
 
 
@@ -85,14 +86,16 @@ def _opened(server: Server) -> ElasticIndex:
     found = server.request("GET", f"/{server.name}")
     if not all(_has_known_version(index) for index in found.values()):
         server.check_version()
-    if len(found) != 1:
-        raise IndexMismatch(
-            f"{server.address} points to {len(found)} indexes: {', '.join(sorted(found))}. Give the address of one."
-        )
-    ((name, index),) = found.items()
+    name, index = checks.the_one(server, found)
     if "mappings" not in index:
         raise server.no_elasticsearch("its answer has no mappings")
-    return ElasticIndex(server, name, *recognised(server, name, index))
+    documents, passport = recognised(server, name, index)
+    checks.check_source(server, index["mappings"])
+    if documents.writable:
+        checks.check_unchanged_mapping(server, index["mappings"], documents.method, passport.dim)
+    opened = ElasticIndex(server, name, documents, passport)
+    opened._has_write_alias = replacing.write_alias(name) in index.get("aliases", {})
+    return opened
 
 
 def _has_known_version(index: Any) -> bool:
@@ -159,16 +162,23 @@ class ElasticIndex(ElasticReader):
     with the same ``_id`` for the same record, completes it.
     """
 
+    _has_write_alias = True
     _serves = (
         True  # False for a new index that is not published yet; it must never follow the address to the current one
     )
 
     def check_writable(self) -> None:
-        """Checks that the kit made the index."""
+        """Checks that the kit made the index, with an alias for writes."""
         if not self._documents.writable:
             raise IndexUnwritable(
                 f"The index at {self.address} was built by the original system and is opened for reading only. "
                 f"Make a full index of it: imgsearch copy {self.address} NEW_ADDRESS --extractor NAME"
+            )
+        if not self._has_write_alias:
+            raise IndexUnwritable(
+                f"The index {self._name} at {self.address} has no alias {replacing.write_alias(self._name)}, through "
+                "which the kit writes; a clone or a restored snapshot has none. "
+                f"Make a full index of it: imgsearch copy {self.address} NEW_ADDRESS"
             )
 
     def check_replaceable(self) -> None:
@@ -180,8 +190,8 @@ class ElasticIndex(ElasticReader):
             what = "is an index itself, not an alias"
         else:
             what = f"is an alias for the index {name}, which was not made for it"
-        if self._documents.writable and replacing.is_of(name, name[:-9]):
-            own = f"{self.address.removesuffix(server.name)}{name[:-9]}"
+        if self._documents.writable and replacing.is_of(name, replacing.made_for(name)):
+            own = f"{self.address.removesuffix(server.name)}{replacing.made_for(name)}"
             instead = f"Use the address of that index: {own}; its other aliases then follow"
         else:
             instead = f"Copy it to another address: imgsearch copy {self.address} NEW_ADDRESS --method SPEC"
@@ -221,7 +231,7 @@ class ElasticIndex(ElasticReader):
     @following
     def failures(self) -> list[Failure]:
         """The files that could not be indexed, in path order, stored in one document."""
-        (found,) = self._request("POST", "_mget", {"ids": [bodies.FAILURES]})["docs"]
+        (found,) = self._documents_of([bodies.FAILURES])
         return [Failure(**each) for each in found["_source"][bodies.FAILURES]] if found["found"] else []
 
     @changing
@@ -240,7 +250,7 @@ class ElasticIndex(ElasticReader):
         """What a baked ranking has learned, read from separate documents."""
         part, count, learned = 0, 1, b""
         while part < count:
-            (found,) = self._request("POST", "_mget", {"ids": [bodies.learned_id(part)]})["docs"]
+            (found,) = self._documents_of([bodies.learned_id(part)])
             if not found["found"]:
                 return b""
             part, count = part + 1, found["_source"]["parts"]
@@ -333,10 +343,14 @@ class ElasticIndex(ElasticReader):
         found = []
         wanted = {"_source": "false", "filter_path": "docs._id,docs.found,docs.error"}
         for part in batched(keys, PAGE):
-            for doc in self._request("POST", "_mget", {"ids": part}, **wanted)["docs"]:
-                if "error" in doc:
-                    raise self._connected.refusal(503, doc)
-                found += [keys[doc["_id"]]] if doc["found"] else []
+            found += [keys[doc["_id"]] for doc in self._documents_of(part, **wanted) if doc["found"]]
+        return found
+
+    def _documents_of(self, keys: Sequence[str], **wanted: str) -> list[Json]:
+        """The documents with these ``_id``, as they are now, searchable or not."""
+        found: list[Json] = self._request("POST", "_mget", {"ids": keys}, **wanted)["docs"]
+        if bad := next((doc for doc in found if "error" in doc), None):
+            raise self._connected.refusal(503, bad)
         return found
 
     def _write(self, actions: Iterable[bulk.Action]) -> list[bulk.Outcome]:
@@ -352,4 +366,5 @@ class ElasticIndex(ElasticReader):
         if mine != theirs:
             raise rebuilt_otherwise(self.address)
         self._name, self._passport, self._documents = other._name, other._passport, other._documents
+        self._has_write_alias = other._has_write_alias
         self._counted = self._caught_up = False
