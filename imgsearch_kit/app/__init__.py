@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from imgsearch_kit.app.environment import sheltered
 from imgsearch_kit.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ def build_app(gallery: Gallery) -> gr.Blocks:
     _require_gradio()
     from imgsearch_kit.app.page import build
 
-    return build(gallery)
+    with sheltered():
+        return build(gallery)
 
 
 def serve(gallery: Gallery, **options: Any) -> Page:
@@ -38,6 +40,7 @@ def serve(gallery: Gallery, **options: Any) -> Page:
 
 def _require_gradio() -> None:
     try:
-        import gradio  # noqa: F401
+        with sheltered():
+            import gradio  # noqa: F401
     except ModuleNotFoundError as error:
         raise MissingExtra("gradio", "app") from error
