@@ -37,9 +37,10 @@ log = logging.getLogger("imgsearch_kit")
 
 def home_folder() -> Path:
     """The user's home folder; for a user without one a path below which nothing can be."""
-    home = Path("~")
-    with suppress(RuntimeError):
-        home = home.expanduser()
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return NOWHERE
     return home if home.is_absolute() else NOWHERE
 
 
@@ -50,8 +51,15 @@ def cache_folder() -> Path:
     """
     if given := os.environ.get("IMGSEARCH_CACHE"):
         return Path(given)
-    usual = Path(platformdirs.user_cache_dir("imgsearch-kit"))
-    return usual if usual.is_absolute() else NOWHERE / "imgsearch-kit"
+    return usual_folder(platformdirs.user_cache_dir, "imgsearch-kit")
+
+
+def usual_folder(ask: Callable[[str], str], program: str) -> Path:
+    """The folder that one of platformdirs's functions gives a program, or where there is no home one below nowhere."""
+    folder = NOWHERE
+    with suppress(RuntimeError):
+        folder = Path(ask(program))
+    return folder if folder.is_absolute() and folder != NOWHERE else NOWHERE / program
 
 
 def writable(folder: Path) -> bool:
@@ -77,12 +85,8 @@ def kept_folder(name: str) -> Path:
 
 @functools.cache
 def _say_unkept(folder: Path) -> None:
-    where = (
-        "This user has no home folder, so there is no cache"
-        if NOWHERE in folder.parents
-        else f"{folder} is not writable"
-    )
-    log.warning("%s: what belongs there is made again each time. Set IMGSEARCH_CACHE to a writable folder.", where)
+    why = "There is no home folder to cache in" if NOWHERE in folder.parents else f"{folder} cannot be written"
+    log.warning("%s, so thumbnails are made again each time. Set IMGSEARCH_CACHE to a writable folder.", why)
 
 
 @functools.cache
@@ -104,6 +108,11 @@ def process_folder() -> Path:
 def _remove(folder: Path, owner: int) -> None:
     if os.getpid() == owner:  # a forked process does not own it
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def lend_matplotlib_folder() -> None:
+    """Gives Matplotlib a folder, without which it warns, or does not load where there is no home."""
+    lend_folder("MPLCONFIGDIR", usual_folder(platformdirs.user_config_dir, "matplotlib"))
 
 
 def lend_folder(variable: str, usual: Path) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgsearch_kit.app.environment import sheltered
 from imgsearch_kit.errors import MissingExtra
+from imgsearch_kit.files import lend_matplotlib_folder
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -39,6 +40,7 @@ def serve(gallery: Gallery, **options: Any) -> Page:
 
 
 def _require_gradio() -> None:
+    lend_matplotlib_folder()  # Gradio loads it too
     try:
         with sheltered():
             import gradio  # noqa: F401

@@ -19,10 +19,10 @@ import numpy as np
 
 from imgsearch_kit.errors import BadQuery, MissingExtra, ServerUnavailable, WeightsNotFound
 from imgsearch_kit.extractors import weight_files
-from imgsearch_kit.extractors.tensorflow import tensorflow
+from imgsearch_kit.extractors.keras_settings import keras
 from imgsearch_kit.extractors.vgg16 import NETWORKS
 from imgsearch_kit.extractors.weight_files import Tensors
-from imgsearch_kit.files import cache_folder
+from imgsearch_kit.files import cache_folder, home_folder, writable
 
 Say = Callable[[str], None]
 
@@ -38,7 +38,7 @@ class KerasFile:
     @property
     def path(self) -> Path:
         """Where Keras keeps it."""
-        home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
+        home = os.environ.get("KERAS_HOME") or home_folder() / ".keras"
         return Path(home) / "models" / self.name
 
 
@@ -176,15 +176,18 @@ def _downloaded(network: str, say: Say) -> Path:
     file = KERAS_FILES[network]
     if not file.path.is_file():
         say(f"Downloading the weights of {network} with Keras ({file.megabytes} MB).")
-    tensorflow()
-    import keras
-
     folder = file.path.parent
+    if not file.path.is_file() and not writable(folder):
+        raise WeightsNotFound(
+            f"The weights of {network} are not on this machine, and {folder} cannot be written. "
+            f"Set KERAS_HOME to a writable folder, or {'; '.join(_ways(network)[::2])}."
+        )
+    get_file = keras().utils.get_file
     place = {"cache_dir": folder.parent, "cache_subdir": folder.name}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with contextlib.redirect_stdout(sys.stderr):  # Keras prints its progress
-            return Path(keras.utils.get_file(file.name, KERAS_URL + file.name, file_hash=file.md5, **place))
+            return Path(get_file(file.name, KERAS_URL + file.name, file_hash=file.md5, **place))
     except Exception as error:  # Keras raises a bare Exception
         with contextlib.suppress(OSError):
             file.path.unlink()  # Keras leaves a wrong download there

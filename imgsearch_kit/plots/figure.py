@@ -5,16 +5,14 @@ from __future__ import annotations
 import colorsys
 import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, cast
 
-import platformdirs
 from PIL import Image
 
 from imgsearch_kit.errors import MissingExtra
-from imgsearch_kit.files import lend_folder
+from imgsearch_kit.files import lend_matplotlib_folder
 
-lend_folder("MPLCONFIGDIR", Path(platformdirs.user_config_dir("matplotlib")))
+lend_matplotlib_folder()
 try:
     from matplotlib.axes import Axes
     from matplotlib.backends.backend_agg import FigureCanvasAgg
