@@ -62,6 +62,14 @@ def usual_folder(ask: Callable[[str], str], program: str) -> Path:
     return folder if folder.is_absolute() and folder != NOWHERE else NOWHERE / program
 
 
+def is_there(path: Path) -> bool:
+    """Whether a file is there; one in a folder that belongs to somebody else and hides it is not."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def writable(folder: Path) -> bool:
     """Whether files can be written in a folder, which may not exist yet."""
     there = next((path for path in (folder, *folder.parents) if os.path.exists(path)), NOWHERE)  # noqa: PTH110 (never raises)
@@ -169,7 +177,7 @@ def artefact(
     key = hashlib.sha256(decides.encode()).hexdigest()[:12]
     folder = artefact_folder(passport)
     path = folder / f"{stem}-{passport.generation}-{key}{suffix}"
-    if path.exists():
+    if is_there(path):
         try:
             made = load(path)
             _touch(path)

@@ -76,7 +76,7 @@ def _without_log_lines() -> Iterator[None]:
     They pass where there is no folder for a temporary file to catch them.
     """
     try:
-        caught = tempfile.TemporaryFile()
+        caught = tempfile.TemporaryFile()  # noqa: SIM115 (closed below)
     except OSError:
         yield
         return

@@ -22,7 +22,7 @@ from imgsearch_kit.extractors import weight_files
 from imgsearch_kit.extractors.keras_settings import keras
 from imgsearch_kit.extractors.vgg16 import NETWORKS
 from imgsearch_kit.extractors.weight_files import Tensors
-from imgsearch_kit.files import cache_folder, home_folder, writable
+from imgsearch_kit.files import cache_folder, home_folder, is_there, writable
 
 Say = Callable[[str], None]
 
@@ -131,7 +131,7 @@ def available() -> list[WeightsFile]:
     """The weights on this machine, in order of network and then of use, and how to get missing ones."""
     listed = []
     for network in NETWORKS:
-        candidates = [(path, source) for path, source in _candidates(network) if path.is_file()]
+        candidates = [(path, source) for path, source in _candidates(network) if is_there(path)]
         listed += [_described(network, path, source) for path, source in candidates]
         if not candidates:
             listed.append(WeightsFile(network, None, "", note="; ".join(_ways(network))))
@@ -158,7 +158,7 @@ def _candidates(network: str) -> Iterator[tuple[Path, str]]:
 
 
 def _found(network: str) -> tuple[Path | None, str]:
-    return next(((path, source) for path, source in _candidates(network) if path.is_file()), (None, ""))
+    return next(((path, source) for path, source in _candidates(network) if is_there(path)), (None, ""))
 
 
 def _ways(network: str) -> list[str]:
@@ -174,10 +174,10 @@ def _ways(network: str) -> list[str]:
 def _downloaded(network: str, say: Say) -> Path:
     """Keras's file in Keras's cache, downloaded if it is missing or not what Keras published."""
     file = KERAS_FILES[network]
-    if not file.path.is_file():
+    if not is_there(file.path):
         say(f"Downloading the weights of {network} with Keras ({file.megabytes} MB).")
     folder = file.path.parent
-    if not file.path.is_file() and not writable(folder):
+    if not is_there(file.path) and not writable(folder):
         raise WeightsNotFound(
             f"The weights of {network} are not on this machine, and {folder} cannot be written. "
             f"Set KERAS_HOME to a writable folder, or {'; '.join(_ways(network)[::2])}."

@@ -246,7 +246,7 @@ def _library() -> Any:
 
     :raises MissingExtra: when umap-learn is not installed.
     """
-    _lend_numba_a_folder()
+    lend_numba_folder()
     hidden = "tensorflow" not in sys.modules
     if hidden:
         sys.modules["tensorflow"] = None  # type: ignore[assignment]
@@ -262,7 +262,7 @@ def _library() -> Any:
     return umap
 
 
-def _lend_numba_a_folder() -> None:
+def lend_numba_folder() -> None:
     """Numba keeps its machine code beside UMAP's, which another user than the one who installed it cannot write."""
     found = importlib.util.find_spec("umap")
     if found and found.origin:

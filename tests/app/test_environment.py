@@ -22,23 +22,12 @@ from imgsearch_kit.index import create_index, new_passport
 from imgsearch_kit.indexing.folder import index_folder
 from tests.app.conftest import free_port
 from tests.small_extractor import QuarterColours, paint
+from tests.users import BOUND_BY_MODES, IS_ROOT, as_stranger, unwritable
 
 ROOT = Path(__file__).resolve().parents[2]
 IMGSEARCH = [sys.executable, "-c", "from imgsearch_kit.cli import main; main()"]
-IS_ROOT = os.geteuid() == 0
-BOUND_BY_MODES = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if IS_ROOT else []
 DEAD = "http://user:secret@127.0.0.1:9"  # nothing listens there
 HTTP = httpx.Client(trust_env=False, timeout=30, headers={"connection": "close"})
-
-
-def as_stranger():
-    """The start of a command that runs as a user without an entry in passwd, who may read what root may."""
-    if not IS_ROOT:
-        return []
-    bounds = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapBnd"))
-    reads_all = int(bounds.split()[1], 16) >> 2 & 1  # CAP_DAC_READ_SEARCH, for a Python below /root
-    given = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"] if reads_all else []
-    return ["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups", *given]
 
 
 def asked(url, event):
@@ -259,13 +248,6 @@ def start(place):
     for each in started:
         each.process.kill()
         each.process.communicate()
-
-
-def unwritable(folder):
-    """A folder that is there and cannot be written to, as somebody else's is."""
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o555)
-    return folder
 
 
 GRADIO = {
