@@ -24,9 +24,10 @@ def port() -> int:
 
 
 if __name__ == "__main__":
+    chosen = port()
     try:
         host = "0.0.0.0" if "SPACE_ID" in os.environ else "127.0.0.1"  # a Space is reached through its own proxy
-        page = gallery().serve(host=host, port=port(), block=False)
+        page = gallery().serve(host=host, port=chosen, block=False)
     except KitError as error:
         sys.exit(str(error))
     print(f"The page is at {page.url}", flush=True)

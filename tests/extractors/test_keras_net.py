@@ -135,7 +135,12 @@ def extracted_by_a_process(small, folder, settings, **variables):
     return done.stderr if done.returncode else np.load(folder / "vectors.npy")
 
 
-def test_vectors_are_the_same_whatever_keras_reads(small, tmp_path):
+@pytest.fixture(scope="module")
+def usual(small):
+    return load_extractor("keras:MobileNetV2", small[1]).extract(probe_pixels(224))
+
+
+def test_vectors_are_the_same_whatever_keras_reads(small, usual, tmp_path):
     settings = {"image_data_format": "channels_first", "floatx": "float16", "backend": "torch", "epsilon": 0.5}
     variables = {
         "KERAS_BACKEND": "jax",
@@ -144,7 +149,6 @@ def test_vectors_are_the_same_whatever_keras_reads(small, tmp_path):
         "CUDA_VISIBLE_DEVICES": "",
     }
     found = extracted_by_a_process(small, tmp_path, json.dumps(settings), **variables)
-    usual = load_extractor("keras:MobileNetV2", small[1]).extract(probe_pixels(224))
     np.testing.assert_allclose(found, usual, atol=1e-5)
 
 
@@ -155,10 +159,9 @@ def test_a_settings_file_that_stops_keras_is_named(small, tmp_path):
     )
 
 
-def test_vectors_are_the_same_whatever_the_program_has_set(small):
+def test_vectors_are_the_same_whatever_the_program_has_set(small, usual):
     import keras
 
-    usual = load_extractor("keras:MobileNetV2", small[1]).extract(probe_pixels(224))
     before = keras.config.floatx(), keras.config.image_data_format(), keras.config.dtype_policy()
     try:
         keras.config.set_floatx("float16")
