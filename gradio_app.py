@@ -15,10 +15,19 @@ def gallery() -> Gallery:
     return sample_gallery(Path("demo"), print)
 
 
+def port() -> int:
+    """The port in $GRADIO_SERVER_PORT, else 7860."""
+    given = os.environ.get("GRADIO_SERVER_PORT") or "7860"
+    if not given.isdecimal() or not 1 <= int(given) <= 65535:
+        sys.exit(f"GRADIO_SERVER_PORT must be a port from 1 to 65535; it is {given!r}.")
+    return int(given)
+
+
 if __name__ == "__main__":
+    chosen = port()
     try:
         host = "0.0.0.0" if "SPACE_ID" in os.environ else "127.0.0.1"  # a Space is reached through its own proxy
-        page = gallery().serve(host=host, port=int(os.environ.get("GRADIO_SERVER_PORT", "7860")), block=False)
+        page = gallery().serve(host=host, port=chosen, block=False)
     except KitError as error:
         sys.exit(str(error))
     print(f"The page is at {page.url}", flush=True)

@@ -1,15 +1,19 @@
 """Files that the kit keeps apart from an index: its cache folder, and what can be recomputed from an index.
 
-An artefact (a map, a calibration ...) stays in the cache until the index changes.
+An artefact (a map, a calibration ...) stays in the cache until the index changes. What cannot be kept there, because
+the folder cannot be written, lies in a temporary folder of the process.
 """
 
 from __future__ import annotations
 
+import atexit
+import functools
 import hashlib
 import json
 import logging
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -18,6 +22,7 @@ from typing import Any, TypeVar
 
 import platformdirs
 
+from imgsearch_kit.errors import KitError
 from imgsearch_kit.records import IndexPassport
 
 Made = TypeVar("Made")
@@ -25,12 +30,106 @@ Made = TypeVar("Made")
 FORMAT = 1  # of all artefacts; to be raised when the same parameters give another result
 KEPT = 4  # artefacts of one name and index, each with other parameters
 
+NOWHERE = Path(os.devnull)  # stands for the home of a user without one: nothing is below it, and nothing can be made
+
 log = logging.getLogger("imgsearch_kit")
 
 
+def home_folder() -> Path:
+    """The user's home folder; for a user without one a path below which nothing can be."""
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return NOWHERE
+    return home if home.is_absolute() else NOWHERE
+
+
 def cache_folder() -> Path:
-    """The kit's cache folder, which may not exist yet: ``$IMGSEARCH_CACHE`` if set, else the user's cache folder."""
-    return Path(os.environ.get("IMGSEARCH_CACHE") or platformdirs.user_cache_dir("imgsearch-kit"))
+    """The kit's cache folder, which may not exist yet: ``$IMGSEARCH_CACHE`` if set, else the user's cache folder.
+
+    For a user without a home folder it is a path below which nothing can be.
+    """
+    if given := os.environ.get("IMGSEARCH_CACHE"):
+        return Path(given)
+    return usual_folder(platformdirs.user_cache_dir, "imgsearch-kit")
+
+
+def usual_folder(ask: Callable[[str], str], program: str) -> Path:
+    """The folder that one of platformdirs's functions gives a program, or where there is no home one below nowhere."""
+    folder = NOWHERE
+    with suppress(RuntimeError):
+        folder = Path(ask(program))
+    return folder if folder.is_absolute() and folder != NOWHERE else NOWHERE / program
+
+
+def is_there(path: Path) -> bool:
+    """Whether a file is there; one in a folder that belongs to somebody else and hides it is not."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def writable(folder: Path) -> bool:
+    """Whether files can be written in a folder, which may not exist yet."""
+    there = next((path for path in (folder, *folder.parents) if os.path.exists(path)), NOWHERE)  # noqa: PTH110 (never raises)
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+
+
+def kept_folder(name: str) -> Path:
+    """A folder, which may not exist yet, for what is worth keeping and can be made again.
+
+    It is ``name`` in the cache folder. Where that cannot be written, the log says so once, and it is one in the
+    process's own temporary folder.
+
+    :raises KitError: when there is no temporary folder either.
+    """
+    folder = cache_folder() / name
+    if writable(folder):
+        return folder
+    _say_unkept(cache_folder())
+    return process_folder() / name
+
+
+@functools.cache
+def _say_unkept(folder: Path) -> None:
+    why = "There is no home folder to cache in" if NOWHERE in folder.parents else f"{folder} cannot be written"
+    log.warning("%s, so thumbnails are made again each time. Set IMGSEARCH_CACHE to a writable folder.", why)
+
+
+@functools.cache
+def process_folder() -> Path:
+    """A temporary folder that only this user can read, deleted when the process ends.
+
+    :raises KitError: when no temporary folder can be written.
+    """
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="imgsearch-"))
+    except OSError as error:
+        raise KitError(
+            f"No temporary folder can be written ({error.strerror or error}). Set TMPDIR to a folder of your own."
+        ) from error
+    atexit.register(_remove, folder, os.getpid())
+    return folder
+
+
+def _remove(folder: Path, owner: int) -> None:
+    if os.getpid() == owner:  # a forked process does not own it
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def lend_matplotlib_folder() -> None:
+    """Gives Matplotlib a folder, without which it warns, or does not load where there is no home."""
+    lend_folder("MPLCONFIGDIR", usual_folder(platformdirs.user_config_dir, "matplotlib"))
+
+
+def lend_folder(variable: str, usual: Path) -> None:
+    """Gives a library a folder to write to, by its environment variable, where it would have none.
+
+    It would write to the folder in ``variable``, if that is set, and else to ``usual``.
+    """
+    if not writable(Path(os.environ.get(variable) or usual)):
+        os.environ[variable] = str(kept_folder(variable.lower()))
 
 
 @contextmanager
@@ -79,7 +178,7 @@ def artefact(
     key = hashlib.sha256(decides.encode()).hexdigest()[:12]
     folder = artefact_folder(passport)
     path = folder / f"{stem}-{passport.generation}-{key}{suffix}"
-    if path.exists():
+    if is_there(path):
         try:
             made = load(path)
             _touch(path)
@@ -96,7 +195,11 @@ def artefact(
         for old in set(files) - {path, *of_now[:KEPT]}:
             old.unlink(missing_ok=True)
     except OSError as error:
-        log.warning("%s could not be saved: %s. It will be computed again next time.", path, error)
+        log.warning(
+            "%s could not be saved: %s. It will be computed again next time. Set IMGSEARCH_CACHE to a writable folder.",
+            path,
+            error,
+        )
     return made
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +15,8 @@ import pytest
 from PIL import ExifTags, Image, ImageCms
 
 from imgsearch_kit.errors import BadQuery, KitError, UnreadableImage
-from imgsearch_kit.files import cache_folder
-from imgsearch_kit.images import PREVIEW, THUMBNAIL, thumbnail
+from imgsearch_kit.files import cache_folder, process_folder
+from imgsearch_kit.images import PREVIEW, THUMBNAIL, thumbnail, thumbnails
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -157,6 +159,40 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     data = encoded(red_and_blue(40, 20), "PNG")
     with pytest.raises(KitError, match=r"file cannot be written: .*; set IMGSEARCH_CACHE to a writable folder"):
         thumbnail(data, sha256(data), folder=tmp_path / "file")
+
+
+@pytest.mark.parametrize("lost", ["below_a_file", "disk_full", "no_home"])
+def test_what_cannot_be_kept_is_drawn_once_a_process(lost, tmp_path, monkeypatch, caplog):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("IMGSEARCH_CACHE", str(tmp_path / ("file/cache" if lost == "below_a_file" else "cache")))
+    data = encoded(red_and_blue(40, 20), "PNG")
+    if lost == "no_home":
+        monkeypatch.delenv("IMGSEARCH_CACHE")
+        monkeypatch.setattr("platformdirs.user_cache_dir", lambda name: f"~/.cache/{name}")
+    if lost == "disk_full":
+        monkeypatch.setattr(thumbnails, "write_whole", full_below(cache_folder(), thumbnails.write_whole))
+    path = thumbnail(data, sha256(data))
+    assert path.is_relative_to(process_folder())
+    with Image.open(path) as image:
+        assert (image.size, image.format) == ((40, 20), "WEBP")
+    if lost != "disk_full":
+        made = path.stat().st_mtime_ns
+        assert thumbnail(data, sha256(data)) == path
+        assert path.stat().st_mtime_ns == made
+        [said] = caplog.messages
+        assert said.endswith("so thumbnails are made again each time. Set IMGSEARCH_CACHE to a writable folder.")
+    path.unlink()
+
+
+def full_below(folder, write):
+    """Writing that fails below a folder as on a full disk."""
+
+    def write_whole(path):
+        if path.is_relative_to(folder):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(path)
+
+    return write_whole
 
 
 def test_threads_that_ask_at_once_all_get_a_whole_picture(tmp_path):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from imgsearch_kit.app.environment import sheltered
 from imgsearch_kit.errors import MissingExtra
+from imgsearch_kit.files import lend_matplotlib_folder
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -21,7 +23,8 @@ def build_app(gallery: Gallery) -> gr.Blocks:
     _require_gradio()
     from imgsearch_kit.app.page import build
 
-    return build(gallery)
+    with sheltered():
+        return build(gallery)
 
 
 def serve(gallery: Gallery, **options: Any) -> Page:
@@ -37,7 +40,9 @@ def serve(gallery: Gallery, **options: Any) -> Page:
 
 
 def _require_gradio() -> None:
+    lend_matplotlib_folder()  # Gradio loads it too
     try:
-        import gradio  # noqa: F401
+        with sheltered():
+            import gradio  # noqa: F401
     except ModuleNotFoundError as error:
         raise MissingExtra("gradio", "app") from error

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
+import socket
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import gradio as gr
 
+from imgsearch_kit.app.environment import check_proxies, sheltered
 from imgsearch_kit.app.page import build
 from imgsearch_kit.errors import BadQuery, WeightsNotFound
 from imgsearch_kit.gallery import Gallery
@@ -35,10 +42,11 @@ class Page:
         self.blocks.close(verbose=False)
 
     def wait(self) -> None:
-        """Returns when the server was stopped, by Ctrl-C or ``close``."""
+        """Returns when the server was stopped, by Ctrl-C, a signal to end, or ``close``."""
         try:
-            while self.blocks.is_running:
-                time.sleep(0.2)
+            with _ended_by_signals():
+                while self.blocks.is_running:
+                    time.sleep(0.2)
         except KeyboardInterrupt:
             self.close()
 
@@ -59,40 +67,84 @@ def launch_page(
     machine. No folder is served: pictures are part of the answers, and Gradio serves uploads only, for at most an hour.
     Uploads are limited to 32 MB. ``share`` asks Gradio for a public link.
 
-    :raises BadQuery: when ``share`` is given without ``auth``, or the port is in use.
+    :raises BadQuery: when ``share`` is given without ``auth``, or the host or port cannot be used.
     :raises IndexMismatch: when the extractor's results have changed since the index was made.
     """
     if share and not auth:
         raise BadQuery(
             "A public link shows the indexed pictures to everyone who has it. Give --auth USER:PASS with --share."
         )
+    name = _listenable(host, port)
+    if share:
+        check_proxies()
     try:
         gallery.extractor  # noqa: B018 (loads and checks it)
     except (WeightsNotFound, BadQuery) as error:  # the extractor is unknown, or its weights are missing
         log.warning("Only indexed pictures can be used as queries, no others: %s", error)
-    blocks = build(gallery)
-    blocks.queue(max_size=WAITING, default_concurrency_limit=SEARCHES_AT_ONCE)
     try:
-        _, url, share_url = blocks.launch(
-            server_name=host,
-            server_port=port,
-            share=share,
-            auth=auth,
-            theme=THEME,
-            max_file_size=MAX_UPLOAD,
-            prevent_thread_lock=True,
-            quiet=True,
-            ssr_mode=False,
-            mcp_server=False,
-            enable_monitoring=False,
-            run_history=False,
-            footer_links=["api"],
-        )
+        with sheltered(name.strip("[]"), past_all=not share):
+            blocks = build(gallery)
+            blocks.queue(max_size=WAITING, default_concurrency_limit=SEARCHES_AT_ONCE)
+            _, url, share_url = blocks.launch(
+                server_name=name,
+                server_port=port,
+                share=share,
+                auth=auth,
+                theme=THEME,
+                max_file_size=MAX_UPLOAD,
+                prevent_thread_lock=True,
+                quiet=True,
+                ssr_mode=False,
+                mcp_server=False,
+                enable_monitoring=False,
+                run_history=False,
+                footer_links=["api"],
+            )
     except OSError as error:
-        raise BadQuery(
-            f"The page cannot listen on {host}, port {port} ({error}). Give another --port or --host."
-        ) from error
+        reason = error.strerror or "the server did not start; the port may be in use on 127.0.0.1"
+        raise _deaf(host, port, reason) from error
+    url = url.replace("//[::]:", "//[::1]:")  # a browser cannot open the address that stands for all
     page = Page(url, share_url, blocks)
     if block:
         page.wait()
     return page
+
+
+def _listenable(host: str, port: int) -> str:
+    """The host as Gradio takes it, an IPv6 address in brackets; Gradio itself does not see that a port is taken there.
+
+    :raises BadQuery: when this machine has no such address, or the port is in use.
+    """
+    plain = host[1:-1] if host[:1] == "[" and host[-1:] == "]" else host
+    try:
+        places = socket.getaddrinfo(plain, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, place in places:
+            with socket.socket(family, kind, protocol) as probe:
+                if os.name == "posix":  # as servers do; on Windows it would take a port in use
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                probe.bind(place)
+    except (OSError, UnicodeError) as error:
+        raise _deaf(host, port, getattr(error, "strerror", None) or str(error)) from error
+    return f"[{plain}]" if ":" in plain else plain
+
+
+def _deaf(host: str, port: int, reason: str) -> BadQuery:
+    return BadQuery(f"The page cannot listen on {host}, port {port} ({reason}). Give another --port or --host.")
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """A signal to end, which by default kills at once, is as Ctrl-C: uploads are deleted."""
+    names = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        names = []  # only the main thread may
+    names = [name for name in names if signal.getsignal(name) == signal.SIG_DFL]  # nohup has it ignored
+    for name in names:
+        signal.signal(name, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for name in names:
+            signal.signal(name, signal.SIG_DFL)

@@ -8,12 +8,16 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imgsearch_kit.errors import BadQuery, WeightsNotFound
 from imgsearch_kit.extractors import weight_files
+from imgsearch_kit.extractors.keras_settings import keras, published_settings
 from imgsearch_kit.extractors.tensorflow import ENGINE, JointExtractor, tensorflow
 from imgsearch_kit.records import ExtractorSpec
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 PREFIX = "keras:"
 # The input sides with which Keras's networks were trained, where it is not 224.
@@ -46,7 +50,6 @@ def load_application(name: str, given: Path | None, say: Callable[[str], None]) 
     :raises BadQuery: when ``keras.applications`` has no network of that name; the message lists them.
     :raises WeightsNotFound: when the weights are missing or do not fit.
     """
-    tf = tensorflow()
     build = _application(name.removeprefix(PREFIX))
     module = sys.modules[build.__module__]
     side = SIDES.get(build.__name__, 224)
@@ -64,9 +67,12 @@ def load_application(name: str, given: Path | None, say: Callable[[str], None]) 
         weights_digest=digest,
         engine=ENGINE,
     )
-    return JointExtractor(
-        [spec], lambda pixels: [model(module.preprocess_input(tf.cast(pixels, tf.float32)), training=False)]
-    )
+
+    def run(pixels: tf.Tensor) -> list[tf.Tensor]:
+        with published_settings():
+            return [model(module.preprocess_input(tensorflow().cast(pixels, "float32")), training=False)]
+
+    return JointExtractor([spec], run)
 
 
 def input_side(name: str) -> int:
@@ -78,14 +84,13 @@ def input_side(name: str) -> int:
 
 
 def _application(name: str) -> Any:
-    import keras
-
-    names = [n for n in dir(keras.applications) if n[0].isupper() and callable(getattr(keras.applications, n))]
+    applications = keras().applications
+    names = [n for n in dir(applications) if n[0].isupper() and callable(getattr(applications, n))]
     if name not in names:
         close = difflib.get_close_matches(name, names, n=1)
         hint = f"Did you mean {PREFIX}{close[0]}? " if close else ""
         raise BadQuery(f"keras.applications has no network named {name!r}. {hint}Choose from {', '.join(names)}.")
-    return getattr(keras.applications, name)
+    return getattr(applications, name)
 
 
 def _with_weights(build: Any, side: int, given: Path | None) -> Any:
@@ -95,7 +100,7 @@ def _with_weights(build: Any, side: int, given: Path | None) -> Any:
         raise WeightsNotFound(f"There is no weights file at {given}. Check the path.")
     try:
         # Keras prints the progress of a download, and only warns when a file has no weights for a layer.
-        with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+        with published_settings(), contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)
             model = build(weights=None if given else "imagenet", **shape)
             if given:

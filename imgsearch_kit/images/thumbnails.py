@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from imgsearch_kit.errors import BadQuery, KitError, UnreadableImage
-from imgsearch_kit.files import cache_folder, write_whole
+from imgsearch_kit.files import cache_folder, kept_folder, process_folder, write_whole
 from imgsearch_kit.images.decoding import decode, read_bytes
 from imgsearch_kit.records import MAX_PIXELS
 
@@ -28,9 +28,9 @@ def thumbnail(
 ) -> Path:
     """The path of a WEBP whose longer side is at most ``size`` pixels: upright, on white, without any metadata.
 
-    It is made once and stored in ``folder`` (``thumbnails`` in the cache folder) under the picture's hash. It is made
-    again where that file is empty or cut short. A picture is never enlarged. Several threads or processes may request
-    the same one.
+    It is made once and stored in ``folder`` under the picture's hash; without one in ``thumbnails`` in the cache
+    folder, or in the process's own temporary folder where nothing can be kept there. It is made again where that file
+    is empty or cut short. A picture is never enlarged. Several threads or processes may request the same one.
 
     :raises UnreadableImage: when there is no thumbnail yet and the source cannot be decoded, or has changed.
     :raises BadQuery: when ``sha256`` is not 64 hexadecimal digits or ``size`` is not within 1 .. 16,383 (WEBP's limit).
@@ -40,10 +40,14 @@ def thumbnail(
         raise BadQuery(f"{sha256!r} is not a sha256; it must be 64 hexadecimal digits")
     if not 1 <= size <= 16_383:
         raise BadQuery(f"The size is {size} pixels; it must be within 1 .. 16383")
-    folder = folder or cache_folder() / "thumbnails"
-    path = folder / f"{sha256}-{size}.webp"
+    name = f"{sha256}-{size}.webp"
+    path = (folder or cache_folder() / "thumbnails") / name
     if _is_whole(path):
         return path
+    if folder is None:
+        path = kept_folder("thumbnails") / name
+        if _is_whole(path):
+            return path
     data = read_bytes(source)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise UnreadableImage("The file has changed since it was indexed; index its folder again")
@@ -51,13 +55,20 @@ def thumbnail(
     picture.thumbnail((size, size), Image.Resampling.LANCZOS)
     picture.info.clear()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with write_whole(path) as whole:
-            picture.save(whole, "WEBP", quality=85)
+        return _saved(picture, path)
     except OSError as error:
-        raise KitError(
-            f"{folder} cannot be written: {error.strerror or error}; set IMGSEARCH_CACHE to a writable folder"
-        ) from error
+        if folder is not None:
+            raise KitError(
+                f"{folder} cannot be written: {error.strerror or error}; set IMGSEARCH_CACHE to a writable folder"
+            ) from error
+    return _saved(picture, process_folder() / "thumbnails" / name)  # the cache's disk is full
+
+
+def _saved(picture: Image.Image, path: Path) -> Path:
+    """The path, once the picture is there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with write_whole(path) as whole:
+        picture.save(whole, "WEBP", quality=85)
     return path
 
 

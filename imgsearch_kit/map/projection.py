@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from scipy.sparse.linalg import svds
 
 from imgsearch_kit.errors import BadQuery, MissingExtra
+from imgsearch_kit.files import lend_folder
 from imgsearch_kit.progress import bar_options
 from imgsearch_kit.records import Vectors
 from imgsearch_kit.reports import Report
@@ -244,6 +246,7 @@ def _library() -> Any:
 
     :raises MissingExtra: when umap-learn is not installed.
     """
+    lend_numba_folder()
     hidden = "tensorflow" not in sys.modules
     if hidden:
         sys.modules["tensorflow"] = None  # type: ignore[assignment]
@@ -257,6 +260,13 @@ def _library() -> Any:
         if hidden:
             del sys.modules["tensorflow"]
     return umap
+
+
+def lend_numba_folder() -> None:
+    """Numba keeps its machine code beside UMAP's, which another user than the one who installed it cannot write."""
+    found = importlib.util.find_spec("umap")
+    if found and found.origin:
+        lend_folder("NUMBA_CACHE_DIR", Path(found.origin).parent / "__pycache__")
 
 
 def _nearest(points: Vectors, k: int) -> tuple[npt.NDArray[np.int32], Vectors]:

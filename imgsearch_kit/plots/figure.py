@@ -10,8 +10,10 @@ from typing import Any, cast
 from PIL import Image
 
 from imgsearch_kit.errors import MissingExtra
+from imgsearch_kit.files import lend_matplotlib_folder
 from imgsearch_kit.outputs import GENERATOR
 
+lend_matplotlib_folder()
 try:
     from matplotlib.axes import Axes
     from matplotlib.backends.backend_agg import FigureCanvasAgg

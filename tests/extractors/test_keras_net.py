@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,3 +111,76 @@ def test_input_sides_are_those_the_networks_were_trained_at():
         with pytest.raises(ValueError, match=r"\(\d+, \d+, 3\)") as caught:
             getattr(keras.applications, name)(include_top=True, weights="imagenet", input_shape=(17, 17, 3))
         assert f"({SIDES.get(name, 224)}, {SIDES.get(name, 224)}, 3)" in re.sub("None, ", "", str(caught.value))
+
+
+PROGRAM = """
+import sys, numpy
+from pathlib import Path
+from imgsearch_kit import KitError
+from imgsearch_kit.extractors import load_extractor, probe_pixels
+try:
+    numpy.save(sys.argv[2], load_extractor("keras:MobileNetV2", Path(sys.argv[1])).extract(probe_pixels(224)))
+except KitError as error:
+    sys.exit(str(error))
+"""
+
+
+def extracted_by_a_process(small, folder, settings, **variables):
+    """The vectors of the probe pictures where Keras finds these settings, or what was said instead."""
+    (folder / "keras.json").write_text(settings)
+    command = [sys.executable, "-c", PROGRAM, str(small[1]), str(folder / "vectors.npy")]
+    environment = os.environ | {"KERAS_HOME": str(folder)} | variables
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, timeout=300, check=False)
+    return done.stderr if done.returncode else np.load(folder / "vectors.npy")
+
+
+@pytest.fixture(scope="module")
+def usual(small):
+    return load_extractor("keras:MobileNetV2", small[1]).extract(probe_pixels(224))
+
+
+def test_vectors_are_the_same_whatever_keras_reads(small, usual, tmp_path):
+    settings = {"image_data_format": "channels_first", "floatx": "float16", "backend": "torch", "epsilon": 0.5}
+    variables = {
+        "KERAS_BACKEND": "jax",
+        "KERAS_MAX_EPOCHS": "none",
+        "TF_USE_LEGACY_KERAS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    found = extracted_by_a_process(small, tmp_path, json.dumps(settings), **variables)
+    np.testing.assert_allclose(found, usual, atol=1e-5)
+
+
+def test_a_settings_file_that_stops_keras_is_named(small, tmp_path):
+    said = extracted_by_a_process(small, tmp_path, json.dumps({"floatx": "float8"}))
+    assert re.search(
+        r"^Keras cannot be loaded \(Invalid `floatx`.*\)\. Correct or delete .*/keras\.json\.$", said, re.M
+    )
+
+
+def test_vectors_are_the_same_whatever_the_program_has_set(small, usual):
+    import keras
+
+    before = keras.config.floatx(), keras.config.image_data_format(), keras.config.dtype_policy()
+    try:
+        keras.config.set_floatx("float16")
+        keras.config.set_image_data_format("channels_first")
+        keras.config.set_dtype_policy("mixed_float16")
+        found = load_extractor("keras:MobileNetV2", small[1]).extract(probe_pixels(224))
+        assert (keras.config.floatx(), keras.config.image_data_format()) == ("float16", "channels_first")
+        assert keras.config.dtype_policy().name == "mixed_float16"
+    finally:
+        keras.config.set_floatx(before[0])
+        keras.config.set_image_data_format(before[1])
+        keras.config.set_dtype_policy(before[2])
+    np.testing.assert_allclose(found, usual, atol=1e-5)
+
+
+def test_keras_on_another_backend_is_refused(monkeypatch):
+    tensorflow()
+    import keras
+
+    monkeypatch.setattr(keras.config, "backend", lambda: "torch")
+    with pytest.raises(BadQuery, match=r"loaded with the backend torch .* Set KERAS_BACKEND=tensorflow before"):
+        load_extractor("keras:MobileNetV2")

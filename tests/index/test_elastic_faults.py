@@ -726,3 +726,17 @@ def test_a_missing_plugin_is_one_sentence_and_exit_code_3(elasticsearch, index, 
     index.add(named(3), units(3))
     err = command(capsys, monkeypatch, "copy", address, f"{address}-2", "--method", "l2-lsh")
     assert "has no Elastiknn plugin, which the method 'l2-lsh' needs. Install elastiknn" in err
+
+
+@pytest.mark.parametrize("names", [("http_proxy", "HTTP_PROXY"), ("all_proxy", "ALL_PROXY")])
+def test_a_server_is_reached_past_the_proxies_of_the_environment(names, monkeypatch):
+    with Proxy() as server, Proxy() as between:
+        server.answer = lambda request: Reply(body=b'{"found": true}')
+        for name in names:
+            monkeypatch.setenv(name, between.url)
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        asked = client.Server(f"{server.url}/pictures")
+        assert asked.request("GET", "/") == {"found": True}
+        asked.close()
+        assert (len(server.seen), between.seen) == (1, [])

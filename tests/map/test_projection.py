@@ -1,7 +1,11 @@
 """The map of synthetic classes: what it keeps of the neighbours, and where a query is placed."""
 
+import importlib.util
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +13,7 @@ from sklearn.manifold import trustworthiness
 
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.map.projection import SMALL, Projection, judge, project
+from tests.users import BOUND_BY_MODES, unwritable
 
 
 def classes(count, size, dim, seed=0, spread=1.2):
@@ -205,3 +210,17 @@ def test_what_has_no_place_is_refused(projected):
         projected.place(np.zeros((1, 7), np.float32))
     with pytest.raises(BadQuery, match="no vectors"):
         project(np.zeros((0, 96), np.float32))
+
+
+def test_umap_loads_for_a_user_who_may_write_neither_beside_it_nor_at_home(tmp_path):
+    for name in ("umap", "pynndescent"):
+        found = Path(importlib.util.find_spec(name).origin).parent
+        shutil.copytree(found, tmp_path / "site" / name, ignore=shutil.ignore_patterns("__pycache__"))
+        unwritable(tmp_path / "site" / name)
+    program = "from imgsearch_kit.map.projection import lend_numba_folder; lend_numba_folder(); import umap, sys; "
+    program += "print(umap.__file__)"
+    environment = os.environ | {"HOME": str(unwritable(tmp_path / "home")), "NUMBA_CACHE_DIR": ""}
+    environment |= {"PYTHONPATH": f"{Path(__file__).parents[2]}:{tmp_path / 'site'}", "XDG_CACHE_HOME": ""}
+    command = [*BOUND_BY_MODES, sys.executable, "-c", program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.stdout.startswith(str(tmp_path)), done.stderr
