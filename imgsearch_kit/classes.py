@@ -24,7 +24,7 @@ COPIES = frozenset({"original", "originals", "preview", "previews", "thumb", "th
 SIZE_WORDS = COPIES | {"small", "medium", "large"}
 SPLIT_WORDS = frozenset({"dev", "gallery", "query", "test", "testing", "train", "training", "val", "validation"})
 
-Picture = tuple[Sequence[str], str | None]  # its folders below the root, and its label
+Labelled = tuple[Sequence[str], str | None]  # its folders below the root, and its label
 
 
 def check_level(level: int | None) -> None:
@@ -55,7 +55,7 @@ def _at(folders: Sequence[str], level: int) -> str | None:
     return folders[place] if 0 <= place < len(folders) else None
 
 
-def doubts(pictures: Iterable[Picture]) -> list[str]:
+def doubts(pictures: Iterable[Labelled]) -> list[str]:
     """Why the classes of some pictures cannot be meant, and what to type instead; empty where nothing is wrong.
 
     Doubtful are a single class, or none, over folders of several names, pictures that are each alone in their class,
@@ -77,7 +77,7 @@ def doubts(pictures: Iterable[Picture]) -> list[str]:
     ]
 
 
-def _problem(labelled: Sequence[Picture]) -> str:
+def _problem(labelled: Sequence[Labelled]) -> str:
     """What is wrong with the classes in any case, in a sentence; "" for nothing."""
     counts = Counter(label for _, label in labelled)
     lone = sum(count == 1 for count in counts.values())
@@ -93,7 +93,7 @@ def _problem(labelled: Sequence[Picture]) -> str:
     return ""
 
 
-def _problem_of_level(labelled: Sequence[Picture]) -> str:
+def _problem_of_level(labelled: Sequence[Labelled]) -> str:
     """What is wrong with the classes where the folders have better names at another level; "" for nothing."""
     names = sorted({label for _, label in labelled if label})
     if not names:
@@ -103,7 +103,7 @@ def _problem_of_level(labelled: Sequence[Picture]) -> str:
     return f"All classes are sizes ({_some(names)})." if _are_copies(labelled) else ""
 
 
-def _dated(labelled: Sequence[Picture]) -> Callable[[Sequence[str], str], bool]:
+def _dated(labelled: Sequence[Labelled]) -> Callable[[Sequence[str], str], bool]:
     plain = _digits_mean(labelled, lambda label: bool(DATE.fullmatch(label)))
 
     def is_date(folders: Sequence[str], label: str) -> bool:
@@ -115,26 +115,26 @@ def _dated(labelled: Sequence[Picture]) -> Callable[[Sequence[str], str], bool]:
     return is_date
 
 
-def _sized(labelled: Sequence[Picture]) -> Callable[[Sequence[str], str], bool]:
+def _sized(labelled: Sequence[Labelled]) -> Callable[[Sequence[str], str], bool]:
     plain = _digits_mean(labelled, USUAL_SIZES.__contains__)
     return lambda _, label: bool(SIZE.fullmatch(label)) or (plain and label in USUAL_SIZES)
 
 
-def _digits_mean(labelled: Sequence[Picture], is_one: Callable[[str], bool]) -> bool:
+def _digits_mean(labelled: Sequence[Labelled], is_one: Callable[[str], bool]) -> bool:
     """Whether all classes of digits alone are of a kind; else they are numbers, some of which look like one."""
     return all(is_one(label) for label in {label for _, label in labelled if label and label.isdecimal()})
 
 
-def _all_in(labelled: Sequence[Picture], words: frozenset[str]) -> bool:
+def _all_in(labelled: Sequence[Labelled], words: frozenset[str]) -> bool:
     return bool(labelled) and {label.lower() for _, label in labelled if label} <= words
 
 
-def _are_copies(labelled: Sequence[Picture]) -> bool:
+def _are_copies(labelled: Sequence[Labelled]) -> bool:
     """Whether the classes are sizes of which some are certainly made of the others, such as thumbnails."""
     return _all_in(labelled, SIZE_WORDS) and any(label and label.lower() in COPIES for _, label in labelled)
 
 
-def _named(labelled: Sequence[Picture]) -> bool:
+def _named(labelled: Sequence[Labelled]) -> bool:
     """Whether the labels are names of folders, and not given by the user."""
     return all(label in folders for folders, label in labelled)
 

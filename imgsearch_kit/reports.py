@@ -31,12 +31,12 @@ FAILURES_SHOWN = 100  # as text and HTML; the JSON document and the pandas table
 
 
 # What a terminal obeys or hides, or changes the order of letters, or no encoding has.
-OBEYED = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def visible(text: str) -> str:
     """A text in one line for people: control characters, and bytes that are not UTF-8, are written as escapes."""
-    return OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def html_text(text: str) -> str:
@@ -52,7 +52,7 @@ def exact_attribute(text: str) -> str:
 def json_text(document: Any, *, ascii_only: bool = False) -> str:
     """A JSON text that names every character exactly, with escapes for those that are not shown as they are."""
     text = json.dumps(document, indent=2, ensure_ascii=ascii_only, allow_nan=False)
-    return OBEYED.sub(lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", text)
+    return CONTROLS.sub(lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", text)
 
 
 def csv_lines(rows: Iterable[Sequence[Any]]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.files import process_folder
 
 UPLOADS = "GRADIO_TEMP_DIR"
-OBEYED = ("GRADIO_ROOT_PATH",)  # where a reverse proxy has put the page; it opens nothing
+KEPT_VARIABLES = ("GRADIO_ROOT_PATH",)  # where a reverse proxy has put the page; it opens nothing
 
 
 def uploads_folder() -> Path:
@@ -38,7 +38,7 @@ def sheltered(host: str = "", *, past_all: bool = True) -> Iterator[None]:
     """
     uploads = str(uploads_folder())
     changes: dict[str, str | None] = {name: None for name in os.environ if name.startswith("GRADIO_")}
-    changes = {name: value for name, value in changes.items() if name not in OBEYED} | _direct(host, past_all)
+    changes = {name: value for name, value in changes.items() if name not in KEPT_VARIABLES} | _direct(host, past_all)
     before = {name: os.environ.get(name) for name in changes}
     routes = sys.modules.get("gradio.routes")
     if routes:  # somebody imported Gradio earlier, and it took the folder of then

@@ -5,8 +5,8 @@
   const read = (id) => JSON.parse(document.getElementById(id).textContent);
   const element = (id) => document.getElementById(id);
   // as reports.visible in Python: what is hidden, or changes the order of letters, is shown as an escape
-  const OBEYED = /[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
-  const shown = (text) => String(text).replace(OBEYED, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  const CONTROLS = /[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
+  const shown = (text) => String(text).replace(CONTROLS, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`);
   const make = (tag, text, className) => {
     const made = document.createElement(tag);
     if (text !== undefined) made.textContent = shown(text);
