@@ -270,7 +270,13 @@ class IndexPassport(Report):
         for texts in (passport.roots, passport.libraries):
             if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
                 raise TypeError(f"{texts!r} is no mapping of texts")
+        if not isinstance(passport.label_levels, dict) or not all(map(_are_levels, passport.label_levels.values())):
+            raise TypeError(f"{passport.label_levels!r} is no mapping to lists of folder levels")
         return dataclasses.replace(passport, probes=probes.reshape(-1, passport.extracted)) if probes.size else passport
+
+
+def _are_levels(levels: Any) -> bool:
+    return isinstance(levels, list) and bool(levels) and all(type(level) is int and level for level in levels)
 
 
 def _check_fields(record: Any) -> None:

@@ -263,12 +263,13 @@ VALUES = {
     "roots": [{"": 3}, [1]],
     "libraries": ["x"],
 }
+VALUES |= {"label_levels": [{"": 1}, {"": []}, {"": [0]}, {"": ["x"]}, [1]]}
 VALUES |= {"method": [None], "spec": [{"name": 1, "dim": 3}, [1], "x"], "baked": [{"x": 1}, 1]}
 
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in VALUES.items() for value in values])
 def test_a_passport_with_a_value_of_another_type_is_refused(path, name, value):
-    write_archive(path, [ImageRecord("a")], ROWS[:1], new_passport(None, dim=3))
+    write_archive(path, [ImageRecord("a")], ROWS[:1], new_passport(None, dim=3), [])
     with np.load(path) as whole:
         arrays = dict(whole)
     plain = json.loads(str(arrays["passport"])) | {name: value}

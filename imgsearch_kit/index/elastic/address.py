@@ -61,7 +61,8 @@ class ServerAddress:
     @property
     def urls(self) -> list[str]:
         """The URL of each host, without the name."""
-        return [f"{self.scheme}://{_ascii(host)}{self.path}" for host in self.hosts]
+        ends = [host.rpartition(":")[::2] for host in self.hosts]
+        return [f"{self.scheme}://{_ascii(host)}:{port}{self.path}" for host, port in ends]
 
     def __str__(self) -> str:
         return f"{self.scheme}://{','.join(self.hosts)}{self.path}/{self.name}"
