@@ -321,13 +321,14 @@ class LocalIndex(VectorIndex):
     def _reading(self) -> Iterator[sqlite3.Connection]:
         """One consistent state, while another process writes."""
         with self._lock, sqlite.translated_errors(self.address):
-            if self._frozen:  # such a connection never reads a page twice
-                self._db.close()
-                self._database = sqlite.connect(self._path, sqlite.FROZEN)
             db = self._db
             if db.in_transaction:  # within another of these
                 yield db
                 return
+            if self._frozen:  # such a connection never reads a page twice
+                self._database = sqlite.connect(self._path, sqlite.FROZEN)
+                db.close()
+                db = self._database
             db.execute("BEGIN")
             try:
                 self._check_maker(db)

@@ -144,7 +144,7 @@ def test_a_change_that_fails_leaves_the_first_format(path, monkeypatch):
 
 READ_AND_WRITE = """
 index = open_index(address)
-print(len(index.records()), index.vectors().shape, index.passport.format)
+print(len(index.entries()[0]), index.vectors().shape, index.passport.format)
 try:
     index.add(*pictures(20, 30))
 except KitError as error:

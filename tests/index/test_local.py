@@ -8,6 +8,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import sys
 import tempfile
 import textwrap
 from pathlib import Path
@@ -19,7 +20,9 @@ from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, IndexNot
 from imgsearch_kit.index import create_index, exact, new_passport, open_index
 from imgsearch_kit.index import sqlite as store
 from imgsearch_kit.records import Approx, ExtractorSpec, ImageRecord, Refused
-from tests.index.writing import BATCH, DIM, DROP_ROOT, filled, pictures, run, start
+from tests.index import first_format
+from tests.index.writing import BATCH, DIM, DROP_ROOT, ROOT, filled, pictures, run, start
+from tests.users import as_stranger, unwritable
 
 
 @pytest.fixture
@@ -363,7 +366,7 @@ READ = """
 try:
     with open_index(address) as index:
         index.search(pictures(0, 1)[1], 1)
-        print(len(index), len(index.records()), index.vectors().shape, flush=True)
+        print(len(index), len(index.entries()[0]), index.vectors().shape, flush=True)
 except KitError as error:
     print(type(error).__name__, error)
 """
@@ -402,6 +405,46 @@ def test_without_rights_it_is_read_and_not_written(open_folder, kind, folder_mod
     assert "Make its folder and file writable, or copy the index to another place." in said
     assert file.read_bytes() == before
     assert [p.name for p in open_folder.iterdir() if not p.name.endswith(("-wal", "-shm"))] == ["pictures"]
+
+
+def filled_first(address, n):
+    """As ``filled``, of the first format."""
+    first_format.write_local(Path(address.removeprefix("local:")), *pictures(0, n), new_passport(None, dim=DIM))
+
+
+COMMANDS = """
+import contextlib, io, sys
+from imgsearch_kit.cli import main
+address, place = sys.argv[1:]
+for line in ("search --id 00000.jpg", "evaluate", "health", f"map -o {place}/map.html", f"label {place}/labels.csv"):
+    said = io.StringIO()
+    sys.argv = ["imgsearch", *line.split(), "--index", address]
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            main()
+    except SystemExit as ended:
+        print(line.split()[0], ended.code or 0, " ".join(said.getvalue().split()) if ended.code else "")
+"""
+
+
+@pytest.mark.parametrize("make", [filled, filled_first])
+def test_each_command_reads_for_a_user_without_rights(open_folder, make):
+    work, file = open_folder / "work", open_folder / "index" / "pictures.db"
+    for folder in (work, file.parent):
+        folder.mkdir()
+    make(f"local:{file}", 20)
+    unwritable(file.parent)
+    work.chmod(0o777)
+    (work / "labels.csv").write_text("path,label\n00000.jpg,new\n")
+    environment = os.environ | {"IMGSEARCH_CACHE": str(work), "HOME": str(file.parent)}
+    command = [*as_stranger(), sys.executable, "-c", COMMANDS, f"local:{file}", str(work)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    said = dict(line.strip().split(maxsplit=1) for line in done.stdout.splitlines())
+    assert "read-only here" in said.pop("label")
+    assert said.pop("map").startswith("1 ")  # because there are no pictures
+    assert said == dict.fromkeys(["search", "evaluate", "health"], "0")
+    assert (work / "map.html").is_file()
 
 
 @pytest.mark.parametrize("kind", ["local", "npz"])
