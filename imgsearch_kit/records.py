@@ -252,21 +252,24 @@ class IndexPassport(Report):
     def from_json(cls, plain: Mapping[str, Any]) -> IndexPassport:
         """The passport that ``to_json`` wrote; keys of later formats are ignored.
 
-        :raises TypeError: when a value has another type.
-        :raises ValueError: when the probes are no vectors of the extractor's dimension.
+        :raises LookupError, TypeError, ValueError, AttributeError: when a value is missing or cannot be, as a format
+            below 1, or probes that are no vectors of the extractor's dimension.
         """
         known = {f.name for f in dataclasses.fields(cls)}
         values = {name: value for name, value in plain.items() if name in known}
-        if values.get("spec"):
+        if values.get("spec") is not None:
             spec_fields = {f.name for f in dataclasses.fields(ExtractorSpec)}
             values["spec"] = ExtractorSpec(**{k: v for k, v in values["spec"].items() if k in spec_fields})
-        if values.get("baked"):
+        if values.get("baked") is not None:
             values["baked"] = BakedRank(**values["baked"])
         with np.errstate(over="ignore"):
             probes = np.asarray(values.pop("probes", []), np.float32)
         passport = cls(**values)
         for record in filter(None, (passport, passport.spec, passport.baked)):
             _check_fields(record)
+        for name in ("format", "dim"):
+            if plain[name] < 1:
+                raise ValueError(f"{name} is {plain[name]}, below 1")
         for texts in (passport.roots, passport.libraries):
             if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
                 raise TypeError(f"{texts!r} is no mapping of texts")

@@ -21,6 +21,7 @@ from imgsearch_kit.files import write_whole
 from imgsearch_kit.index import sqlite
 from imgsearch_kit.index.base import NORM_TOLERANCE, check_add
 from imgsearch_kit.index.local import LocalIndex
+from imgsearch_kit.index.stored import read_passport
 from imgsearch_kit.records import FORMAT_VERSION, Failure, ImageRecord, IndexPassport, Vectors
 
 STRINGS = {"labels": "label", "sha256": "sha256"}  # array name -> field of ImageRecord
@@ -157,7 +158,7 @@ class ArchiveIndex(LocalIndex):
         sqlite.insert(database, list(zip(records, vectors, strict=True)))
         sqlite.insert_failures(database, failures)
         sqlite.set_learned(database, learned)
-        index = cls(database, sqlite.passport(database), path)
+        index = cls(database, sqlite.passport(database, f"npz:{path}"), path)
         index.address = f"npz:{path}"
         index._file = path
         index._written = passport.generation
@@ -302,15 +303,10 @@ def _passport(path: Path, arrays: Mapping[str, npt.NDArray[Any]], vectors: Vecto
         return IndexPassport(str(uuid.UUID(bytes=content.digest()[:16])), None, vectors.shape[1])
     if not isinstance(plain, dict) or not all(type(plain.get(name)) is int for name in ("format", "dim")):
         raise IndexMismatch(f"The passport in {path} is of another program. Leave this array out of the archive.")
-    if plain["format"] > FORMAT_VERSION:
-        raise sqlite.newer_format(f"npz:{path}", plain["format"])
-    if plain["dim"] != vectors.shape[1]:
+    passport = read_passport(f"npz:{path}", plain)
+    if passport.dim != vectors.shape[1]:
         raise IndexMismatch(
-            f"The passport in {path} says {plain['dim']} dimensions, the vectors have {vectors.shape[1]}. "
+            f"The passport in {path} says {passport.dim} dimensions, the vectors have {vectors.shape[1]}. "
             "Write the archive again from its index."
         )
-    try:
-        passport = IndexPassport.from_json(plain)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise IndexDamaged(f"The passport in {path} cannot be read: {error!r}. Write the archive again.") from error
     return replace(passport, method="exact")  # an archive has no other, whatever its source had

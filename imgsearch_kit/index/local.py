@@ -104,7 +104,7 @@ class LocalIndex(VectorIndex):
                 if sqlite.is_empty(database):
                     raise sqlite.not_found(address)
                 sqlite.check_kind(database, address)
-                passport, maker = sqlite.passport(database), sqlite.maker(database)
+                passport, maker = sqlite.passport(database, address), sqlite.maker(database)
             except BaseException:
                 database.close()
                 raise
@@ -121,7 +121,7 @@ class LocalIndex(VectorIndex):
     def read_passport(self) -> IndexPassport:
         """The passport as of now, read from the file."""
         with self._reading() as db:
-            self._passport = sqlite.passport(db)
+            self._passport = sqlite.passport(db, self.address)
         return self.passport
 
     def __len__(self) -> int:
@@ -361,7 +361,7 @@ class LocalIndex(VectorIndex):
                 yield db
                 if grow:
                     db.execute("UPDATE passport SET generation = generation + 1")
-                passport = sqlite.passport(db)
+                passport = sqlite.passport(db, self.address)
                 db.execute("COMMIT")
                 self._passport = passport
             except BaseException:

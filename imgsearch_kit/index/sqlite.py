@@ -13,7 +13,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, IndexNotFound, IndexUnwritable, VersionMismatch
+from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, IndexNotFound, IndexUnwritable
+from imgsearch_kit.index.stored import newer_format, read_passport
 from imgsearch_kit.records import FORMAT_VERSION, Failure, ImageRecord, IndexPassport, Vectors
 
 APPLICATION_ID = int.from_bytes(b"imgs", "big")  # in the file's header; tells an index from other SQLite files
@@ -173,11 +174,22 @@ def create_tables(db: sqlite3.Connection, passport: IndexPassport) -> None:
     db.execute("INSERT INTO passport VALUES (?, ?)", (passport_json(passport), passport.generation))
 
 
-def passport(db: sqlite3.Connection) -> IndexPassport:
-    """The passport of the index, with its generation and count."""
-    query = "SELECT json, generation, (SELECT count(*) FROM records) FROM passport"
-    plain, generation, count = db.execute(query).fetchone()
-    return dataclasses.replace(IndexPassport.from_json(json.loads(plain)), generation=generation, count=count)
+def passport(db: sqlite3.Connection, address: str) -> IndexPassport:
+    """The passport of the index, with its generation and count.
+
+    :raises IndexDamaged: when there is none, it cannot be read, or its vectors have another length.
+    """
+    counts = "(SELECT count(*) FROM records), (SELECT length(vector) FROM vectors LIMIT 1)"
+    row = db.execute(f"SELECT json, generation, {counts} FROM passport").fetchone()
+    text, generation, count, size = row or ("", 0, 0, None)
+
+    def counted(plain: Any) -> IndexPassport:
+        found = IndexPassport.from_json(plain | {"generation": generation, "count": count})
+        if size not in (None, 4 * found.dim):
+            raise ValueError(f"dim is {found.dim}, and a vector has {size} bytes")
+        return found
+
+    return read_passport(address, text, counted)
 
 
 Maker = tuple[str | None, int, str | None]  # spec, dimension and baked ranking of the vectors, as they are stored
@@ -271,14 +283,6 @@ def ids_json(ids: Sequence[str]) -> str:
 def not_found(address: str) -> IndexNotFound:
     """The error for an address without an index."""
     return IndexNotFound(f"There is no index at {address}. Make one: imgsearch index FOLDER --index {address}")
-
-
-def newer_format(address: str, version: int) -> VersionMismatch:
-    """The error for an index of a format this kit does not know."""
-    return VersionMismatch(
-        f"The index at {address} has format {version}; this kit reads format {FORMAT_VERSION}. "
-        "Install the newer kit (python -m pip install -U imgsearch-kit), or index the pictures again."
-    )
 
 
 @contextmanager

@@ -246,7 +246,7 @@ def test_other_files_are_refused(path):
 def test_an_archive_of_a_newer_kit_or_of_two_minds_is_refused(path):
     passport = new_passport(None, dim=3).to_json()
     np.savez(path, ids=IDS, vectors=ROWS, passport=np.array(json.dumps({**passport, "format": 99})))
-    with pytest.raises(VersionMismatch, match=r"has format 99; this kit reads format 2"):
+    with pytest.raises(VersionMismatch, match=r"has format 99; this kit reads formats 1 to 2"):
         opened(path)
     np.savez(path, ids=IDS, vectors=ROWS, passport=np.array(json.dumps({**passport, "dim": 4})))
     with pytest.raises(IndexMismatch, match=r"says 4 dimensions, the vectors have 3"):
@@ -264,7 +264,8 @@ VALUES = {
     "libraries": ["x"],
 }
 VALUES |= {"label_levels": [{"": 1}, {"": []}, {"": [0]}, {"": ["x"]}, [1]]}
-VALUES |= {"method": [None], "spec": [{"name": 1, "dim": 3}, [1], "x"], "baked": [{"x": 1}, 1]}
+VALUES |= {"method": [None], "spec": [{"name": 1, "dim": 3}, [1], [], "x"], "baked": [{"x": 1}, 1]}
+VALUES |= {"format": [0, -1]}
 
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in VALUES.items() for value in values])

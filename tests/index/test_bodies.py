@@ -10,9 +10,11 @@ import numpy as np
 import orjson
 import pytest
 
-from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.errors import BadQuery, IndexDamaged, VersionMismatch
 from imgsearch_kit.index.elastic import bodies
 from imgsearch_kit.index.elastic.bodies import SearchOptions
+from imgsearch_kit.index.elastic.client import Server
+from imgsearch_kit.index.elastic.documents import recognised
 from imgsearch_kit.index.elastic.methods import Method, parse_method
 from imgsearch_kit.records import Approx, BakedRank, ExtractorSpec, ImageRecord, IndexPassport
 
@@ -149,6 +151,33 @@ def test_a_passport_comes_back_from_the_mapping():
     assert np.array_equal(back.probes, PASSPORT.probes)
     del plain["probes"]
     assert bodies.passport_of(plain).probes.size == 0
+
+
+ALTERED = {
+    "format": ["1", None, 0],
+    "dim": ["2", 0, None],
+    "roots": [[], {"": 3}],
+    "spec": ["x", []],
+    "method": [3, []],
+}
+ALTERED |= {"label_levels": [[], "x"], "probes": [3, "x"], "uuid": [None], "baked": ["x"]}
+STORED = [{}, [], "x", 3, *((name, value) for name, values in ALTERED.items() for value in values)]
+
+
+@pytest.mark.parametrize("stored", STORED, ids=str)
+def test_a_passport_that_cannot_be_read_is_damage(stored):
+    if isinstance(stored, tuple):
+        stored = bodies.passport_meta(PASSPORT)["imgsearch"] | dict([stored])
+    index = {"mappings": {"_meta": {"imgsearch": stored}}}
+    words = r"The passport of the index at http://h:9200/pictures cannot be read: .*\. Restore the index from a backup"
+    with pytest.raises(IndexDamaged, match=words):
+        recognised(Server("http://h/pictures"), "pictures", index)
+
+
+def test_a_passport_of_a_newer_kit_is_not_read():
+    stored = {"imgsearch": {"format": 3, "dim": "in another form"}}
+    with pytest.raises(VersionMismatch, match="has format 3; this kit reads formats 1 to 2"):
+        recognised(Server("http://h/pictures"), "pictures", {"mappings": {"_meta": stored}})
 
 
 # -- documents ---------------------------------------------------------------------------------------------------

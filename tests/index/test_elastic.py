@@ -263,7 +263,7 @@ def test_the_passport_lies_in_the_mapping(server, make):
     assert stored["roots"] == {"": "/pictures"}
     stored["format"] = 99
     index._request("PUT", "_mapping", {"_meta": {"imgsearch": stored}})
-    with pytest.raises(VersionMismatch, match="has format 99; this kit reads format 2"):
+    with pytest.raises(VersionMismatch, match="has format 99; this kit reads formats 1 to 2"):
         open_index(index.address)
 
 

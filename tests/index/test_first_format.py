@@ -172,7 +172,9 @@ def test_a_format_the_kit_does_not_know_is_refused_in_a_sentence(path, version):
     with sqlite3.connect(path) as db:
         db.execute(f"PRAGMA user_version = {version}")
     db.close()
-    with pytest.raises(VersionMismatch, match=f"has format {version}; this kit reads format 2. Install the newer kit"):
+    with pytest.raises(
+        VersionMismatch, match=f"has format {version}; this kit reads formats 1 to 2. Install the newer kit"
+    ):
         open_index(str(path))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import shutil
 import signal
@@ -200,7 +201,34 @@ def test_an_index_of_a_newer_kit_is_refused(path):
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
-    with pytest.raises(VersionMismatch, match=r"has format 99; this kit reads format 2. Install the newer kit"):
+    with pytest.raises(VersionMismatch, match=r"has format 99; this kit reads formats 1 to 2. Install the newer kit"):
+        open_index(f"local:{path}")
+
+
+PASSPORTS = ["{}", "[]", "x", "", "{", "null", "3", '["format"]', '{"format": 2}', "[" * 100_000]
+CHANGED = {"dim": ["x", 0, 65, None, 2.5], "format": ["2", None, 0, True], "roots": [[], {"": 3}], "uuid": [3]}
+CHANGED |= {
+    "spec": ["x", [], {}, {"name": 1}],
+    "method": [[]],
+    "label_levels": [[], "x"],
+    "baked": [[]],
+    "probes": ["x"],
+}
+
+
+@pytest.mark.parametrize("passport", [None, *PASSPORTS, *((n, v) for n, values in CHANGED.items() for v in values)])
+def test_a_passport_that_cannot_be_read_is_reported(path, passport):
+    filled(f"local:{path}", 3)
+    with sqlite3.connect(path) as db:
+        if passport is None:
+            db.execute("DELETE FROM passport")
+        elif isinstance(passport, tuple):
+            (plain,) = db.execute("SELECT json FROM passport").fetchone()
+            passport = json.dumps(json.loads(plain) | dict([passport]))
+        db.execute("UPDATE passport SET json = ?", (passport,))
+    db.close()
+    words = rf"The passport of the index at local:{path} cannot be read: .*\. Restore the index from a backup"
+    with pytest.raises(IndexDamaged, match=words):
         open_index(f"local:{path}")
 
 

@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from imgsearch_kit.errors import IndexDamaged, IndexMismatch, VersionMismatch
+from imgsearch_kit.errors import IndexDamaged, IndexMismatch
 from imgsearch_kit.index.elastic import bodies
 from imgsearch_kit.index.elastic.bodies import Json, SearchOptions
 from imgsearch_kit.index.elastic.client import Server
 from imgsearch_kit.index.elastic.methods import ELASTIKNN, Method, parse_method
 from imgsearch_kit.index.elastic.scanning import scan
-from imgsearch_kit.records import FORMAT_VERSION, ImageRecord, IndexPassport, Vectors
+from imgsearch_kit.index.stored import read_passport
+from imgsearch_kit.records import ImageRecord, IndexPassport, Vectors
 
 PAGE = 1_000  # records of one request
 VECTOR, PATH = "feature_vector", "image_path"  # the fields of the original system
@@ -82,9 +83,13 @@ class KitDocuments(Documents):
     everything = bodies.RECORDS
     writable = True
 
+    def __init__(self, method: Method, address: str):
+        super().__init__(method)
+        self._address = address
+
     def passport(self, index: Json) -> IndexPassport:
         """From the mapping's ``_meta``."""
-        return bodies.passport_of(index["mappings"]["_meta"]["imgsearch"])
+        return read_passport(self._address, _meta(index), bodies.passport_of)
 
     def keys(self, ids: Sequence[str]) -> list[str]:
         """Digests of the ids."""
@@ -207,25 +212,24 @@ def recognised(server: Server, name: str, index: Json) -> tuple[Documents, Index
 
     :raises IndexMismatch: when another program made it.
     :raises VersionMismatch: when a newer kit made it.
+    :raises IndexDamaged: when its passport cannot be read.
     """
-    mappings = index["mappings"]
-    fields, plain = mappings.get("properties", {}), mappings.get("_meta", {}).get("imgsearch")
-    documents: Documents
+    fields, plain = index["mappings"].get("properties", {}), _meta(index)
     if plain is None:
         if PATH not in fields or fields.get(VECTOR, {}).get("type") != "elastiknn_dense_float_vector":
             raise IndexMismatch(
                 f"The index at {server.address} belongs to another program; its fields are "
                 f"{', '.join(sorted(fields)) or 'none'}. Give the address of an index of this kit."
             )
-        documents = OriginalDocuments(server, name, index)
-    elif plain["format"] > FORMAT_VERSION:
-        raise VersionMismatch(
-            f"The index at {server.address} has format {plain['format']}; this kit reads format {FORMAT_VERSION}. "
-            "Install the newer kit (python -m pip install -U imgsearch-kit), or index the pictures again."
-        )
-    else:
-        documents = KitDocuments(parse_method(plain["method"], plain["dim"]))
-    return documents, documents.passport(index)
+        original = OriginalDocuments(server, name, index)
+        return original, original.passport(index)
+    passport = read_passport(server.address, plain, bodies.passport_of)
+    return KitDocuments(parse_method(passport.method, passport.dim), server.address), passport
+
+
+def _meta(index: Json) -> Any:
+    """The stored passport; None where the index has none."""
+    return index["mappings"].get("_meta", {}).get("imgsearch")
 
 
 def _method_of(model: Json) -> Method:

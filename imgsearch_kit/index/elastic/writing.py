@@ -130,7 +130,7 @@ def _created(server: Server, passport: IndexPassport, method: Method, *, serving
     aliases = [server.name] if serving else []
     body = bodies.index_body(method, passport, aliases, replacing.write_alias(name))
     server.request("PUT", f"/{name}", body, again=False)
-    index = ElasticIndex(server, name, KitDocuments(method), dataclasses.replace(passport, count=0))
+    index = ElasticIndex(server, name, KitDocuments(method, server.address), dataclasses.replace(passport, count=0))
     index._serves = serving
     index._counted = index._caught_up = True  # nobody knows of it yet
     return index
