@@ -37,6 +37,29 @@ def test_an_ipv6_address_is_asked(host):
         open_index(f"http://{host}:1/pictures")
 
 
+TWICE = [
+    "joe:sekret@h1:9,joe:sekret@h2:9/x",
+    "joe:sekret@h1,h2,sekret@h3/a/x",
+    "h1:9,joe:sekret@h2:9/x",
+    "joe:a,sekret@h/x",
+]
+
+
+@pytest.mark.parametrize("address", TWICE)
+def test_a_login_that_may_be_that_of_a_second_host_is_refused_and_not_repeated(address):
+    with pytest.raises(
+        BadQuery, match=r"has a comma before an '@'\. Write the login once, .* a comma in it as %2C"
+    ) as refused:
+        open_index(f"http://{address}")
+    assert "sekret" not in "".join(traceback.format_exception(refused.value))
+
+
+def test_signs_in_a_login_are_sent_as_they_are_meant():
+    sent = {"basic_auth": base64.b64encode(b"joe:p@s,s").decode()}
+    assert ServerAddress.parse("http://joe:p%40s%2Cs@h1,h2/x").credentials() == sent
+    assert ServerAddress.parse("http://joe:p@s%2Cs@h1,h2/x").credentials() == sent
+
+
 def test_an_address_is_shown_with_its_port_and_without_the_login():
     assert str(Address.parse("http://joe:sekret@one,two:65535/x/pictures")) == "http://one:9200,two:65535/x/pictures"
     assert str(Address.parse("https://[::1]/pictures")) == "https://[::1]:443/pictures"

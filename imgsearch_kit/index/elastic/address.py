@@ -39,6 +39,11 @@ class ServerAddress:
         """
         scheme, _, rest = address.partition("://")
         login, _, rest = rest.rpartition("@")
+        if "," in login:  # which of its parts are hosts cannot be told
+            raise BadQuery(
+                f"The address on {_short(rest)!r} has a comma before an '@'. Write the login once, before the first of "
+                "all hosts, and a comma in it as %2C: http(s)://USER:PASSWORD@HOST:9200,HOST:9200/NAME"
+            )
         hosts, _, path = rest.partition("/")
         path, _, name = path.rpartition("/")
         shown = f"{scheme}://{rest}"
