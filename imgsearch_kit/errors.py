@@ -56,6 +56,11 @@ class MissingExtra(KitError):
         super().__init__(f"{package} is not installed. Type: python -m pip install 'imgsearch-kit[{extra}]'")
 
 
+def without_stop(error: BaseException) -> str:
+    """The text of another library's error, to be continued: without the full stop that it may end with."""
+    return str(error).rstrip(". ")
+
+
 class IndexingInterrupted(KeyboardInterrupt):
     """Ctrl-C during indexing; ``report`` is an ``IndexReport`` of what was committed before it."""
 

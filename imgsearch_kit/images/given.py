@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.errors import BadQuery, without_stop
 
 Picture = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | npt.NDArray[np.uint8]
 
@@ -62,7 +62,7 @@ def _content(file: Any) -> tuple[bytes, str | None]:
             file.seek(0)
         data = file.read()
     except (OSError, ValueError) as error:  # closed, or opened for writing
-        raise BadQuery(f"The open file cannot be read: {error}. Give its path.") from error
+        raise BadQuery(f"The open file cannot be read: {without_stop(error)}. Give its path.") from error
     if not isinstance(data, bytes):
         raise BadQuery(f"The open file gives {type(data).__name__}, not bytes. Open it with open(path, 'rb').")
     return data, Path(name).name if isinstance(name, str) else None

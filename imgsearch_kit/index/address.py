@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexNotFound
+from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexNotFound, without_stop
 from imgsearch_kit.index.archive import ArchiveIndex
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.index.local import LocalIndex
@@ -57,7 +57,7 @@ class Address:
                     file = Path(path).expanduser()
                     return cls(kind, str(file.resolve()), address, file)
                 except (RuntimeError, ValueError, OSError) as error:  # no such home; a NUL; a loop of links
-                    raise BadQuery(f"The index address {address!r} names no file: {error}.") from error
+                    raise BadQuery(f"The index address {address!r} names no file: {without_stop(error)}.") from error
         shown = re.sub(r"^([^@/]*://)?.*@", lambda found: found[1] or "", address, flags=re.DOTALL)  # without a login
         raise BadQuery(f"The index address {shown!r} has no known form. Write {FORMS}.")
 

@@ -16,7 +16,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, IndexUnwritable
+from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, IndexUnwritable, without_stop
 from imgsearch_kit.files import write_whole
 from imgsearch_kit.index import sqlite
 from imgsearch_kit.index.base import NORM_TOLERANCE, check_add
@@ -215,7 +215,7 @@ def _load(path: Path) -> dict[str, npt.NDArray[Any]]:
             return {name: archive[name] for name in archive.files if name in known}
     except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise IndexDamaged(
-            f"{path} cannot be read as an .npz archive of plain arrays: {error}. Save it with "
+            f"{path} cannot be read as an .npz archive of plain arrays: {without_stop(error)}. Save it with "
             "numpy.savez(path, ids=numpy.array(ids, dtype=str), vectors=vectors)."
         ) from error
 

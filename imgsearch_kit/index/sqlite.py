@@ -13,7 +13,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, IndexNotFound, IndexUnwritable
+from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, IndexNotFound, IndexUnwritable, without_stop
 from imgsearch_kit.index.stored import newer_format, read_passport
 from imgsearch_kit.records import FORMAT_VERSION, Failure, ImageRecord, IndexPassport, Vectors
 
@@ -301,26 +301,27 @@ def translated_errors(address: str) -> Iterator[None]:
 
 
 def _explain(address: str, code: int, error: sqlite3.Error) -> Exception:
+    reason = without_stop(error)
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         return IndexUnwritable(
-            f"The index at {address} could not be written: {error}. The last change was undone; "
+            f"The index at {address} could not be written: {reason}. The last change was undone; "
             "everything before it is kept. Free some disk space and try again."
         )
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
         return IndexUnwritable(
-            f"The index at {address} is read-only here: {error}. "
+            f"The index at {address} is read-only here: {reason}. "
             "Make its folder and file writable, or copy the index to another place."
         )
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return IndexUnwritable(
-            f"The index at {address} is blocked by another process: {error}. Stop that process and try again."
+            f"The index at {address} is blocked by another process: {reason}. Stop that process and try again."
         )
     if code == sqlite3.SQLITE_CANTOPEN:
         return IndexNotFound(
-            f"The index at {address} cannot be opened: {error}. Check that you may read the file, and write to its "
+            f"The index at {address} cannot be opened: {reason}. Check that you may read the file, and write to its "
             "folder if there is a file ending in -wal next to it."
         )
     return IndexDamaged(
-        f"The file at {address} is not an index, or is damaged: {error}. "
+        f"The file at {address} is not an index, or is damaged: {reason}. "
         "Restore it from a backup, or delete it and index the pictures again."
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imgsearch_kit.errors import BadQuery, IndexDamaged
+from imgsearch_kit.errors import BadQuery, IndexDamaged, without_stop
 from imgsearch_kit.ranking.expansion import DbaStep
 from imgsearch_kit.ranking.pca import Components, PcaStep
 from imgsearch_kit.ranking.rca import RcaStep
@@ -53,7 +53,8 @@ class Learned:
                 pairs = [(archive[f"mean_{i}"], archive[f"components_{i}"]) for i in range(count)]
         except (OSError, ValueError, EOFError, TypeError, KeyError, zipfile.BadZipFile) as error:
             raise IndexDamaged(
-                f"What the index's ranking has learned cannot be read: {error}. Copy the index from its source again."
+                f"What the index's ranking has learned cannot be read: {without_stop(error)}. "
+                "Copy the index from its source again."
             ) from error
         return cls(baked, tuple(Components(*pair) for pair in pairs))
 

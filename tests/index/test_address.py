@@ -137,5 +137,5 @@ def test_a_login_of_other_letters_is_sent_as_utf_8(monkeypatch):
 
 @pytest.mark.parametrize("text", ["~nobody-of-this-name/a.db", "local:a\0b", "a\0.npz", "npz:~nobody-of-this-name"])
 def test_a_path_that_names_no_file_is_refused(text):
-    with pytest.raises(BadQuery, match="names no file"):
+    with pytest.raises(BadQuery, match=r"names no file: .*[^.]\.$"):
         Address.parse(text)

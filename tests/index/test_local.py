@@ -17,7 +17,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, IndexNotFound, IndexUnwritable, VersionMismatch
+from imgsearch_kit.errors import (
+    BadQuery,
+    IndexDamaged,
+    IndexMismatch,
+    IndexNotFound,
+    IndexUnwritable,
+    KitError,
+    VersionMismatch,
+)
 from imgsearch_kit.index import create_index, exact, new_passport, open_index
 from imgsearch_kit.index import sqlite as store
 from imgsearch_kit.records import Approx, ExtractorSpec, ImageRecord, Refused
@@ -242,6 +250,23 @@ def test_a_damaged_file_is_reported(path):
     path.write_bytes(whole)
     with pytest.raises(IndexDamaged, match=r"malformed"), open_index(f"local:{path}") as index:
         index.records()
+
+
+CODES = [
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_CORRUPT,
+]
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_reason_that_ends_with_a_full_stop_ends_once(code):
+    error = sqlite3.OperationalError("Cannot operate on a closed database.")
+    error.sqlite_errorcode = code
+    with pytest.raises(KitError, match=r": Cannot operate on a closed database\. [A-Z]"), store.translated_errors("x"):
+        raise error
 
 
 @pytest.mark.parametrize("leftover", ["nothing", "a header"])
