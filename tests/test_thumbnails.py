@@ -108,7 +108,14 @@ def test_it_is_made_once_and_found_again_without_the_source(tmp_path):
     assert names(path.parent) == [path.name]  # nothing left over
 
 
-@pytest.mark.parametrize("damage", [lambda whole: b"", lambda whole: whole[:-7], lambda whole: bytes(len(whole))])
+DAMAGE = [lambda whole: b"", lambda whole: whole[:-7], lambda whole: bytes(len(whole))]
+DAMAGE += [
+    lambda whole: whole[: len(whole) // 2].ljust(len(whole), b"\0"),
+    lambda whole: whole[:12].ljust(len(whole), b"\0"),
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
 def test_an_empty_or_damaged_one_is_made_again(damage):
     """As a full disk or a power cut leaves it."""
     data = encoded(red_and_blue(40, 20), "PNG")
@@ -117,6 +124,13 @@ def test_an_empty_or_damaged_one_is_made_again(damage):
     path.write_bytes(damage(whole))
     assert thumbnail(data, sha256(data)) == path
     assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("side", [1, 16, 256, 1024])
+def test_one_of_a_plain_picture_is_whole(side):
+    data = encoded(Image.new("RGB", (side, side), (10, 200, 30)), "PNG")
+    made = thumbnail(data, sha256(data), PREVIEW).stat()
+    assert thumbnail(b"", sha256(data), PREVIEW).stat() == made
 
 
 def test_sizes_and_folders_are_kept_apart(tmp_path):
