@@ -638,6 +638,29 @@ def test_a_file_cut_short_is_refused(form, data):
         assert "cut short" in (why := reason(data[: int(len(data) * part)])) or "damaged" in why
 
 
+def zeroed(data: bytes, start: float, stop: float) -> bytes:
+    """A PNG with zeros in place of a share of the first part of its pixels, whose checksum stays."""
+    place = data.index(b"IDAT") + 4
+    size = int.from_bytes(data[place - 8 : place - 4], "big")
+    first, last = (place + int(size * share) for share in (start, stop))
+    return data[:first] + bytes(last - first) + data[last:]
+
+
+@pytest.mark.parametrize("side", [90, 300], ids=["in one part", "in four parts"])
+@pytest.mark.parametrize("share", [(1 / 3, 1), (1 / 2, 1), (0.9, 1), (1 / 3, 2 / 3), (0, 0.1)])
+def test_wrong_pixels_of_a_png_are_refused(share, side):
+    whole = encoded(photograph(side), "PNG")
+    assert load(whole, 8).width
+    assert reason(zeroed(whole, *share)).startswith("The PNG file is damaged (")
+
+
+@pytest.mark.parametrize("place", [-13, -20], ids=["checksum", "end of the pixels"])
+def test_pixels_of_a_png_with_another_checksum_are_refused(place):
+    damaged = bytearray(encoded(photograph(), "PNG"))
+    damaged[place] ^= 1
+    assert reason(bytes(damaged)).startswith("The PNG file is damaged (wrong checksum of the pixels); copy or download")
+
+
 def test_a_large_jpeg_cut_short_is_refused_though_it_is_decoded_smaller():
     data = encoded(photograph(900), "JPEG")
     assert reason(data[: len(data) // 2]).startswith("The JPEG file is cut short (image file is truncated")

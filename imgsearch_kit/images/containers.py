@@ -16,7 +16,10 @@ MOST_TEXT = 2**20  # bytes of an inflated text; Pillow refuses more
 
 
 def without_metadata(data: bytes) -> bytes:
-    """The bytes of a picture of any format without what carries no pixels."""
+    """The bytes of a picture of any format without what carries no pixels.
+
+    :raises OSError: when pixels have another checksum than the file says, which decoders do not notice.
+    """
     rewriters = {PNG[:4]: _png, b"GIF8": _gif, b"RIFF": _webp, **dict.fromkeys(TIFF_FORMS, _tiff)}
     rewrite = rewriters.get(data[:4], _jpeg if data[:2] == b"\xff\xd8" else _avif if data[4:8] == b"ftyp" else None)
     return data if rewrite is None else rewrite(data) or data
@@ -30,6 +33,8 @@ def _png(data: bytes) -> bytes | None:
         if kind[:1].isupper() or kind == b"tRNS":  # critical chunks and transparency
             if end > len(data):
                 return None
+            if kind == b"IDAT" and not _is_sound(whole):
+                raise OSError("wrong checksum of the pixels")
             parts.append(whole)
         elif end <= len(data) and _has_orientation(kind, whole):
             parts.append(whole)
@@ -37,9 +42,14 @@ def _png(data: bytes) -> bytes | None:
     return b"".join([*parts, b"\0\0\0\0IEND\xaeB`\x82"])
 
 
+def _is_sound(chunk: bytes) -> bool:
+    """Whether a chunk of a PNG has the checksum that it says."""
+    return zlib.crc32(memoryview(chunk)[4:-4]) == int.from_bytes(chunk[-4:], "big")
+
+
 def _has_orientation(kind: bytes, chunk: bytes) -> bool:
     """Whether a chunk of a PNG is sound EXIF, of its own kind or in a text as ImageMagick writes it."""
-    if kind not in (b"eXIf", b"tEXt", b"zTXt") or zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big"):
+    if kind not in (b"eXIf", b"tEXt", b"zTXt") or not _is_sound(chunk):
         return False
     keyword, _, text = chunk[8:-4].partition(b"\0")
     if kind == b"zTXt" and keyword == b"Raw profile type exif":
