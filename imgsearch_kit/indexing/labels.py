@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from imgsearch_kit.arguments import path_given
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.names import normal
@@ -32,8 +33,16 @@ class LabelReport(RunReport):
 
 
 def labels_of(given: Path | str | Mapping[str, str | None]) -> Mapping[str, str | None]:
-    """Labels by path, read from a CSV file, or the mapping itself."""
-    return given if isinstance(given, Mapping) else read_labels(Path(given))
+    """Labels by path, read from a CSV file, or the mapping itself.
+
+    :raises BadQuery: when it is neither, or maps something else than strings to strings or None; as ``read_labels``.
+    """
+    if not isinstance(given, Mapping):
+        return read_labels(path_given("labels", given, " or a mapping of paths to labels"))
+    for path, label in given.items():
+        if not isinstance(path, str) or not isinstance(label, str | None):
+            raise BadQuery(f"labels must map paths to a string, or None for none; it has {path!r}: {label!r}.")
+    return given
 
 
 def read_labels(path: Path) -> dict[str, str | None]:
