@@ -14,7 +14,7 @@ from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.names import normal
 from imgsearch_kit.records import Refused
 from imgsearch_kit.reports import RunReport
-from imgsearch_kit.tables import head_of, posix, read_text, readings
+from imgsearch_kit.tables import check_head, head_of, posix, read_text, readings
 
 RELABELLED_AT_ONCE = 1000
 
@@ -51,8 +51,8 @@ def read_labels(path: Path) -> dict[str, str | None]:
     Commas, semicolons or tabs separate, also as Excel writes them. The column id is taken for path where there is none,
     and in a file of ``imgsearch export``.
 
-    :raises BadQuery: when the file cannot be read, lacks a column, gives one path two labels, or has a row
-        that is longer or shorter than its head.
+    :raises BadQuery: when the file cannot be read, lacks a column or has it twice, gives one path two labels, or has
+        a row that is longer or shorter than its head.
     """
     labels: dict[str, str | None] = {}
     text = read_text(path, "labels file")
@@ -88,6 +88,7 @@ def _rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
         head = head_of(rows[0][1]) if rows else []
         if not {"path", "label"} <= set(head):
             continue
+        check_head(path, rows[0][0], head, "path", "label")
         for line, row in rows[1:]:
             if len(row) != len(head):
                 raise BadQuery(
