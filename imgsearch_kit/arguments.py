@@ -16,15 +16,20 @@ LARGEST_NUMBER = 2**63 - 1  # that fits numpy's integers
 PADDED = 10_000  # places that arrays always have room for
 
 
+def as_integer(value: Any) -> int | None:
+    """A whole number, numpy's integers among them, as Python's ``int``; None of anything else, as of a bool."""
+    try:
+        return None if isinstance(value, bool | np.bool) else operator.index(value)
+    except TypeError:
+        return None
+
+
 def whole_number(name: str, value: Any, least: int = 1, most: int = LARGEST_NUMBER) -> int:
     """A whole number, numpy's integers among them, as Python's ``int``.
 
     :raises BadQuery: when the value is no whole number (a bool is none), below ``least`` or above ``most``.
     """
-    try:
-        number = None if isinstance(value, bool | np.bool) else operator.index(value)
-    except TypeError:
-        number = None
+    number = as_integer(value)
     if number is None or number < least:
         raise BadQuery(f"{name} must be a whole number of at least {least}; it is {value!r}.")
     if number > most:
