@@ -22,6 +22,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from imgsearch_kit import Evaluation, Gallery
+from imgsearch_kit.classes import folder_label
 from imgsearch_kit.evaluation.metrics import score_queries
 from imgsearch_kit.evaluation.over_index import KS, read_experiment
 from imgsearch_kit.extractors import load_extractors, probe_pixels
@@ -72,7 +73,9 @@ def index_in_one_pass(folder: Path, addresses: dict[str, str]) -> None:
                 raise SystemExit(f"{path}: {item}")
             image = images[path]
             size = item.sha256, item.width, item.height
-            record = ImageRecord(image.id, image.label, *size, image.mtime, image.size, "", image.inode, image.ctime)
+            record = ImageRecord(
+                image.id, folder_label(image.id), *size, image.mtime, image.size, "", image.inode, image.ctime
+            )
             waiting.append((record, item.pixels))
             if len(waiting) == BATCH:
                 commit()

@@ -22,6 +22,7 @@ import numpy as np
 import PIL
 from rounds import measure
 
+from imgsearch_kit.classes import folder_label
 from imgsearch_kit.extractors import Extractor, load_extractor
 from imgsearch_kit.images import Loaded, find_images, load, load_many
 from imgsearch_kit.indexing.folder import COMMITTED_AT_ONCE
@@ -66,7 +67,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=RESULTS)
     wish = parser.parse_args()
 
-    found = [image.path for image in find_images(wish.folder).images if image.label != "BACKGROUND_Google"]
+    found = [image.path for image in find_images(wish.folder).images if folder_label(image.id) != "BACKGROUND_Google"]
     paths = found[:: max(1, len(found) // wish.count)][: wish.count]
     extractor = load_extractor(wish.extractor, wish.weights)
     timed = ways(paths, extractor)

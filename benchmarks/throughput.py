@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from rounds import measure
 
+from imgsearch_kit.classes import folder_label
 from imgsearch_kit.extractors import Extractor, load_extractor, vgg16, weight_files
 from imgsearch_kit.extractors.tensorflow import tensorflow
 from imgsearch_kit.extractors.weights import available
@@ -84,7 +85,7 @@ def ways(folder: Path, extractor: Extractor, model: Any) -> dict[str, Callable[[
 
 def copied(folder: Path, count: int, to: Path) -> Path:
     """A folder with ``count`` of the pictures, evenly spread, in folders of the same names."""
-    found = [image for image in find_images(folder).images if image.label != "BACKGROUND_Google"]
+    found = [image for image in find_images(folder).images if folder_label(image.id) != "BACKGROUND_Google"]
     chosen = np.linspace(0, len(found), min(count, len(found)), endpoint=False).astype(int)
     for image in (found[i] for i in chosen):
         (to / image.id).parent.mkdir(parents=True, exist_ok=True)

@@ -3,22 +3,63 @@
 from __future__ import annotations
 
 import operator
+import os
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from imgsearch_kit.errors import BadQuery
 
+LARGEST_NUMBER = 2**63 - 1  # that fits numpy's integers
+PADDED = 10_000  # places that arrays always have room for
 
-def whole_number(name: str, value: Any, least: int = 1) -> int:
+
+def as_integer(value: Any) -> int | None:
+    """A whole number, numpy's integers among them, as Python's ``int``; None of anything else, as of a bool."""
+    try:
+        return None if isinstance(value, bool | np.bool) else operator.index(value)
+    except TypeError:
+        return None
+
+
+def whole_number(name: str, value: Any, least: int = 1, most: int = LARGEST_NUMBER) -> int:
     """A whole number, numpy's integers among them, as Python's ``int``.
 
-    :raises BadQuery: when the value is no whole number (a bool is none), or below ``least``.
+    :raises BadQuery: when the value is no whole number (a bool is none), below ``least`` or above ``most``.
     """
-    try:
-        number = None if isinstance(value, bool | np.bool) else operator.index(value)
-    except TypeError:
-        number = None
+    number = as_integer(value)
     if number is None or number < least:
         raise BadQuery(f"{name} must be a whole number of at least {least}; it is {value!r}.")
+    if number > most:
+        raise BadQuery(f"{name} must be a whole number of at most {most}; it is {value!r}.")
     return number
+
+
+def places(k: int, count: int) -> int:
+    """How many of ``k`` places arrays have for ``count`` pictures: above 10,000 none that must stay empty."""
+    return min(k, max(count, PADDED))
+
+
+def strings(name: str, value: Any) -> list[str]:
+    """A list of strings, from any collection of them.
+
+    :raises BadQuery: when it is something else, as one string is, which would be taken for its letters.
+    """
+    if isinstance(value, str):
+        raise BadQuery(f"{name} must be a list of strings; it is the string {value!r}. Write [{value!r}].")
+    wanted = list(value) if isinstance(value, Iterable) else None
+    if wanted is None or not all(isinstance(each, str) for each in wanted):
+        raise BadQuery(f"{name} must be a list of strings; it is {value!r}.")
+    return wanted
+
+
+def path_given(name: str, value: Any, otherwise: str = "") -> Path:
+    """The path of a file; ``otherwise`` says what else the argument takes.
+
+    :raises BadQuery: when the value is no path.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise BadQuery(f"{name} must be the path of a file{otherwise}; it is {value!r}.")
+    return Path(value)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import numbers
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
+from imgsearch_kit.arguments import as_integer
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.names import normal
 
@@ -32,7 +32,7 @@ def check_level(level: int | None) -> None:
 
     :raises BadQuery: when it is no whole number, or 0.
     """
-    if level is not None and (isinstance(level, bool) or not isinstance(level, numbers.Integral) or level == 0):
+    if level is not None and not as_integer(level):
         raise BadQuery(
             f"The label level must be a whole number: 1 for the first folder below the root, -1 for the folder that "
             f"a file lies in; it is {level!r}."

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from imgsearch_kit.arguments import whole_number
 from imgsearch_kit.errors import BadQuery, UnreadableImage
 from imgsearch_kit.index import Address, open_index
 from imgsearch_kit.index.base import VectorIndex
@@ -225,7 +226,7 @@ class Gallery:
     def sample(self, count: int = 12) -> Table:
         """Some pictures spread evenly over the ids, with their labels; in Jupyter with thumbnails."""
         records = self.records()
-        count = min(count, len(records))
+        count = min(whole_number("count", count, 0), len(records))
         some = {r.id: r for r in (records[i * len(records) // count] for i in range(count))}
         rows = [(record.label or "no class", record.id) for record in some.values()]
         return Table(rows, picture=lambda id_: self.thumbnail(some[id_]))
@@ -440,7 +441,8 @@ class Gallery:
     def label(self, labels: Path | str | Mapping[str, str | None]) -> LabelReport:
         """Gives records other labels, by id, without extracting anew: from a CSV file, or a mapping.
 
-        :raises BadQuery: when the file cannot be read, lacks a column, or gives one path two labels.
+        :raises BadQuery: when the file cannot be read, lacks a column, or gives one path two labels, or a label is
+            no string.
         """
         from imgsearch_kit.indexing.labels import labels_of, relabel
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imgsearch_kit.arguments import whole_number
+from imgsearch_kit.arguments import LARGEST_NUMBER, strings, whole_number
 from imgsearch_kit.errors import BadQuery, UnreadableImage
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.names import has_other_forms, normal
@@ -183,11 +183,7 @@ def check_request(
     """
     if id is not None and not isinstance(id, str):
         raise BadQuery(f"id must be a string; it is {id!r}.")
-    if isinstance(labels, str):
-        raise BadQuery(f"labels must be a list of strings; it is the string {labels!r}. Write [{labels!r}].")
-    wanted = list(labels) if isinstance(labels, Iterable) else labels
-    if wanted is not None and not (isinstance(wanted, list) and all(isinstance(each, str) for each in wanted)):
-        raise BadQuery(f"labels must be a list of strings; it is {labels!r}.")
+    wanted = None if labels is None else strings("labels", labels)
     if min_score is not None and not (isinstance(min_score, int | float | np.number) and -1 <= min_score <= 1):
         raise BadQuery(f"min_score must be a cosine within -1 .. 1; it is {min_score!r}.")
     return whole_number("k", k), wanted
@@ -199,7 +195,9 @@ def neighbours(
     """The query's own records, and at least ``k`` others if there are as many, best first."""
     own: list[ImageRecord] = []
     while True:
-        found = index.search(query.vector, k + ROOM, approx=approx, labels=labels, exclude=[[r.id for r in own]])
+        found = index.search(
+            query.vector, min(k + ROOM, LARGEST_NUMBER), approx=approx, labels=labels, exclude=[[r.id for r in own]]
+        )
         ids = [id_ for id_ in found.ids[0].tolist() if id_]
         pairs = [(found.records[id_], score) for id_, score in zip(ids, found.scores[0].tolist(), strict=False)]
         mine = [record for record, score in pairs if query.owns(record, score)]

@@ -36,9 +36,9 @@ def readings(text: str) -> Iterator[tuple[str, list[TableRow]]]:
 
     :raises csv.Error: when a cell is longer than 131,072 characters, as behind a double quote that is never closed.
     """
-    marked = re.match(r"sep=([^\w\s\"]|\t)\r?\n", text)  # as Excel writes and reads it
+    marked = re.match(r"(\"?)sep=([^\w\s\"]|\t)\1\r?\n", text, re.IGNORECASE)  # as Excel writes and reads it
     table = text[marked.end() :] if marked else text
-    for separator in marked[1] if marked else SEPARATORS:
+    for separator in marked[2] if marked else SEPARATORS:
         file = io.StringIO(table, newline="")
         spaced = f"{separator} " in file.readline()
         file.seek(0)
@@ -55,6 +55,16 @@ def head_of(cells: list[str]) -> list[str]:
     if "id" in head and ("path" not in head or "sha256" in head):
         head = ["path" if name == "id" else "" if name == "path" else name for name in head]
     return head
+
+
+def check_head(path: Path, line: int, head: list[str], *names: str) -> None:
+    """Checks that a head has each of some columns once.
+
+    :raises BadQuery: when it has one several times.
+    """
+    for name in names:
+        if head.count(name) > 1:
+            raise BadQuery(f"{path}, line {line}: the head has the column {name!r} twice. Keep one.")
 
 
 def posix(path: str) -> str:

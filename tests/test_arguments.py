@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,80 @@ def test_what_is_no_whole_number_is_refused_with_the_value(gallery, name, given)
 def test_other_arguments_of_a_wrong_type_are_refused_in_words(gallery, options, message):
     with pytest.raises(BadQuery, match=message):
         gallery.search(**{"id": "warm/1.png"} | options)
+
+
+OTHERS = {
+    "port of a string": (lambda gallery: gallery.serve(port="7979"), "port must be a whole number .*; it is '7979'"),
+    "port below 1": (lambda gallery: gallery.serve(port=0), "port must be a whole number of at least 1; it is 0"),
+    "port above all": (lambda gallery: gallery.serve(port=70_000), "port must be .* of at most 65535; it is 70000"),
+    "sample of a half": (lambda gallery: gallery.sample(2.5), "count must be a whole number of at least 0; it is 2.5"),
+    "sample below 0": (lambda gallery: gallery.sample(-1), "count must be a whole number of at least 0; it is -1"),
+    "no ks": (lambda gallery: gallery.evaluate(ks=()), "ks must be whole numbers of at least 1; got none"),
+    "ks of a string": (lambda gallery: gallery.evaluate(ks="14"), "k must be a whole number .*; it is '14'"),
+    "split of a number": (lambda gallery: gallery.evaluate(split=5), "split must be the path of a file; it is 5"),
+    "exclude_labels of a string": (
+        lambda gallery: gallery.evaluate(exclude_labels="warm"),
+        r"exclude_labels must be a list of strings; it is the string 'warm'. Write \['warm'\]",
+    ),
+    "exclude_labels of numbers": (
+        lambda gallery: gallery.evaluate(exclude_labels=[3]),
+        r"exclude_labels must be a list of strings; it is \[3\]",
+    ),
+    "labels of a number": (
+        lambda gallery: gallery.label(5),
+        "labels must be the path of a file or a mapping of paths to labels; it is 5",
+    ),
+    "a label that is a number": (
+        lambda gallery: gallery.label({"warm/1.png": 5}),
+        "labels must map paths to a string, or None for none; it has 'warm/1.png': 5",
+    ),
+    "a label that is numpy's number": (lambda gallery: gallery.label({"x": np.int64(3)}), "labels must map paths to"),
+    "a path that is a number": (lambda gallery: gallery.label({3: "x"}), "labels must map .*; it has 3: 'x'"),
+    "labels of a folder": (lambda gallery: gallery.add(".", labels={"x": 5}), "labels must map .*; it has 'x': 5"),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_every_call_refuses_what_it_does_not_take_in_words(gallery, name):
+    call, message = OTHERS[name]
+    with pytest.raises(BadQuery, match=message):
+        call(gallery)
+
+
+def test_one_k_and_the_name_of_a_split_pass(gallery, tmp_path):
+    assert comparable(gallery.evaluate(ks=3, progress=False)) == comparable(gallery.evaluate(ks=(3,), progress=False))
+    (tmp_path / "split.txt").write_text("warm/1.png 0\nwarm/3.png 1\ncold/2.png 1\n")
+    assert gallery.evaluate(split=str(tmp_path / "split.txt"), progress=False).queries == ["warm/1.png"]
+
+
+def test_a_port_may_be_numpys_number(gallery):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    page = gallery.serve(port=np.int64(port), block=False)
+    page.close()
+    assert page.url.endswith(f":{port}/")
+
+
+HUGE = 10**13
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in CALLS if name != "tune"]
+)  # which is for fewer neighbours than pictures
+def test_a_huge_number_stands_for_all_pictures(gallery, name):
+    CALLS[name](gallery, HUGE)
+
+
+def test_a_huge_k_finds_all_others(gallery):
+    assert [len(gallery.search(id="warm/1.png", k=n).hits) for n in (11, HUGE, 2**63 - 1)] == [11, 11, 11]
+
+
+@pytest.mark.parametrize("name", ["search k", "evaluate", "health", "calibration", "index search"])
+@pytest.mark.parametrize("given", [2**63, 10**20])
+def test_a_number_beyond_64_bits_is_refused(gallery, name, given):
+    with pytest.raises(BadQuery, match=f"must be a whole number of at most {2**63 - 1}; it is {given}"):
+        CALLS[name](gallery, given)
 
 
 def test_numpys_strings_arrays_and_booleans_pass(gallery):
@@ -176,7 +251,11 @@ REFUSED = {
     "two channels": (np.zeros((24, 32, 2), np.uint8), rf"shape \(24, 32, 2\); {ARRAY}"),
     "a row": (np.zeros(24, np.uint8), rf"shape \(24,\); {ARRAY}"),
     "a number": (np.uint8(3), rf"uint8 of shape \(\); {ARRAY}"),
-    "no pixels": (np.zeros((0, 32, 3), np.uint8), r"shape \(0, 32, 3\) has no pixels"),
+    "no rows": (np.zeros((0, 32, 3), np.uint8), "The picture of 32 x 0 has no pixels"),
+    "no columns": (np.zeros((5, 0), np.uint8), "The picture of 0 x 5 has no pixels"),
+    "no rows of a PIL picture": (Image.new("RGB", (32, 0)), "The picture of 32 x 0 has no pixels"),
+    "no columns of a PIL picture": (Image.new("RGB", (0, 5)), "The picture of 0 x 5 has no pixels"),
+    "no pixels of a PIL picture": (Image.new("L", (0, 0)), "The picture of 0 x 0 has no pixels"),
     "objects": (np.array([[None]]), rf"object of shape \(1, 1\); {ARRAY}"),
     "a web address": ("https://example.org/a.jpg", "'https://example.org/a.jpg' is an address.*Download the picture"),
     "a file address": ("file:///a.jpg", "'file:///a.jpg' is an address"),

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from imgsearch_kit.classes import folder_label
 from imgsearch_kit.datasets import CALTECH101, VIEWS, Archive, caltech101, sample_pictures
 from imgsearch_kit.errors import BadQuery, KitError, MissingExtra, ServerUnavailable
 from imgsearch_kit.images import find_images
@@ -41,7 +42,7 @@ def test_twenty_photographs_and_nine_views_of_each(samples):
     found = find_images(samples)
     assert found.unreadable == []
     assert len(found.images) == 200
-    by_subject = Counter(image.label for image in found.images)
+    by_subject = Counter(folder_label(image.id) for image in found.images)
     assert by_subject.pop("motorcycle") == 20  # left and right are one subject
     assert len(by_subject) == 18
     assert set(by_subject.values()) == {10}
@@ -232,7 +233,12 @@ def test_a_download_is_checked_unpacked_and_used_again(tmp_path):
         assert caltech101(folder, archive=archive_at(address)) == folder
         assert len(asked) == 1
     assert not any(path.is_symlink() for path in tmp_path.rglob("*"))
-    assert [image.label for image in find_images(folder).images] == ["BACKGROUND_Google", "ant", "ant", "car_side"]
+    assert [folder_label(image.id) for image in find_images(folder).images] == [
+        "BACKGROUND_Google",
+        "ant",
+        "ant",
+        "car_side",
+    ]
 
 
 def test_a_wrong_checksum_is_refused_and_nothing_stays(tmp_path):

@@ -100,17 +100,12 @@ def ids(root: Path) -> list[str]:
     return [image.id for image in find_images(root).images]
 
 
-def test_pictures_are_found_in_id_order_with_the_folder_as_label(tmp_path):
+def test_pictures_are_found_in_id_order(tmp_path):
     for name in ("b/two.JPG", "a/deep/one.png", "top.webp", "a/x.heic", "a.b/y.tiff"):
         touch(tmp_path / name, b"12345")
     found = find_images(tmp_path)
-    assert [(image.id, image.label) for image in found.images] == [
-        ("a.b/y.tiff", "a.b"),
-        ("a/deep/one.png", "deep"),
-        ("a/x.heic", "a"),
-        ("b/two.JPG", "b"),
-        ("top.webp", None),
-    ]
+    in_order = ["a.b/y.tiff", "a/deep/one.png", "a/x.heic", "b/two.JPG", "top.webp"]
+    assert [image.id for image in found.images] == in_order
     first = found.images[0]
     assert first.path == tmp_path / "a.b" / "y.tiff"
     assert (first.size, first.mtime) == (5, first.path.stat().st_mtime)
@@ -201,7 +196,12 @@ def test_a_database_in_use_keeps_its_lock(tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    ["@eaDir", "#recycle", "$RECYCLE.BIN", "$Recycle.Bin", "lost+found", "__MACOSX", "System Volume Information"],
+    [
+        *("@eaDir", "#recycle", "$RECYCLE.BIN", "$Recycle.Bin", "lost+found", "__MACOSX", "System Volume Information"),
+        *("@__thumb", "RECYCLER", "RECYCLED", "found.000", "FOUND.012", "Network Trash Folder", "Temporary Items"),
+        *("iPod Photo Cache", "Lightroom Previews.lrdata", "My Catalog Smart Previews.LRDATA"),
+        *("__pycache__", "node_modules"),
+    ],
 )
 def test_folders_of_the_system_are_left_out_and_named(tmp_path, name):
     for path in ("dogs/a.jpg", f"{name}/old.jpg", f"dogs/{name}/a.jpg/THUMB.jpg", "cats/lost and found/b.jpg"):
@@ -210,6 +210,22 @@ def test_folders_of_the_system_are_left_out_and_named(tmp_path, name):
     assert [image.id for image in found.images] == ["cats/lost and found/b.jpg", "dogs/a.jpg"]
     assert found.system == sorted([name, f"dogs/{name}"])
     assert ids(tmp_path / name) == ["old.jpg"]  # where a person asks for it
+
+
+def test_of_a_photos_library_the_originals_are_found_and_not_their_copies(tmp_path):
+    for path in ("resources/derivatives/0/a.jpg", "resources/b.jpg", "Masters/2024/c.jpg", "originals/0/d.jpg"):
+        touch(tmp_path / "My.photoslibrary" / path)
+    originals = ["Masters/2024/c.jpg", "originals/0/d.jpg"]
+    touch(tmp_path / "resources" / "e.jpg")
+    assert ids(tmp_path) == [*(f"My.photoslibrary/{name}" for name in originals), "resources/e.jpg"]
+    assert ids(tmp_path / "My.photoslibrary") == originals
+    assert ids(tmp_path / "My.photoslibrary" / "resources") == ["b.jpg", "derivatives/0/a.jpg"]
+
+
+def test_names_that_only_resemble_system_folders_are_classes(tmp_path):
+    for name in ("found", "found.0000", "lost.and.found.000", "recycled paper", "lrdata"):
+        touch(tmp_path / name / "a.jpg")
+    assert len(ids(tmp_path)) == 5
 
 
 def test_a_hidden_root_is_searched(tmp_path):
@@ -237,11 +253,7 @@ def test_link_loops_end_and_each_real_folder_is_walked_once(tmp_path):
     (root / "twice").symlink_to(outside)
     (root / "file.jpg").symlink_to(root / "real" / "a.jpg")
     found = find_images(root)
-    assert [(image.id, image.label) for image in found.images] == [
-        ("file.jpg", None),
-        ("linked/far.jpg", "linked"),
-        ("real/a.jpg", "real"),
-    ]
+    assert [image.id for image in found.images] == ["file.jpg", "linked/far.jpg", "real/a.jpg"]
     assert found.unreadable == []
 
 

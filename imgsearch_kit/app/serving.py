@@ -16,6 +16,7 @@ import gradio as gr
 
 from imgsearch_kit.app.environment import check_proxies, sheltered
 from imgsearch_kit.app.page import build
+from imgsearch_kit.arguments import whole_number
 from imgsearch_kit.errors import BadQuery, WeightsNotFound
 from imgsearch_kit.gallery import Gallery
 
@@ -74,6 +75,7 @@ def launch_page(
         raise BadQuery(
             "A public link shows the indexed pictures to everyone who has it. Give --auth USER:PASS with --share."
         )
+    port = whole_number("port", port, most=65_535)
     name = _listenable(host, port)
     if share:
         check_proxies()

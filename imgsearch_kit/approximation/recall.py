@@ -32,7 +32,8 @@ class Loss:
 
 def without(found: Neighbours, own: Sequence[str], k: int) -> Neighbours:
     """The first ``k`` hits of each query that are not the query itself: ``own`` holds an id per query, "" for none."""
-    ids, scores = np.full((len(own), k), "", dtype=found.ids.dtype), np.full((len(own), k), np.nan, np.float32)
+    shape = len(own), min(k, found.ids.shape[1])
+    ids, scores = np.full(shape, "", dtype=found.ids.dtype), np.full(shape, np.nan, np.float32)
     others = (found.ids != np.array(own, dtype=str)[:, None]) & (found.ids != "")
     for row, keep in enumerate(others):
         place = np.flatnonzero(keep)[:k]

@@ -127,8 +127,9 @@ def chance(relevant: Ints, available: Ints, ks: Sequence[int]) -> dict[str, Floa
 
 def _ideal_gain(R: Floats, k: int) -> Floats:
     """The discounted gain of min(R, k) hits in the first places; NaN where R is."""
-    gains = np.concatenate([[np.nan], np.cumsum(1 / np.log2(np.arange(2, k + 2)))])
-    return gains[np.nan_to_num(np.minimum(R, k)).astype(np.int64)]
+    hits = np.nan_to_num(np.minimum(R, k)).astype(np.int64)
+    gains = np.concatenate([[np.nan], np.cumsum(1 / np.log2(np.arange(2, hits.max(initial=0) + 2)))])
+    return gains[hits]
 
 
 def rank(scores: Scores, junk: csr_array) -> tuple[Ints, Scores]:

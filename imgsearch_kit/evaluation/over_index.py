@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,23 +31,23 @@ DEPTH = 1_000  # places of each ranking in a TREC run
 def evaluate(
     index: VectorIndex,
     *,
-    ks: Sequence[int] = KS,
+    ks: int | Sequence[int] = KS,
     exclude_labels: Sequence[str] = (),
     queries: VectorIndex | None = None,
-    split: Path | None = None,
+    split: Path | str | None = None,
     group_duplicates: bool | float = False,
     rank: str | None = None,
-    trec: Path | None = None,
+    trec: Path | str | None = None,
     force: bool = False,
     seed: int = 0,
     progress: bool | None = None,
 ) -> Evaluation:
     """How often the pictures' neighbours share their label: per query, per class and overall, with intervals.
 
-    P@k, nDCG@k and recall@k are given for each of ``ks``; ``seed`` is that of the intervals; the other arguments are
-    those of ``read_experiment``. Queries that are alone in their class are left out and counted. ``trec`` is the stem
-    of two files to write, STEM.run with the rankings of 1,000 places and STEM.qrels with the relevant pictures;
-    with ``force`` also over files that the kit did not write, but never over an index.
+    P@k, nDCG@k and recall@k are given for each of ``ks``, one or several; ``seed`` is that of the intervals; the other
+    arguments are those of ``read_experiment``. Queries that are alone in their class are left out and counted. ``trec``
+    is the stem of two files to write, STEM.run with the rankings of 1,000 places and STEM.qrels with the relevant
+    pictures; with ``force`` also over files that the kit did not write, but never over an index.
 
     :raises BadQuery: when there is nothing to evaluate, an argument is wrong, or a file cannot be written or is one
         that the kit did not write.
@@ -95,7 +95,7 @@ def read_experiment(
     *,
     exclude_labels: Sequence[str] = (),
     queries: VectorIndex | None = None,
-    split: Path | None = None,
+    split: Path | str | None = None,
     group_duplicates: bool | float = False,
     rank: str | None = None,
 ) -> tuple[Experiment, IndexPassport]:
@@ -152,7 +152,7 @@ def _scorer(experiment: Experiment, passport: IndexPassport) -> Scorer:
     return experiment.scorer(kept_ranking(passport, experiment.rank, gallery, spare=spare))
 
 
-def check_trec(stem: Path, *, force: bool = False) -> tuple[Path, Path]:
+def check_trec(stem: Path | str, *, force: bool = False) -> tuple[Path, Path]:
     """The TREC files of a stem, STEM.run and STEM.qrels, after ``check_output`` of both.
 
     :raises BadQuery: as ``check_output`` does.
@@ -164,7 +164,7 @@ def check_trec(stem: Path, *, force: bool = False) -> tuple[Path, Path]:
 
 
 def write_trec(
-    experiment: Experiment, score: Scorer, stem: Path, *, depth: int | None = DEPTH, force: bool = False
+    experiment: Experiment, score: Scorer, stem: Path | str, *, depth: int | None = DEPTH, force: bool = False
 ) -> None:
     """Writes an experiment in TREC form: STEM.run with its rankings, STEM.qrels with the relevant pictures.
 
@@ -182,10 +182,11 @@ def write_trec(
             file.writelines(qrels_lines(queries, gallery, *classes, experiment.junk))
 
 
-def _checked_ks(ks: Sequence[int]) -> tuple[int, ...]:
-    if not len(ks):
+def _checked_ks(ks: int | Iterable[int]) -> tuple[int, ...]:
+    several = ks if isinstance(ks, Iterable) and not isinstance(ks, str) else [ks]
+    if not (checked := {whole_number("k", k) for k in several}):
         raise BadQuery("ks must be whole numbers of at least 1; got none.")
-    return tuple(sorted({whole_number("k", k) for k in ks}))
+    return tuple(sorted(checked))
 
 
 def _check_same_extractor(gallery_index: VectorIndex, queries_index: VectorIndex) -> None:

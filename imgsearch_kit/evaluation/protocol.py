@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
+from imgsearch_kit.arguments import path_given, strings
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.evaluation.metrics import near_duplicates, same_picture
 from imgsearch_kit.evaluation.split import read_split
@@ -82,7 +83,7 @@ def make_experiment(
     queries: Side | None = None,
     *,
     exclude_labels: Sequence[str] = (),
-    split: Path | None = None,
+    split: Path | str | None = None,
     group_duplicates: bool | float = False,
     rank: str | None = None,
 ) -> Experiment:
@@ -97,12 +98,12 @@ def make_experiment(
     :raises BadQuery: when no labelled picture is left on either side, or an argument is wrong.
     """
     check_options(queries, split, group_duplicates, rank)
-    exclude_labels = [normal(label) for label in exclude_labels]
+    exclude_labels = [normal(label) for label in strings("exclude_labels", exclude_labels)]
     _check_labels(exclude_labels, gallery, queries or gallery)
     about: dict[str, Any] = {"protocol": "leave-one-out" if queries is None else "queries"}
     asking = gallery if queries is None else queries
     if split is not None:
-        roles = read_split(split, [record.id for record in gallery.records])
+        roles = read_split(path_given("split", split), [record.id for record in gallery.records])
         about = {"protocol": "split", "outside_split": len(gallery.records) - sum(map(len, roles))}
         asking, gallery = (gallery.take(rows) for rows in roles)
     sides = [gallery] if asking is gallery else [asking, gallery]
@@ -123,7 +124,7 @@ def make_experiment(
     return Experiment(asking.records, asking.vectors, gallery.records, gallery.vectors, junk, rank, about)
 
 
-def check_options(queries: object, split: Path | None, group_duplicates: bool | float, rank: str | None) -> None:
+def check_options(queries: object, split: Path | str | None, group_duplicates: bool | float, rank: str | None) -> None:
     """Checks the options that can be checked before anything is read.
 
     :raises BadQuery: when the SPEC is wrong, the bound is no cosine, or queries and a split were both given.

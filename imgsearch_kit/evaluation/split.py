@@ -12,10 +12,11 @@ import numpy as np
 
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.names import Names
-from imgsearch_kit.tables import TableRow, head_of, posix, read_text, readings
+from imgsearch_kit.tables import TableRow, check_head, head_of, posix, read_text, readings
 from imgsearch_kit.vectors import Ints
 
 QUERY, GALLERY = "0", "1"
+NAMED_ROLES = {"query": QUERY, "gallery": GALLERY}
 ROLES = ("role", "split")  # names of the column that has them
 NAMED = 3  # examples in a message
 
@@ -23,9 +24,9 @@ NAMED = 3  # examples in a message
 def read_split(path: Path, ids: Sequence[str]) -> tuple[Ints, Ints]:
     """The rows of ``ids`` that are queries and those that are the gallery, both ascending.
 
-    Each line of the file is a picture's path and 0 (query) or 1 (gallery), with white space between; or it is a table
-    of both, as labels files are, with a head (path, and role or split) or without. A path matches the id that is its
-    longest suffix of whole folder names: ``data/cats/1.jpg`` matches the id ``cats/1.jpg``. Ids without a line are
+    Each line of the file is a picture's path and 0 (or query) or 1 (or gallery), with white space between; or it is a
+    table of both, as labels files are, with a head (path, and role or split) or without. A path matches the id that is
+    its longest suffix of whole folder names: ``data/cats/1.jpg`` matches the id ``cats/1.jpg``. Ids without a line are
     neither.
 
     :raises BadQuery: when the file cannot be read, a line has another form or matches no id, two lines match one id, or
@@ -36,7 +37,7 @@ def read_split(path: Path, ids: Sequence[str]) -> tuple[Ints, Ints]:
     lines: dict[str, list[str]] = defaultdict(list)  # of each id
     roles, wrong, unmatched = {}, [], []
     for number, cells in _lines(path):
-        name, role = (cells[0], cells[1].strip()) if len(cells) == 2 else ("", "")
+        name, role = (cells[0], _role(cells[1])) if len(cells) == 2 else ("", "")
         if not name.strip() or role not in (QUERY, GALLERY):
             wrong.append(f"line {number}: {', '.join(cells)!r}")
         elif (found := stored.fitting(name) or _longest_suffix(posix(name), stored)) is None:
@@ -69,23 +70,29 @@ def _lines(path: Path) -> list[TableRow]:
     text = read_text(path, "split file")
     found = []
     with contextlib.suppress(csv.Error):  # it is no table
-        found += [_without_head(rows) for _, rows in readings(text)]
+        found += [_without_head(path, rows) for _, rows in readings(text)]
     words = [(number, line.strip().rsplit(maxsplit=1)) for number, line in enumerate(text.splitlines(), start=1)]
-    return max([*found, _without_head([row for row in words if row[1]])], key=_fitting)
+    return max([*found, _without_head(path, [row for row in words if row[1]])], key=_fitting)
 
 
-def _without_head(rows: list[TableRow]) -> list[TableRow]:
+def _without_head(path: Path, rows: list[TableRow]) -> list[TableRow]:
     """The rows as path and role, by the names of the columns where the first row has them."""
     head = head_of(rows[0][1]) if rows else []
     role = next((name for name in ROLES if name in head), None)
     if "path" not in head or role is None:
         return rows
+    check_head(path, rows[0][0], head, "path", role)
     path_at, role_at = head.index("path"), head.index(role)
     return [(n, [row[path_at], row[role_at]] if len(row) == len(head) else [", ".join(row)]) for n, row in rows[1:]]
 
 
+def _role(cell: str) -> str:
+    """0 or 1 where a cell is one of these or the word for it, else the cell."""
+    return NAMED_ROLES.get(cell.strip().lower(), cell.strip())
+
+
 def _fitting(rows: list[TableRow]) -> int:
-    return sum(len(cells) == 2 and cells[1].strip() in (QUERY, GALLERY) for _, cells in rows)
+    return sum(len(cells) == 2 and _role(cells[1]) in (QUERY, GALLERY) for _, cells in rows)
 
 
 def _longest_suffix(path: str, stored: Names) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections import Counter, deque
 from collections.abc import Set
@@ -13,24 +14,27 @@ from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.images.kinds import OTHER_FILES, PICTURES, SPECIAL_FILES, UNREADABLE_FILES, format_of, kind_by_name
 from imgsearch_kit.records import Failure
 
-# Kept by network disks and desktops for their own thumbnails and deleted files; compared in lower case.
+# Kept by network disks, desktops and programs for their own thumbnails, caches and deleted files; in lower case.
 SYSTEM_FOLDERS = frozenset(
-    {"@eadir", "@tmp", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "$recycle.bin", "recycler"}
-    | {"system volume information", "lost+found", "__macosx"}
+    {"@eadir", "@tmp", "@recycle", "@recently-snapshot", "@__thumb", "#recycle", "#snapshot"}
+    | {"$recycle.bin", "recycler", "recycled", "system volume information", "lost+found"}
+    | {"__macosx", "network trash folder", "temporary items", "ipod photo cache", "__pycache__", "node_modules"}
 )
+SYSTEM_NAMES = re.compile(r"found\.\d{3}|.+\.lrdata")  # of a repaired disk, previews of Lightroom
+PHOTOS_LIBRARY = ".photoslibrary"  # of Apple's Photos: ``originals`` or ``Masters`` beside copies of them
+LIBRARY_COPIES = frozenset({"derivatives", "resources"})
 
 
 @dataclass(frozen=True, slots=True)
 class FoundImage:
-    """A file that looks like a picture: ``id`` is its POSIX path below the root, ``label`` its folder's name.
+    """A file that looks like a picture: ``id`` is its POSIX path below the root.
 
-    ``label`` is None at the root. ``size`` is in bytes, ``mtime`` and ``ctime`` in seconds since 1970; ``inode`` and
+    ``size`` is in bytes, ``mtime`` and ``ctime`` in seconds since 1970; ``inode`` and
     ``ctime`` are as in ``ImageRecord``.
     """
 
     path: Path
     id: str
-    label: str | None
     size: int
     mtime: float
     inode: int
@@ -41,7 +45,7 @@ class FoundImage:
 class Found:
     """The pictures below a folder in id order, what could not be read, in path order, and what was left out.
 
-    ``system`` has the paths below the folder of ``SYSTEM_FOLDERS``, in order, ``passed_over`` how many files of which
+    ``system`` has the paths below the folder of system folders, in order, ``passed_over`` how many files of which
     kind are no pictures or of a kind that the kit does not read.
     """
 
@@ -93,7 +97,7 @@ def find_images(root: Path) -> Found:
                 unreadable.append(found)
             elif isinstance(found, str):
                 passed_over[found] += 1
-            elif entry.name.lower() in SYSTEM_FOLDERS:
+            elif _is_system(found, root):
                 system.append(_id(found, root))
             else:
                 (links if entry.is_symlink() else folders).append(found)
@@ -124,9 +128,16 @@ def _look_at(entry: os.DirEntry[str], root: Path, names: Set[str]) -> FoundImage
     image_id = path.relative_to(root).as_posix()
     if image_id != _id(path, root):
         return Failure(_id(path, root), "The name is not UTF-8; rename it", status.st_size, status.st_mtime)
-    label = path.parent.name if path.parent != root else None
     inode = status.st_ino % 2**63  # an index holds signed integers, and some file systems use the highest bit
-    return FoundImage(path, image_id, label, status.st_size, status.st_mtime, inode, status.st_ctime)
+    return FoundImage(path, image_id, status.st_size, status.st_mtime, inode, status.st_ctime)
+
+
+def _is_system(folder: Path, root: Path) -> bool:
+    """Whether a folder below the root is kept by a system or program for itself."""
+    name = folder.name.lower()
+    above = (root.name, *folder.parent.relative_to(root).parts)
+    in_library = any(each.lower().endswith(PHOTOS_LIBRARY) for each in above)
+    return name in SYSTEM_FOLDERS or bool(SYSTEM_NAMES.fullmatch(name)) or (in_library and name in LIBRARY_COPIES)
 
 
 def _kind_by_first_bytes(path: Path, names: Set[str]) -> str:

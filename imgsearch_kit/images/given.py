@@ -26,7 +26,8 @@ def picture_given(given: Any) -> tuple[Path | bytes | Image.Image, str | None]:
     An open file is read from its beginning. An array is uint8: grey ``(h, w)`` or ``(h, w, 1)``, RGB ``(h, w, 3)`` or
     RGBA ``(h, w, 4)``.
 
-    :raises BadQuery: when it is of another type, an array of another shape or dtype, or the address of a web page.
+    :raises BadQuery: when it is of another type, an array of another shape or dtype, without pixels, or the address of
+        a web page.
     """
     if isinstance(given, str | os.PathLike):
         path = _path(given)
@@ -34,6 +35,7 @@ def picture_given(given: Any) -> tuple[Path | bytes | Image.Image, str | None]:
     if isinstance(given, bytes | bytearray | memoryview):
         return bytes(given), None
     if isinstance(given, Image.Image):
+        _check_size(*given.size)
         return given, None
     if hasattr(given, "read"):
         return _content(given)
@@ -76,6 +78,10 @@ def _picture(array: npt.NDArray[Any]) -> Image.Image:
             " Turn values of 0 .. 1 into bytes with (255 * array).astype('uint8')." if array.dtype.kind == "f" else ""
         )
         raise BadQuery(f"The array is {array.dtype} of shape {array.shape}; a picture is {_SHAPES}.{hint}")
-    if not array.size:
-        raise BadQuery(f"The array of shape {array.shape} has no pixels; a picture is {_SHAPES}.")
+    _check_size(shape[1], shape[0])
     return Image.fromarray(np.ascontiguousarray(array.reshape(shape)))
+
+
+def _check_size(width: int, height: int) -> None:
+    if not width or not height:
+        raise BadQuery(f"The picture of {width} x {height} has no pixels. Give another one.")

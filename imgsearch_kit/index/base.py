@@ -89,8 +89,8 @@ class VectorIndex(ABC):
 
         ``vectors`` is ``(m, dim)`` float32 with rows of unit norm. ``labels`` keeps only records with one of these
         labels, exactly as they are stored; ``exclude`` leaves out one list of ids per query. Exact unless ``approx`` is
-        given; exact gives ``min(k, available)`` hits per row, short rows end in "" and NaN. The record of every hit
-        comes with them.
+        given; exact gives ``min(k, available)`` hits per row, short rows end in "" and NaN; of more than 10,000 columns
+        none is without any hit. The record of every hit comes with them.
 
         :raises BadQuery: when the shape, dtype, dimension or norm is wrong, ``k`` is not positive, or ``exclude`` has
             another length than ``vectors``.

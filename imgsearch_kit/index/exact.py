@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from imgsearch_kit.arguments import places
 from imgsearch_kit.records import Neighbours, Vectors
 
 BLOCK = 2**23  # scores held at once: 32 MB
@@ -40,6 +41,7 @@ class Snapshot:
         size of the batch. Rows near the first ``k`` are scored again one by one, so that a query has the same answer
         alone and in any batch, and equal pictures are ordered by id.
         """
+        k = places(k, len(self.ids))
         ids = np.full((len(queries), k), "", dtype=object)
         scores = np.full((len(queries), k), np.nan, np.float32)
         wanted = None if labels is None else set(labels)

@@ -216,6 +216,7 @@ class _Run:
         self.known = Known([], self._mine)
         self.level = self._passport.levels_of(prefix)[-1]
         self.labels: Mapping[str, str | None] = {}  # that the user gave, by id
+        self.relabelled: set[str] = set()  # ids that got the label of another folder level
         self.now: dict[str, str | None] = {}  # the labels of all records of the index, by id
         self.waiting: list[tuple[ImageRecord, Pixels]] = []  # to be extracted
         self.carried: list[_Kept] = []  # to be written with a vector that the index has
@@ -227,9 +228,8 @@ class _Run:
 
     def begin(self, level: int | None, here: set[str], unreadable: Sequence[str]) -> None:
         """Moves labels to the folder level, and notes the known ids whose file no longer exists."""
-        moved = relabel_at(self.index, self.prefix, level)
-        self.report.relabelled += moved.relabelled
-        self.report.failed += [Failure(refused.id, refused.reason) for refused in moved.failed]
+        self.relabelled, refused = relabel_at(self.index, self.prefix, level)
+        self.report.failed += [Failure(each.id, each.reason) for each in refused]
         self.level = self.level if level is None else level
         records = self.index.records()
         self.now = {record.id: record.label for record in records}
@@ -340,9 +340,10 @@ class _Run:
     def _keep(self, image: FoundImage, record: ImageRecord) -> None:
         """Keeps the vector of a picture whose content is the same; its record is written only where it differs."""
         before = self.known.records[image.id]
-        counted = "unchanged" if record.label == before.label else "relabelled"
+        same = record.label == before.label and image.id not in self.relabelled
+        counted = "unchanged" if same else "relabelled"
         if record == before:
-            self.report.unchanged += 1
+            self._count(counted)
         else:
             self.carried.append(_Kept(image, record, before, counted))
 
@@ -368,7 +369,10 @@ class _Run:
         accepted = set(self._add([kept.record for kept in there], vectors[rows], moved))
         for kept in there:
             if kept.record.id in accepted:
-                setattr(self.report, kept.counted, getattr(self.report, kept.counted) + 1)
+                self._count(kept.counted)
+
+    def _count(self, name: str) -> None:
+        setattr(self.report, name, getattr(self.report, name) + 1)
 
     def _extract(
         self, batch: Sequence[tuple[ImageRecord, Pixels]], done: Callable[[int], object]

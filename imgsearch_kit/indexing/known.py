@@ -29,7 +29,7 @@ class Known:
         alike: dict[tuple[int, float], set[str]] = defaultdict(set)
         for record in records:
             alike[record.size, record.mtime].add(record.sha256 or record.id)
-        self._ambiguous = {status for status, contents in alike.items() if len(contents) > 1}
+        self._ambiguous = {size_and_mtime for size_and_mtime, contents in alike.items() if len(contents) > 1}
 
     def find_missing(self, here: set[str], unreadable: Iterable[str]) -> None:
         """Notes the ids whose file no longer exists; a file in an unreadable folder does not count as missing."""

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from imgsearch_kit.arguments import path_given
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.names import normal
 from imgsearch_kit.records import Refused
 from imgsearch_kit.reports import RunReport
-from imgsearch_kit.tables import head_of, posix, read_text, readings
+from imgsearch_kit.tables import check_head, head_of, posix, read_text, readings
 
 RELABELLED_AT_ONCE = 1000
 
@@ -32,8 +33,16 @@ class LabelReport(RunReport):
 
 
 def labels_of(given: Path | str | Mapping[str, str | None]) -> Mapping[str, str | None]:
-    """Labels by path, read from a CSV file, or the mapping itself."""
-    return given if isinstance(given, Mapping) else read_labels(Path(given))
+    """Labels by path, read from a CSV file, or the mapping itself.
+
+    :raises BadQuery: when it is neither, or maps something else than strings to strings or None; as ``read_labels``.
+    """
+    if not isinstance(given, Mapping):
+        return read_labels(path_given("labels", given, " or a mapping of paths to labels"))
+    for path, label in given.items():
+        if not isinstance(path, str) or not isinstance(label, str | None):
+            raise BadQuery(f"labels must map paths to a string, or None for none; it has {path!r}: {label!r}.")
+    return given
 
 
 def read_labels(path: Path) -> dict[str, str | None]:
@@ -42,8 +51,8 @@ def read_labels(path: Path) -> dict[str, str | None]:
     Commas, semicolons or tabs separate, also as Excel writes them. The column id is taken for path where there is none,
     and in a file of ``imgsearch export``.
 
-    :raises BadQuery: when the file cannot be read, lacks a column, gives one path two labels, or has a row
-        that is longer or shorter than its head.
+    :raises BadQuery: when the file cannot be read, lacks a column or has it twice, gives one path two labels, or has
+        a row that is longer or shorter than its head.
     """
     labels: dict[str, str | None] = {}
     text = read_text(path, "labels file")
@@ -79,6 +88,7 @@ def _rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
         head = head_of(rows[0][1]) if rows else []
         if not {"path", "label"} <= set(head):
             continue
+        check_head(path, rows[0][0], head, "path", "label")
         for line, row in rows[1:]:
             if len(row) != len(head):
                 raise BadQuery(

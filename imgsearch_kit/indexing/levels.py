@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from imgsearch_kit.classes import IN_IT, check_level, folder_label
 from imgsearch_kit.index.base import VectorIndex
-from imgsearch_kit.indexing.labels import LabelReport, relabel
+from imgsearch_kit.indexing.labels import relabel
+from imgsearch_kit.records import Refused
 
 
-def relabel_at(index: VectorIndex, prefix: str, level: int | None) -> LabelReport:
+def relabel_at(index: VectorIndex, prefix: str, level: int | None) -> tuple[set[str], list[Refused]]:
     """Gives the pictures of a prefix the label of their folder at a level, and keeps the level in the passport.
 
-    None stays with the level of the index. Labels that the user gave are kept. While labels change, the passport has
-    the levels before too, so that an interrupted change is completed by the next run.
+    Returns the ids whose label has changed, and the records that the index refused. None stays with the level of the
+    index. Labels that the user gave are kept. While labels change, the passport has the levels before too, so that an
+    interrupted change is completed by the next run.
 
     :raises BadQuery: when the level is 0 or no whole number.
     """
@@ -20,16 +22,17 @@ def relabel_at(index: VectorIndex, prefix: str, level: int | None) -> LabelRepor
     before = passport.levels_of(prefix)
     level = before[-1] if level is None else int(level)
     if before == [level]:
-        return LabelReport()
+        return set(), []
     others = {each: list(levels) for each, levels in passport.label_levels.items() if each != prefix}
-    labels = {
-        record.id: folder_label(record.id, prefix, level)
+    had = {
+        record.id: record.label
         for record in index.records()
         if passport.prefix_of(record.id) == prefix
         and record.label in {folder_label(record.id, prefix, each) for each in before}
     }
+    labels = {id_: folder_label(id_, prefix, level) for id_ in had}
     if labels:
         index.amend(label_levels={**others, prefix: [*(each for each in before if each != level), level]})
-    report = relabel(index, labels)
+    refused = relabel(index, labels).failed
     index.amend(label_levels=others if level == IN_IT else {**others, prefix: [level]})
-    return report
+    return {id_ for id_, label in labels.items() if label != had[id_]} - {each.id for each in refused}, refused

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from imgsearch_kit.arguments import whole_number
+from imgsearch_kit.arguments import places, whole_number
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.files import artefact
 from imgsearch_kit.index.base import VectorIndex
@@ -36,7 +36,7 @@ def health(index: VectorIndex, *, k: int = 10, near: float = NEAR, progress: boo
     labels, hashes = [record.label for record in records], [record.sha256 for record in records]
     ids = [record.id for record in records]
     with progress_bar("examining", "img", len(ids), shown=progress) as bar:
-        return examine(ids, vectors, labels, hashes, k=k, near=near, done=bar.update)
+        return examine(ids, vectors, labels, hashes, k=places(k, len(ids)), near=near, done=bar.update)
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def _calibration(index: VectorIndex, k: int, seed: int, progress: bool | None) -
             f"{len(labelled)} of {len(records)} pictures have a label; at least 4 are needed for a calibration. "
             "Labels are folder names; `imgsearch label CSV` sets them."
         )
-    vectors = vectors[labelled]
+    vectors, k = vectors[labelled], places(k, len(labelled))
     classes = np.unique([str(records[row].label) for row in labelled], return_inverse=True)[1]
     files = np.unique([records[row].sha256 or f"row {row}" for row in labelled], return_inverse=True)[1]
 

@@ -193,8 +193,8 @@ class ElasticReader(VectorIndex):
                 raise
             exact = self._compared_here(queries, k, labels, exclude)
             return dataclasses.replace(exact, note=FELL_BACK) if options.candidates else exact
-        ids = np.full((len(queries), k), "", dtype=object)
-        scores = np.full((len(queries), k), np.nan, np.float32)
+        ids = np.full((len(queries), min(k, bodies.MOST)), "", dtype=object)
+        scores = np.full(ids.shape, np.nan, np.float32)
         for i, row in enumerate(found):
             ids[i, : len(row)] = [record.id for _, record in row]
             scores[i, : len(row)] = [-negative for negative, _ in row]
