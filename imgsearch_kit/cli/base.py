@@ -91,7 +91,7 @@ def note(sentence: str) -> None:
     print(lines(sentence), file=sys.stderr)
 
 
-def check_outputs(*files: Path | None, force: bool) -> None:
+def check_outputs(*files: Path | None, force: bool, export: bool = False) -> None:
     """Checks before the work that no file is overwritten which the kit did not write.
 
     :raises BadQuery: when one would be.
@@ -99,7 +99,7 @@ def check_outputs(*files: Path | None, force: bool) -> None:
     for file in filter(None, files):
         from imgsearch_kit.outputs import check_output
 
-        check_output(file, force=force)
+        check_output(file, force=force, export=export)
 
 
 def read_json(path: Path) -> Any:
