@@ -403,6 +403,30 @@ def _count(database):
         return 0
 
 
+MISPLACED = [
+    "info {}",
+    "index {}",
+    "label {}",
+    "evaluate --split {}",
+    "evaluate --against {}",
+    "health -o {}",
+    "export -o {}",
+    "export -o {}.npz",
+    "info --index https://h/X?api_key=SECRET",
+    "info --{}",
+    "{}",
+]
+
+
+@pytest.mark.parametrize("command", MISPLACED)
+def test_a_login_typed_where_no_address_belongs_is_not_repeated(command, workplace):
+    words = command.format("http://u:SECRET@h/x").split()
+    done = subprocess.run([IMGSEARCH, *words], capture_output=True, text=True, cwd=workplace)
+    assert done.returncode in (2, 3), done.stderr
+    assert done.stderr.strip()
+    assert "SECRET" not in done.stdout + done.stderr
+
+
 OUTPUTS = {
     "evaluate -o": "x.json",
     "evaluate --trec": "x",

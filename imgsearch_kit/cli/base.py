@@ -15,7 +15,7 @@ import typer
 
 import imgsearch_kit
 from imgsearch_kit.cli.streams import Formatter, PipeClosed, lines, prepare
-from imgsearch_kit.errors import BadQuery, KitError
+from imgsearch_kit.errors import BadQuery, KitError, sanitised
 from imgsearch_kit.reports import csv_lines, json_text, visible
 
 DEFAULT_INDEX = "local:./imgsearch.db"
@@ -87,8 +87,8 @@ def print_result(document: Any, as_json: bool, *shown: Any, output: Path | None 
 
 
 def note(sentence: str) -> None:
-    """Prints a sentence to stderr, separate from the results."""
-    print(lines(sentence), file=sys.stderr)
+    """Prints a sentence to stderr, separate from the results and without the secrets of an address."""
+    print(lines(sanitised(sentence)), file=sys.stderr)
 
 
 def check_outputs(*files: Path | None, force: bool, export: bool = False) -> None:
@@ -165,6 +165,6 @@ def _run() -> int:
         if not hasattr(error, "show"):  # Typer's errors of wrong use, whose class is not public
             raise
         wrong: Any = error
-        wrong.message = visible(wrong.message)
+        wrong.message = visible(sanitised(wrong.message))
         wrong.show()
         return int(wrong.exit_code)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.errors import BadQuery, without_secrets
 
 Picture = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | npt.NDArray[np.uint8]
 
@@ -50,7 +50,9 @@ def picture_given(given: Any) -> tuple[Path | bytes | Image.Image, str | None]:
 def _path(given: str | os.PathLike[Any]) -> Path:
     text = os.fsdecode(given)
     if re.match("[a-z][a-z0-9+.-]+://|data:", text, re.IGNORECASE):
-        raise BadQuery(f"{text[:80]!r} is an address, not a file here. Download the picture, and give its path.")
+        raise BadQuery(
+            f"{without_secrets(text)[:80]!r} is an address, not a file here. Download the picture, and give its path."
+        )
     return Path(text)
 
 
