@@ -9,7 +9,7 @@ import shutil
 import stat
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -96,6 +96,16 @@ def check_output(path: Path, *, force: bool = False, export: bool = False) -> No
             f"{path} exists, and imgsearch did not write it. Name another file, or overwrite this one with --force "
             "(in Python force=True)."
         )
+
+
+def check_distinct(paths: Sequence[Path]) -> None:
+    """Checks that no two outputs go to one file, where the last would replace the others; to one stream they may.
+
+    :raises BadQuery: when two do.
+    """
+    files = [os.path.realpath(path) for path in paths if not _is_stream(path)]
+    if twice := [file for file in files if files.count(file) > 1]:
+        raise BadQuery(f"Two outputs would be written to one file, {twice[0]}. Name two files.")
 
 
 def _is_stream(path: Path) -> bool:

@@ -92,13 +92,16 @@ def note(sentence: str) -> None:
 
 
 def check_outputs(*files: Path | None, force: bool, export: bool = False) -> None:
-    """Checks before the work that no file is overwritten which the kit did not write.
+    """Checks before the work that no file is overwritten which the kit did not write, and none is written twice.
 
     :raises BadQuery: when one would be.
     """
-    for file in filter(None, files):
-        from imgsearch_kit.outputs import check_output
+    if not (wanted := [file for file in files if file]):
+        return
+    from imgsearch_kit.outputs import check_distinct, check_output
 
+    check_distinct(wanted)
+    for file in wanted:
         check_output(file, force=force, export=export)
 
 
