@@ -38,8 +38,10 @@ MadeBy = Annotated[
 ]
 Weights = Annotated[Path | None, typer.Option("--weights", metavar="PATH", help="A file with the network's weights.")]
 Root = Annotated[Path | None, typer.Option("--root", metavar="FOLDER", help="The pictures' folder, if it has moved.")]
-Overwrite = Annotated[bool, typer.Option("--force", help="Overwrite a file that imgsearch did not write.")]
-Force = Annotated[bool, typer.Option("--force", help="Continue although the probe pictures' vectors differ.")]
+# One word in two sorts of commands: those that write files, and those that search for new pictures. A command of both
+# sorts passes its one --force to both, and its help says both.
+Overwrite = Annotated[bool, typer.Option("--force", help="Overwrite also what imgsearch did not write, but no index.")]
+Force = Annotated[bool, typer.Option("--force", help="Search although the network computes other vectors than it did.")]
 Rank = Annotated[str | None, typer.Option("--rank", metavar="SPEC", help="Re-rank, e.g. pca:128:0.5,qe:10:1.")]
 MaxMegapixels = Annotated[float, typer.Option(min=0.001, max=1e6, help="Refuse pictures larger than this.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
