@@ -1,8 +1,36 @@
-"""The kinds of error the kit raises; each message says what happened, the values, and what to do."""
+"""The kinds of error the kit raises, whose messages say what happened, the values and what to do, but no secret."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+# An address in a text, up to the punctuation behind it. A path, which may contain "@" too, is none.
+ADDRESS = re.compile(
+    r"""
+    (?<![\w+.-]) (?! (?:local|npz|.): )
+    (?: [\w+.-]+ :/{1,2} (?: [^\s/:@\[]* : (?!\d+\b|\s) [^@]* @ )?   # with white space in the password, too
+      | [^\s/:@'"(]+ : [^\s/@]* @ )                                  # no scheme, but a login
+    \S*? (?= ['"().,;:\]]* (?:\s|$) )
+    """,
+    re.VERBOSE,
+)
+
+
+def without_secrets(address: str) -> str:
+    """An address for a message: without its login, and with "..." for its query."""
+    shown = re.sub(r"^([^@/:]*:/{1,2})?.*@", lambda found: found[1] or "", address, flags=re.DOTALL)
+    return re.sub(r"\?.*", "?...", shown, flags=re.DOTALL)
+
+
+def sanitised(text: str) -> str:
+    """A text whose addresses have neither login nor query, where people type these and libraries repeat them."""
+    return ADDRESS.sub(lambda found: without_secrets(found[0]), text)
+
+
+def without_addresses(text: str) -> str:
+    """A text without its addresses, for what no user typed: libraries name hosts and proxies, with logins."""
+    return ADDRESS.sub("(address)", text)
 
 
 class KitError(Exception):

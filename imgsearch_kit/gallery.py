@@ -54,7 +54,8 @@ class Gallery:
 
     ``root`` is the folder of the pictures where they have moved, ``rank`` a SPEC that ranks every answer which names
     none (see ``imgsearch_kit.ranking``). ``force`` logs, instead of refusing, that the extractor computes something
-    else than when the index was made. Pictures of more than ``max_pixels`` pixels are refused.
+    else than when the index was made; the methods that write files have another ``force``, to overwrite. Pictures of
+    more than ``max_pixels`` pixels are refused.
 
     :raises IndexMismatch: when ``extractor`` is not the one that made the index.
     :raises BadQuery: when there is no extractor of that name, or ``rank`` is misspelt.
@@ -328,7 +329,8 @@ class Gallery:
 
         ``queries`` is another gallery (or its address) whose pictures ask this one. ``rank`` is a SPEC, the gallery's
         own if None. ``options`` are those of ``imgsearch_kit.evaluation.over_index.evaluate``: ``ks``,
-        ``exclude_labels``, ``split``, ``group_duplicates``, ``trec``, ``force``, ``seed`` and ``progress``.
+        ``exclude_labels``, ``split``, ``group_duplicates``, ``trec``, ``seed``, ``progress``, and ``force``,
+        which writes ``trec`` also over files that the kit did not write, but never over an index.
 
         :raises BadQuery: when there is nothing to evaluate, or an argument is wrong.
         :raises IndexMismatch: when ``queries`` was not made by the extractor of this gallery.

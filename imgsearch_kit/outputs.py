@@ -9,7 +9,7 @@ import shutil
 import stat
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -38,12 +38,13 @@ DOCUMENTS = (
     {"rows", "k", "segments", "passport"},
     {"wanted", "simulated", "proposals", "best"},
 )
-EXPORT = {"ids", "vectors", "passport"}  # arrays; an index in an archive has "failures" too
+INDEX = {"ids", "vectors"}  # the arrays that make an archive an index
+EXPORT = INDEX | {"passport"}  # those of an export; an archive that was indexed into has "failures" too
 NUMBERED = re.compile(r"(?:/dev/std(out|err)|/(?:dev|proc/self)/fd/([0-9]+))")
 
 
 @contextmanager
-def write_output(path: Path, *, force: bool = False) -> Iterator[Path]:
+def write_output(path: Path, *, force: bool = False, export: bool = False) -> Iterator[Path]:
     """A temporary path to write to; on leaving the block, the file written there is at ``path``, whole.
 
     A link stays a link, to the new content. A device or a pipe gets the content once it is complete.
@@ -51,7 +52,7 @@ def write_output(path: Path, *, force: bool = False) -> Iterator[Path]:
     :raises BadQuery: as ``check_output`` does, before the block and again after it; and when the file cannot be
         written.
     """
-    check_output(path, force=force)
+    check_output(path, force=force, export=export)
     try:
         if _is_stream(path):
             with tempfile.TemporaryDirectory() as aside:
@@ -62,15 +63,17 @@ def write_output(path: Path, *, force: bool = False) -> Iterator[Path]:
         else:
             with write_whole(path) as whole:
                 yield whole
-                check_output(path, force=force)
+                check_output(path, force=force, export=export)
     except BrokenPipeError:  # nobody reads what a pipe was to get
         raise
     except OSError as error:
         raise BadQuery(f"{path} cannot be written: {error.strerror or error}. Name another file.") from error
 
 
-def check_output(path: Path, *, force: bool = False) -> None:
+def check_output(path: Path, *, force: bool = False, export: bool = False) -> None:
     """Checks that nothing but an earlier output of the kit, or with ``force`` some other file, would be overwritten.
+
+    Vectors in an archive are an index, whoever made them; only a new ``export`` of vectors replaces an earlier one.
 
     :raises BadQuery: when ``path`` is an index or another database, or without ``force`` any other file that the kit
         did not write; when it is a folder or a disk.
@@ -83,7 +86,7 @@ def check_output(path: Path, *, force: bool = False) -> None:
         raise BadQuery(f"{path} is a {'folder' if stat.S_ISDIR(mode) else 'disk'}, not a file. Name a file.")
     if _is_stream(path) or not path.stat().st_size:
         return
-    if _holds_index(path):
+    if _holds_index(path) and not (export and _is_export(path)):
         raise BadQuery(
             f"{path} is an index or another database, which is never overwritten. Name another file, or delete it "
             "first."
@@ -93,6 +96,16 @@ def check_output(path: Path, *, force: bool = False) -> None:
             f"{path} exists, and imgsearch did not write it. Name another file, or overwrite this one with --force "
             "(in Python force=True)."
         )
+
+
+def check_distinct(paths: Sequence[Path]) -> None:
+    """Checks that no two outputs go to one file, where the last would replace the others; to one stream they may.
+
+    :raises BadQuery: when two do.
+    """
+    files = [os.path.realpath(path) for path in paths if not _is_stream(path)]
+    if twice := [file for file in files if files.count(file) > 1]:
+        raise BadQuery(f"Two outputs would be written to one file, {twice[0]}. Name two files.")
 
 
 def _is_stream(path: Path) -> bool:
@@ -114,8 +127,14 @@ def _opened(path: Path) -> IO[bytes]:
 
 
 def _holds_index(path: Path) -> bool:
-    """Whether a file is an SQLite database, or an archive that is an index and no export."""
-    return _ends(path)[0].startswith(DATABASE) or {*EXPORT, "failures"} <= _arrays(path)
+    """Whether a file is an SQLite database, or an archive that can be opened as an index."""
+    return _ends(path)[0].startswith(DATABASE) or _arrays(path) >= INDEX
+
+
+def _is_export(path: Path) -> bool:
+    """Whether a file is an archive that ``export`` wrote, and nothing was indexed into it since."""
+    arrays = _arrays(path)
+    return arrays >= EXPORT and "failures" not in arrays
 
 
 def _made_by_kit(path: Path) -> bool:
@@ -127,7 +146,7 @@ def _made_by_kit(path: Path) -> bool:
         return True
     if path.suffix == ".qrels" and re.match(QRELS, head):  # other programs' look alike; the run beside it does not
         return bool(re.match(RUN, _ends(path.with_suffix(".run"))[0]))
-    return _arrays(path) >= EXPORT or any(keys <= _keys(path) for keys in DOCUMENTS)
+    return _is_export(path) or any(keys <= _keys(path) for keys in DOCUMENTS)
 
 
 def _ends(path: Path) -> tuple[bytes, bytes]:

@@ -69,7 +69,8 @@ def check_probes(passport: IndexPassport, vectors: Vectors, *, force: bool = Fal
     message = (
         f"The probe pictures' vectors have cosine {cosine:.6f} with those stored in the index (at least "
         f"{PROBE_COSINE} is expected), so the extractor's results have changed since the index was made. "
-        "Install the libraries shown by `imgsearch info`, index again, or continue with --force."
+        "Install the libraries shown by `imgsearch info`, index again, or search all the same: search or serve with "
+        "--force, in Python Gallery.open(ADDRESS, force=True)."
     )
     if not force:
         raise IndexMismatch(message)

@@ -6,6 +6,7 @@ Pixels are ``(n, side, side, 3)`` uint8 RGB. Vectors are ``(n, dim)`` float32, C
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,9 @@ Vectors = npt.NDArray[np.float32]
 
 FORMAT_VERSION = 2  # of an index; the first had no inode and ctime of a file
 MAX_PIXELS = 178_000_000  # of one picture, by default
+
+HOMES = ("home", "homes", "users", "documents and settings")  # folders of home folders
+GROUPS = ("uni", "staff", "faculty", "students", "student", "guests", "guest")  # folders in these, as schools have them
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +134,12 @@ class BakedRank:
 
 def folder_name(folder: str) -> str:
     """The last part of a path of any system; for a home folder, which is named like its person, "home folder"."""
-    parts = ["", *re.split(r"[/\\]+", folder.rstrip("/\\"))]
-    return "home folder" if parts[-2].lower() in ("home", "users") or parts[1:] == ["", "root"] else parts[-1]
+    folder, own = folder.rstrip("/\\"), os.path.expanduser("~").rstrip("/\\")  # noqa: PTH111 (never raises)
+    *_, group, above, name = ["", "", *re.split(r"[/\\]+", folder.lower())]
+    of_group = group in HOMES and (above in GROUPS or above == name[:1])  # /home/staff/anna, /home/a/anna
+    if above in HOMES or of_group or folder == "/root" or (folder and folder == own):
+        return "home folder"
+    return re.split(r"[/\\]", folder)[-1]
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -403,6 +404,30 @@ def _count(database):
         return 0
 
 
+MISPLACED = [
+    "info {}",
+    "index {}",
+    "label {}",
+    "evaluate --split {}",
+    "evaluate --against {}",
+    "health -o {}",
+    "export -o {}",
+    "export -o {}.npz",
+    "info --index https://h/X?api_key=SECRET",
+    "info --{}",
+    "{}",
+]
+
+
+@pytest.mark.parametrize("command", MISPLACED)
+def test_a_login_typed_where_no_address_belongs_is_not_repeated(command, workplace):
+    words = command.format("http://u:SECRET@h/x").split()
+    done = subprocess.run([IMGSEARCH, *words], capture_output=True, text=True, cwd=workplace)
+    assert done.returncode in (2, 3), done.stderr
+    assert done.stderr.strip()
+    assert "SECRET" not in done.stdout + done.stderr
+
+
 OUTPUTS = {
     "evaluate -o": "x.json",
     "evaluate --trec": "x",
@@ -428,6 +453,21 @@ def test_no_output_is_written_over_an_index_or_a_file_that_the_kit_did_not_write
         assert words in done.stderr
         assert done.stderr.count("\n") == 1
         assert found.read_bytes() == content
+
+
+TWICE = ["recall -o x.svg --plot ./x.svg", "recall -o link.svg --plot x.svg --force"]
+TWICE += ["evaluate -o x.run --trec x", "evaluate -o x.qrels --trec ../twice/x --force"]
+
+
+@pytest.mark.parametrize("command", TWICE)
+def test_two_outputs_are_not_written_to_one_file(command, workplace):
+    folder = workplace / "twice"
+    folder.mkdir(exist_ok=True)
+    if "link" in command:
+        (folder / "link.svg").symlink_to("x.svg")
+    done = run(*command.split(), "--index", "local:../imgsearch.db", cwd=folder, code=3)
+    assert re.search(r"Two outputs would be written to one file, .*x\.(svg|run|qrels)\. Name two files\.", done.stderr)
+    assert not [path for path in folder.iterdir() if not path.is_symlink()]
 
 
 @pytest.mark.parametrize("command", ["evaluate -o", "export -o"])

@@ -145,6 +145,23 @@ def test_a_user_without_home_is_told_which_variable_to_set_and_gets_no_folder_na
     assert listed == "[]"
 
 
+MAPPED = """
+import os, pwd
+pwd.getpwuid = {}.__getitem__  # no user has an entry
+import numpy
+from imgsearch_kit.map.page import map_page
+none = numpy.zeros((1, 0))
+page = map_page(numpy.zeros((1, 2), "f4"), ["a"], [None], [None], none.astype("i8"), none.astype("f4"))
+print(page.startswith("<!doctype html>"), "HOME" in os.environ, os.listdir())
+"""
+
+
+@pytest.mark.parametrize("cache", [{}, {"IMGSEARCH_CACHE": "cache"}], ids=["no cache", "a cache"])
+def test_a_user_without_home_draws_a_map(tmp_path, cache):
+    (tmp_path / "cache").mkdir()
+    assert run(MAPPED, cwd=tmp_path, **cache) == "True False ['cache']\n"
+
+
 HIDDEN = """
 import numpy
 from imgsearch_kit.extractors.weights import available

@@ -93,7 +93,7 @@ FOREIGN = {
     "half a JSON document": b'{"micro": 1, "macro": 1, "per_class": 1, "passport": ',
     "a table": b"id,label\na,b\n",
     "a page": b"<!doctype html>\n<title>mine, of imgsearch-kit</title>",
-    "vectors": archive(ids=np.array(["a"]), vectors=np.ones((1, 2))),
+    "weights": archive(kernel=np.ones((1, 2))),
     "a run": b"1 Q0 a 1 0.7 bm25\n",
     "judgements": b"1 0 a 1\n",
     "a PNG picture": picture("PNG"),
@@ -136,6 +136,44 @@ def test_an_index_is_never_overwritten(gallery, tmp_path, name, kind):
         with pytest.raises(KitError, match="is an index or another database, which is never overwritten"):
             WRITERS[name](gallery, path, force)
         assert path.read_bytes() == content
+
+
+def files_with_vectors(gallery, folder):
+    """A link to an export, the export itself, and an archive that another program made."""
+    np.savez(folder / "made.npz", ids=np.array(["a"]), vectors=np.ones((1, 2), np.float32))
+    gallery.export(folder / "export.npz")
+    (folder / "link.npz").symlink_to("export.npz")
+    return [folder / name for name in ("link.npz", "export.npz", "made.npz")]
+
+
+@pytest.mark.parametrize("name", [name for name in WRITERS if name != "r.npz"])
+def test_vectors_in_an_archive_are_an_index_to_every_output_but_an_export(gallery, tmp_path, name):
+    for found in files_with_vectors(gallery, tmp_path):
+        content, path = found.read_bytes(), found.rename(tmp_path / name)
+        for force in ({}, OVERWRITE):
+            with pytest.raises(KitError, match="is an index or another database, which is never overwritten"):
+                WRITERS[name](gallery, path, force)
+        path.rename(found)
+        assert found.read_bytes() == content
+
+
+def test_an_export_replaces_an_earlier_export_and_neither_the_index_nor_vectors_made_elsewhere(gallery, tmp_path):
+    link, export, made = files_with_vectors(gallery, tmp_path)
+    content = export.read_bytes(), made.read_bytes()
+    gallery.export(link)
+    gallery.export(export, **OVERWRITE)
+    for force in ({}, OVERWRITE):
+        with pytest.raises(BadQuery, match="is an index or another database, which is never overwritten"):
+            gallery.export(made, **force)
+        for source, target in ((export, link), (link, export), (export, export)):
+            with (
+                Gallery.open(f"npz:{source}") as opened,
+                pytest.raises(BadQuery, match="is the file of this index, which is never overwritten"),
+            ):
+                opened.export(target, **force)
+    assert len(export.read_bytes()) == len(content[0])
+    assert made.read_bytes() == content[1]
+    assert link.is_symlink()
 
 
 def test_an_export_into_which_pictures_were_indexed_is_an_index(gallery, tmp_path):

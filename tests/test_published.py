@@ -23,6 +23,16 @@ ROOTS = {
     "/Users/annelise": "home folder",
     "/home/annelise": "home folder",
     "C:\\Users\\annelise": "home folder",
+    "C:\\Documents and Settings\\annelise": "home folder",
+    "C:\\Documents and Settings\\annelise\\pictures": "pictures",
+    "/home/uni/annelise": "home folder",
+    "/home/uni/annelise/pictures": "pictures",
+    "/home/a/annelise": "home folder",
+    "/nfs/homes/annelise": "home folder",
+    "/nfs/homes/annelise/pictures/": "pictures",
+    "/export/home/annelise/": "home folder",
+    "/export/home/staff/annelise": "home folder",
+    "/export/home/annelise/pictures": "pictures",
     "D:\\": "D:",
     "/": "",
 }
@@ -45,3 +55,12 @@ def test_no_figure_page_or_export_names_the_folders_above(root, tmp_path):
     assert not [text for text in published if "annelise" in text]
     assert evaluation.about["passport"]["data"] == [ROOTS[root]]
     assert folder_name(root) == ROOTS[root]
+
+
+def test_the_home_folder_of_who_publishes_is_not_named_wherever_it_is(monkeypatch):
+    monkeypatch.setenv("HOME", "/srv/people/annelise")
+    assert folder_name("/srv/people/annelise/") == "home folder"
+    assert folder_name("/srv/people/annelise/pictures") == "pictures"
+    for variable in ("USERPROFILE", "HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    assert folder_name("/srv/people/pictures") == "pictures"

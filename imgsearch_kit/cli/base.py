@@ -15,7 +15,7 @@ import typer
 
 import imgsearch_kit
 from imgsearch_kit.cli.streams import Formatter, PipeClosed, lines, prepare
-from imgsearch_kit.errors import BadQuery, KitError
+from imgsearch_kit.errors import BadQuery, KitError, sanitised
 from imgsearch_kit.reports import csv_lines, json_text, visible
 
 DEFAULT_INDEX = "local:./imgsearch.db"
@@ -38,8 +38,10 @@ MadeBy = Annotated[
 ]
 Weights = Annotated[Path | None, typer.Option("--weights", metavar="PATH", help="A file with the network's weights.")]
 Root = Annotated[Path | None, typer.Option("--root", metavar="FOLDER", help="The pictures' folder, if it has moved.")]
-Overwrite = Annotated[bool, typer.Option("--force", help="Overwrite a file that imgsearch did not write.")]
-Force = Annotated[bool, typer.Option("--force", help="Continue although the probe pictures' vectors differ.")]
+# One word in two sorts of commands: those that write files, and those that search for new pictures. A command of both
+# sorts passes its one --force to both, and its help says both.
+Overwrite = Annotated[bool, typer.Option("--force", help="Overwrite also what imgsearch did not write, but no index.")]
+Force = Annotated[bool, typer.Option("--force", help="Search although the network computes other vectors than it did.")]
 Rank = Annotated[str | None, typer.Option("--rank", metavar="SPEC", help="Re-rank, e.g. pca:128:0.5,qe:10:1.")]
 MaxMegapixels = Annotated[float, typer.Option(min=0.001, max=1e6, help="Refuse pictures larger than this.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -87,19 +89,22 @@ def print_result(document: Any, as_json: bool, *shown: Any, output: Path | None 
 
 
 def note(sentence: str) -> None:
-    """Prints a sentence to stderr, separate from the results."""
-    print(lines(sentence), file=sys.stderr)
+    """Prints a sentence to stderr, separate from the results and without the secrets of an address."""
+    print(lines(sanitised(sentence)), file=sys.stderr)
 
 
-def check_outputs(*files: Path | None, force: bool) -> None:
-    """Checks before the work that no file is overwritten which the kit did not write.
+def check_outputs(*files: Path | None, force: bool, export: bool = False) -> None:
+    """Checks before the work that no file is overwritten which the kit did not write, and none is written twice.
 
     :raises BadQuery: when one would be.
     """
-    for file in filter(None, files):
-        from imgsearch_kit.outputs import check_output
+    if not (wanted := [file for file in files if file]):
+        return
+    from imgsearch_kit.outputs import check_distinct, check_output
 
-        check_output(file, force=force)
+    check_distinct(wanted)
+    for file in wanted:
+        check_output(file, force=force, export=export)
 
 
 def read_json(path: Path) -> Any:
@@ -165,6 +170,6 @@ def _run() -> int:
         if not hasattr(error, "show"):  # Typer's errors of wrong use, whose class is not public
             raise
         wrong: Any = error
-        wrong.message = visible(wrong.message)
+        wrong.message = visible(sanitised(wrong.message))
         wrong.show()
         return int(wrong.exit_code)

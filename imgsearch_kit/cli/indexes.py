@@ -161,7 +161,7 @@ def export(
 
     if output.suffix not in (".npz", ".csv"):
         raise typer.BadParameter(f"-o {output} must end in .npz (with vectors) or .csv (without)")
-    check_outputs(output, force=force)
+    check_outputs(output, force=force, export=output.suffix == ".npz")
     with Gallery.open(address, extractor) as gallery:
         count = gallery.export(output, force=force)
     say(f"{count} records to {output}")

@@ -50,6 +50,7 @@ def evaluate(
     force: Overwrite = False,
 ) -> None:
     """Measure how good neighbours are, per class, with intervals."""
+    from imgsearch_kit.evaluation.trec import trec_files
     from imgsearch_kit.gallery import Gallery
 
     try:
@@ -58,7 +59,7 @@ def evaluate(
         raise typer.BadParameter(f"--k takes whole numbers with commas between, such as 1,4,10; not {k!r}") from None
     if min(ks) < 1:
         raise typer.BadParameter(f"--k takes whole numbers of at least 1; not {k!r}")
-    check_outputs(output, force=force)
+    check_outputs(output, *(trec_files(trec) if trec else ()), force=force)
     earlier = read_json(against) if against else None
     with (
         Gallery.open(address, extractor) as gallery,

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from imgsearch_kit.errors import KitError
+from imgsearch_kit.errors import KitError, sanitised
 from imgsearch_kit.reports import visible
 
 
@@ -43,8 +43,8 @@ class Formatter(logging.Formatter):
     """Log messages for people."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The message, with what a terminal would obey written as escapes."""
-        return lines(super().format(record))
+        """The message, without the secrets of an address, and with what a terminal would obey written as escapes."""
+        return lines(sanitised(super().format(record)))
 
 
 class Guarded(io.FileIO):

@@ -15,7 +15,7 @@ from imgsearch_kit.errors import BadQuery, IndexMismatch
 from imgsearch_kit.evaluation.metrics import score_queries
 from imgsearch_kit.evaluation.protocol import Experiment, Side, check_options, make_experiment
 from imgsearch_kit.evaluation.report import Evaluation
-from imgsearch_kit.evaluation.trec import qrels_lines, run_lines
+from imgsearch_kit.evaluation.trec import qrels_lines, run_lines, trec_files
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.outputs import check_output, write_output
 from imgsearch_kit.progress import progress_bar
@@ -157,7 +157,7 @@ def check_trec(stem: Path | str, *, force: bool = False) -> tuple[Path, Path]:
 
     :raises BadQuery: as ``check_output`` does.
     """
-    files = Path(f"{stem}.run"), Path(f"{stem}.qrels")
+    files = trec_files(stem)
     for file in files:
         check_output(file, force=force)
     return files

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
@@ -11,6 +12,11 @@ from scipy.sparse import csr_array
 
 from imgsearch_kit.evaluation.metrics import rank
 from imgsearch_kit.vectors import Ints, Scorer, blocks
+
+
+def trec_files(stem: Path) -> tuple[Path, Path]:
+    """The files of a run and of its relevant pictures, STEM.run and STEM.qrels."""
+    return Path(f"{stem}.run"), Path(f"{stem}.qrels")
 
 
 def run_lines(

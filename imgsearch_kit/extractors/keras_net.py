@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imgsearch_kit.errors import BadQuery, WeightsNotFound
+from imgsearch_kit.errors import BadQuery, WeightsNotFound, without_addresses
 from imgsearch_kit.extractors import weight_files
 from imgsearch_kit.extractors.keras_settings import keras, published_settings
 from imgsearch_kit.extractors.tensorflow import ENGINE, JointExtractor, tensorflow
@@ -106,7 +106,7 @@ def _with_weights(build: Any, side: int, given: Path | None) -> Any:
             if given:
                 model.load_weights(given)
     except Exception as error:  # Keras raises a bare Exception when a download fails, and many kinds for a file
-        reason = weight_files.sanitised(str(error) or type(error).__name__).splitlines()[0]
+        reason = without_addresses(str(error) or type(error).__name__).splitlines()[0]
         where = f"{given} does not contain the weights of" if given else "Keras could not download the weights of"
         raise WeightsNotFound(
             f"{where} {name} without its top ({reason}). Give such a file, as Keras saves it: --weights PATH"

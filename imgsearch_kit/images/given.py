@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from imgsearch_kit.errors import BadQuery, without_stop
+from imgsearch_kit.errors import BadQuery, without_secrets, without_stop
 
 Picture = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | npt.NDArray[np.uint8]
 
@@ -52,7 +52,9 @@ def picture_given(given: Any) -> tuple[Path | bytes | Image.Image, str | None]:
 def _path(given: str | os.PathLike[Any]) -> Path:
     text = os.fsdecode(given)
     if re.match("[a-z][a-z0-9+.-]+://|data:", text, re.IGNORECASE):
-        raise BadQuery(f"{text[:80]!r} is an address, not a file here. Download the picture, and give its path.")
+        raise BadQuery(
+            f"{without_secrets(text)[:80]!r} is an address, not a file here. Download the picture, and give its path."
+        )
     return Path(text)
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexNotFound, without_stop
+from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexNotFound, without_secrets, without_stop
 from imgsearch_kit.index.archive import ArchiveIndex
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.index.local import LocalIndex
@@ -58,8 +57,7 @@ class Address:
                     return cls(kind, str(file.resolve()), address, file)
                 except (RuntimeError, ValueError, OSError) as error:  # no such home; a NUL; a loop of links
                     raise BadQuery(f"The index address {address!r} names no file: {without_stop(error)}.") from error
-        shown = re.sub(r"^([^@/]*://)?.*@", lambda found: found[1] or "", address, flags=re.DOTALL)  # without a login
-        raise BadQuery(f"The index address {shown!r} has no known form. Write {FORMS}.")
+        raise BadQuery(f"The index address {without_secrets(address)!r} has no known form. Write {FORMS}.")
 
     @classmethod
     def _on(cls, server: ServerAddress) -> Address:

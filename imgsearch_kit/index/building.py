@@ -12,6 +12,7 @@ from imgsearch_kit.index import sqlite
 from imgsearch_kit.index.address import FILES, Address, create_index, open_index
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.index.local import LocalIndex, make_file
+from imgsearch_kit.outputs import DATABASE
 from imgsearch_kit.records import IndexPassport
 
 
@@ -116,7 +117,7 @@ def _replacing(where: Address, passport: IndexPassport, unchanged: int) -> Itera
 def _part(file: Path) -> Path:
     """Where the new file is filled; what lies there must be left by a killed process."""
     part = file.with_name(f"{file.name}.part")
-    sqlite.check_own(part, b"SQLite format 3\0", b"PK\3\4")
+    sqlite.check_own(part, DATABASE, b"PK\3\4")
     return part
 
 

@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.index import Address
 from imgsearch_kit.index.archive import save_arrays
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.outputs import write_output
@@ -17,13 +18,16 @@ def export(index: VectorIndex, path: Path, *, force: bool = False) -> int:
 
     A ``.npz`` file gets the arrays ids, labels ("" for none), sha256 and vectors (float32), rows in id order, loadable
     without pickle. A ``.csv`` file gets id, label, sha256, width and height. Neither names the folders of the pictures.
-    With ``force`` a file that the kit did not write is overwritten, but never an index.
+    With ``force`` a file that the kit did not write is overwritten, but never an index; an earlier export of vectors is
+    replaced by a new one, unless it is the file of ``index`` itself.
 
     :raises BadQuery: when the file has another suffix, cannot be written, or is one that the kit did not write.
     """
     if path.suffix not in (".npz", ".csv"):
         raise BadQuery(f"{path} must end in .npz (with vectors) or .csv (without).")
-    with write_output(path, force=force) as whole:
+    if _holds(path, index):
+        raise BadQuery(f"{path} is the file of this index, which is never overwritten. Name another file.")
+    with write_output(path, force=force, export=path.suffix == ".npz") as whole:
         records = index.records()
         if path.suffix == ".npz":
             passport = dataclasses.replace(index.passport, roots={})
@@ -35,3 +39,12 @@ def export(index: VectorIndex, path: Path, *, force: bool = False) -> int:
                 rows = ([r.id, r.label or "", r.sha256, r.width, r.height] for r in records)
                 file.writelines(csv_lines([["id", "label", "sha256", "width", "height"], *rows]))
     return len(records)
+
+
+def _holds(path: Path, index: VectorIndex) -> bool:
+    """Whether a file is the one that an index is in."""
+    file = Address.parse(index.address).file
+    try:
+        return file is not None and path.samefile(file)
+    except OSError:  # one of them is not there
+        return False

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgsearch_kit.errors import MissingExtra
+from imgsearch_kit.files import lent_home
 from imgsearch_kit.outputs import GENERATOR
 from imgsearch_kit.plots.figure import colours
 from imgsearch_kit.reports import html_text, visible
@@ -92,7 +93,8 @@ def map_page(
     :raises MissingExtra: when bokeh is not installed.
     """
     try:
-        from bokeh.resources import Resources
+        with lent_home():
+            from bokeh.resources import Resources
     except ImportError as error:
         raise MissingExtra("bokeh", "notebooks") from error
     names = sorted({label for label in labels if label is not None})

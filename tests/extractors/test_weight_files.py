@@ -201,10 +201,3 @@ def test_an_npz_is_written_whole_with_its_source_and_nothing_beside_it(tensors, 
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
     with np.load(tmp_path / "a.npz", allow_pickle=False) as file:
         assert str(file["source"]) == "a test"
-
-
-def test_addresses_do_not_get_into_messages():
-    shown = weight_files.sanitised("ERROR: 404 for https://me:secret@index.example/simple/x/ (retry)")
-    assert shown == "ERROR: 404 for (address) (retry)"
-    shown = weight_files.sanitised("proxy URL with no authority: 'http:/me:secret@proxy:3128'")
-    assert shown == "proxy URL with no authority: (address)"

@@ -7,7 +7,8 @@ import traceback
 
 import pytest
 
-from imgsearch_kit.errors import BadQuery, ServerUnavailable
+from imgsearch_kit.errors import BadQuery, ServerUnavailable, sanitised, without_addresses
+from imgsearch_kit.images.given import picture_given
 from imgsearch_kit.index import Address, open_index
 from imgsearch_kit.index.elastic.address import ServerAddress
 
@@ -108,6 +109,57 @@ def test_an_address_that_is_mistyped_is_repeated_without_the_login(address, logi
         open_index(address.format(login))
     assert "kret" not in "".join(traceback.format_exception(refused.value))
     assert "ret sekret" not in str(refused.value)
+
+
+MESSAGES = {
+    "404 for https://me:sekret@index.example/simple/x/ (retry)": "404 for https://index.example/simple/x/ (retry)",
+    "no authority: 'http:/me:sekret@proxy:3128'": "no authority: 'http:/proxy:3128'",
+    "no scheme: me:sekret@proxy:3128.": "no scheme: proxy:3128.",
+    "a token (HTTPS://sekret@h/x), a space (http://me:my sekret@h/x)": "a token (HTTPS://h/x), a space (http://h/x)",
+    "no picture at /a/http:/me:se/kret@sekret@h/x": "no picture at /a/http:/h/x",
+    "ftp://me:sekret@h/x\nand http://h:9200/x?key=sekret.": "ftp://h/x\nand http://h:9200/x?....",
+    "'https://h/x?api_key=sekret' and": "'https://h/x?...' and",
+    "Option --index=http://me:sekret@h/x": "Option --index=http://h/x",
+}
+PATHS = [
+    "local:/data/anna@home/a.db",
+    "npz:b@2x.npz",
+    "C:/anna@corp/x.jpg",
+    "C:\\anna@corp",
+    "a/b@2x.jpg: why?",
+    "at 1:2",
+]
+PATHS += ["at http://h:9200/x: no b@2x.jpg", "at http://[::1]:9200/x: b@2x.jpg", "at http://h: no b@2x.jpg"]
+
+
+@pytest.mark.parametrize("text", [*MESSAGES, *PATHS])
+def test_a_message_shows_addresses_without_logins_and_queries_and_paths_as_they_are(text):
+    assert sanitised(text) == MESSAGES.get(text, text)
+
+
+def test_a_message_of_a_library_shows_no_address():
+    shown = without_addresses("ERROR: 404 for https://me:sekret@index.example/simple/x/ (retry)")
+    assert shown == "ERROR: 404 for (address) (retry)"
+    assert without_addresses("no authority: 'http:/me:sekret@proxy:3128'") == "no authority: '(address)'"
+    assert without_addresses("no scheme: me:sekret@proxy:3128") == "no scheme: (address)"
+
+
+@pytest.mark.parametrize(
+    "address", ["{}?api_key=sekret", "{}?a/b?api_key=sekret", "{}/a?key=sek/RET", "{}?key=sekret/x"]
+)
+@pytest.mark.parametrize("place", ["http://h/x", "https://h:9200", "ftp://h/x", "h:9200/x"])
+def test_a_query_of_an_address_is_not_repeated(address, place):
+    with pytest.raises(BadQuery, match=r"h.*\?\.\.\.'") as refused:
+        open_index(address.format(place))
+    assert not [part for part in ("sek", "kret", "RET") if part in str(refused.value)]
+
+
+@pytest.mark.parametrize("address", ["https://u:sekret@h/x.jpg", "https://h/x.jpg?key=sekret", "ftp://u:s@s@h/x.jpg"])
+def test_the_address_of_a_picture_is_repeated_without_the_login_and_the_query(address):
+    for given in (address, address.replace("//", "//" + "u" * 70, 1)):
+        with pytest.raises(BadQuery, match=r"is an address, not a file here") as refused:
+            picture_given(given)
+        assert "sekret" not in str(refused.value)
 
 
 @pytest.mark.parametrize("host", ["q\udce9", "q\x9b", "q\x1b[31m", "a..b", "a" * 64, "\u202eh"])

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.errors import BadQuery, without_secrets
 
 HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]?#%\\]+)(?::([0-9]{1,5}))?")
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,199}")
@@ -60,7 +60,7 @@ class ServerAddress:
             )
         with_ports = [_with_port(host, scheme, shown) for host in hosts.split(",") if host]
         if not with_ports:
-            raise BadQuery(f"The address {shown!r} names no host. Write http(s)://HOST:9200/NAME")
+            raise BadQuery(f"The address {_short(shown)!r} names no host. Write http(s)://HOST:9200/NAME")
         return cls(scheme, with_ports, f"/{path}" if path else "", name, login)
 
     @property
@@ -135,7 +135,8 @@ def _ascii(host: str) -> str:
 
 
 def _short(text: str) -> str:
-    """A text for a message, without its middle where it is long."""
+    """A text for a message, without the secrets of an address, and without its middle where it is long."""
+    text = without_secrets(text)
     return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN // 2]}...{text[-MOST_SHOWN // 2 :]}"
 
 
