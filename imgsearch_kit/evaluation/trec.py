@@ -14,7 +14,7 @@ from imgsearch_kit.evaluation.metrics import rank
 from imgsearch_kit.vectors import Ints, Scorer, blocks
 
 
-def trec_files(stem: Path) -> tuple[Path, Path]:
+def trec_files(stem: Path | str) -> tuple[Path, Path]:
     """The files of a run and of its relevant pictures, STEM.run and STEM.qrels."""
     return Path(f"{stem}.run"), Path(f"{stem}.qrels")
 
