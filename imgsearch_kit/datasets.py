@@ -11,21 +11,18 @@ import math
 import re
 import shutil
 import tarfile
-import urllib.error
-import urllib.request
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
+from imgsearch_kit.download import download
 from imgsearch_kit.errors import BadQuery, KitError, MissingExtra, ServerUnavailable
 from imgsearch_kit.files import write_whole
-from imgsearch_kit.progress import progress_bar
 
 # --- sample pictures -------------------------------------------------------------------------------------------------
 
@@ -196,10 +193,10 @@ def caltech101(folder: Path, source: Path | None = None, *, archive: Archive = C
         if source is not None:
             _unpack(source, folder, archive)
         else:
-            download = folder.parent / "caltech-101.zip.part"
-            _download(archive, download)
-            _unpack(download, folder, archive)
-            download.unlink()
+            part = folder.parent / "caltech-101.zip.part"
+            _download(archive, part)
+            _unpack(part, folder, archive)
+            part.unlink()
     except OSError as error:
         raise KitError(f"Caltech-101 cannot be read or written: {error}; check the path and the free space") from error
     return folder
@@ -219,7 +216,7 @@ def _complete(folder: Path, archive: Archive, shown_as: Path | None = None) -> P
 def _download(archive: Archive, path: Path) -> None:
     """Downloads the archive to ``path``, resuming an earlier download, and checks it."""
     try:
-        _fetch(archive.address, path)
+        download(archive.address, path)
     except (ValueError, http.client.InvalidURL):  # both repeat the address of a proxy, which may have a password
         raise ServerUnavailable(
             f"Caltech-101 cannot be downloaded from {archive.address}: the address of a proxy in the environment "
@@ -238,29 +235,6 @@ def _download(archive: Archive, path: Path) -> None:
             f"The download from {archive.address} has the sha256 {found}, not {archive.sha256}, and was deleted; "
             "try again, or give the path of a good caltech-101.zip as the source"
         )
-
-
-def _fetch(address: str, path: Path) -> None:
-    have = path.stat().st_size if path.exists() else 0
-    headers = {"User-Agent": "imgsearch-kit", "Range": f"bytes={have}-"}
-    try:
-        answer = urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=60)
-    except urllib.error.HTTPError as error:
-        if have and error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            return  # the earlier download is complete
-        raise
-    with answer:
-        if answer.status != HTTPStatus.PARTIAL_CONTENT:
-            have = 0
-        total = have + answer.length if answer.length is not None else None
-        with (
-            path.open("ab" if have else "wb") as file,
-            progress_bar(path.stem, "B", total, initial=have, unit_scale=True) as bar,
-        ):
-            while block := answer.read(1 << 20):
-                bar.update(file.write(block))
-        if answer.length:
-            raise http.client.IncompleteRead(b"", answer.length)
 
 
 def _unpack(source: Path, folder: Path, archive: Archive) -> None:

@@ -52,6 +52,7 @@ class Gallery:
     or an object that keeps the protocol ``Extractor``), so does the class itself. The extractor is loaded when a
     picture is first searched for; a search by id needs none.
 
+    ``engine`` is what computes, "onnxruntime" or "tensorflow"; without it the one that is fast on this machine.
     ``root`` is the folder of the pictures where they have moved, ``rank`` a SPEC that ranks every answer which names
     none (see ``imgsearch_kit.ranking``). ``force`` logs, instead of refusing, that the extractor computes something
     else than when the index was made; the methods that write files have another ``force``, to overwrite. Pictures of
@@ -69,6 +70,7 @@ class Gallery:
         extractor: str | Extractor | None = None,
         *,
         weights: Path | None = None,
+        engine: str | None = None,
         root: Path | str | None = None,
         rank: str | None = None,
         force: bool = False,
@@ -86,7 +88,7 @@ class Gallery:
         self.root = None if root is None else Path(root)
         self.rank = check_rank(rank)
         self.max_pixels = max_pixels
-        self._given, self._weights, self._force = extractor, weights, force
+        self._given, self._weights, self._engine, self._force = extractor, weights, engine, force
         self._loaded: Extractor | None = None
         self._lock = threading.Lock()
         self._search: Searcher | None = None
@@ -117,6 +119,7 @@ class Gallery:
         extractor: str | Extractor | None = None,
         *,
         weights: Path | None = None,
+        engine: str | None = None,
         method: str | None = None,
         rebuild: bool = False,
         fetch: bool = True,
@@ -136,10 +139,10 @@ class Gallery:
         """
         from imgsearch_kit.indexing.open import index_at
 
-        given: dict[str, Any] = {"weights": weights, "method": method, "rebuild": rebuild, "fetch": fetch}
-        given |= {"max_pixels": max_pixels, "say": log.info}
+        given: dict[str, Any] = {"weights": weights, "engine": engine, "method": method, "rebuild": rebuild}
+        given |= {"fetch": fetch, "max_pixels": max_pixels, "say": log.info}
         index, loaded, report = index_at(address, Path(folder), extractor, **given, **options)
-        gallery = cls(index, extractor, weights=weights, max_pixels=max_pixels)
+        gallery = cls(index, extractor, weights=weights, engine=engine, max_pixels=max_pixels)
         gallery._address = Address.parse(address)
         gallery._loaded, gallery.report = loaded, report
         return gallery
@@ -243,7 +246,7 @@ class Gallery:
             if self._loaded is None:
                 from imgsearch_kit.indexing.open import check_computes, extractor_of
 
-                found = extractor_of(self.index, self._given, self._weights)
+                found = extractor_of(self.index, self._given, self._weights, engine=self._engine)
                 check_computes(self.index, found, force=self._force)
                 self._loaded = found
             return self._loaded
@@ -435,7 +438,7 @@ class Gallery:
             raise BadQuery("A copy in memory ends with the copying. Give local:PATH, npz:PATH or a server's address.")
         options |= {"weights": self._weights, "extractor": self._given}
         report = copy_index(self.index, target, method=method, rank=rank, **options)
-        kept: dict[str, Any] = {"weights": self._weights, "root": self.root, "rank": self.rank}
+        kept: dict[str, Any] = {"weights": self._weights, "engine": self._engine, "root": self.root, "rank": self.rank}
         made = Gallery.open(target, self._given, force=self._force, max_pixels=self.max_pixels, **kept)
         made.report = report
         return made

@@ -27,16 +27,18 @@ GENERATED = (
     (b"\x89PNG\r\n\x1a\n", b"Software\0imgsearch-kit"),
     (b"<?xml ", b"<dc:title>imgsearch-kit"),
     (b"%PDF-", b"/Creator (imgsearch-kit"),
+    (b"\x08\x08\x12\x0dimgsearch-kit", b""),  # an ONNX network
 )
 RUN = rb"\S+ Q0 \S+ 1 [0-9]+ imgsearch\n"
 QRELS = rb"\S+ 0 \S+ 1\n"
 TABLE = rb"id,label,sha256,width,height[,\r\n]"
-# Keys that only one document of the kit has together: of evaluate, health, recall and tune.
+# Keys that only one document of the kit has together: of evaluate, health, recall, tune, and ranges of activations.
 DOCUMENTS = (
     {"micro", "macro", "per_class", "passport"},
     {"near_duplicates", "skewness", "hubs", "orphans"},
     {"rows", "k", "segments", "passport"},
     {"wanted", "simulated", "proposals", "best"},
+    {"weights", "largest"},
 )
 INDEX = {"ids", "vectors"}  # the arrays that make an archive an index
 EXPORT = INDEX | {"passport"}  # those of an export; an archive that was indexed into has "failures" too

@@ -10,6 +10,8 @@ from imgsearch_kit.errors import IndexMismatch
 from imgsearch_kit.records import ExtractorSpec, IndexPassport, Vectors
 
 PROBE_COSINE = 0.9999
+# Engines round int8 codes differently; a wrong code of an early layer travels far.
+PROBE_COSINE_INT8 = 0.99
 
 log = logging.getLogger("imgsearch_kit")
 
@@ -59,16 +61,18 @@ def check_probes(passport: IndexPassport, vectors: Vectors, *, force: bool = Fal
 
     An index without stored probes is not checked. With ``force`` a difference is logged instead of raised.
 
-    :raises IndexMismatch: when a cosine is below 0.9999, because the network, preprocessing or a library has changed.
+    :raises IndexMismatch: when a cosine is below 0.9999 (0.99 for an int8 extractor), because the network,
+        preprocessing or a library has changed.
     """
     if not len(passport.probes):
         return
     cosine = float(np.einsum("nd,nd->n", vectors, passport.probes).min())
-    if cosine >= PROBE_COSINE:
+    least = PROBE_COSINE_INT8 if passport.spec and passport.spec.name.endswith("@int8") else PROBE_COSINE
+    if cosine >= least:
         return
     message = (
         f"The probe pictures' vectors have cosine {cosine:.6f} with those stored in the index (at least "
-        f"{PROBE_COSINE} is expected), so the extractor's results have changed since the index was made. "
+        f"{least} is expected), so the extractor's results have changed since the index was made. "
         "Install the libraries shown by `imgsearch info`, index again, or search all the same: search or serve with "
         "--force, in Python Gallery.open(ADDRESS, force=True)."
     )

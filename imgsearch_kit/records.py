@@ -94,7 +94,8 @@ class ExtractorSpec:
     """Everything that determines an extractor's vectors; vectors are comparable only when their specs are equal.
 
     ``side`` is the input side in pixels, ``weights_digest`` the sha256 of the tensors used, as float32 in Keras layer
-    order, and ``engine`` the library that computes ("tensorflow", "numpy", ...).
+    order, and ``engine`` the library that computes ("onnxruntime", "numpy", ...). Two engines make comparable vectors
+    when they pass the probes, so ``engine`` only says which one it was.
     """
 
     name: str
@@ -108,8 +109,9 @@ class ExtractorSpec:
     engine: str = ""
 
     def differences(self, other: ExtractorSpec) -> list[str]:
-        """The fields in which two specs differ, each as ``name: mine != theirs``, in field order."""
-        pairs = ((f.name, getattr(self, f.name), getattr(other, f.name)) for f in dataclasses.fields(self))
+        """The fields but ``engine`` in which two specs differ, each as ``name: mine != theirs``, in field order."""
+        names = [field.name for field in dataclasses.fields(self) if field.name != "engine"]
+        pairs = ((name, getattr(self, name), getattr(other, name)) for name in names)
         return [f"{name}: {mine} != {theirs}" for name, mine, theirs in pairs if mine != theirs]
 
 

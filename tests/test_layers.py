@@ -13,13 +13,14 @@ import pytest
 KIT = Path(__file__).resolve().parents[1] / "imgsearch_kit"
 MODULES = sorted(KIT.rglob("*.py"))
 SHARED = {"arguments", "records", "errors", "vectors", "files", "outputs", "reports", "progress"}
-SHARED |= {"names", "tables", "classes"}
+SHARED |= {"names", "tables", "classes", "download"}
 SHARED_USE = {"numpy", "pandas", "platformdirs", "rich", "scipy", "tqdm", "imgsearch_kit"}
 GROUND = {"images", "extractors", "index", "plots", "datasets", "provenance"}  # import no feature
 FEATURES = {"ranking", "evaluation", "approximation", "inspection", "map"}
 OPENERS = {"indexing", "gallery", "cli", "app"}  # open addresses and load extractors
 ALIKE = {"log", "P", "R", "serve"}  # a logger, type variables, the door to the page
-HEAVY = {"tensorflow", "keras", "elasticsearch", "umap", "gradio", "matplotlib", "onnx", "skimage", "pandas", "bokeh"}
+HEAVY = {"tensorflow", "keras", "onnx", "onnxruntime", "elasticsearch", "umap", "gradio", "matplotlib"}
+HEAVY |= {"skimage", "pandas", "bokeh"}
 
 
 def imported(path: Path, *, hints: bool = False) -> set[str]:

@@ -37,6 +37,10 @@ MadeBy = Annotated[
     str | None, typer.Option("--extractor", metavar="NAME", help="The extractor of an index that does not name it.")
 ]
 Weights = Annotated[Path | None, typer.Option("--weights", metavar="PATH", help="A file with the network's weights.")]
+Engine = Annotated[
+    str | None,
+    typer.Option("--engine", metavar="NAME", help="onnxruntime or tensorflow; by default what is fast here."),
+]
 Root = Annotated[Path | None, typer.Option("--root", metavar="FOLDER", help="The pictures' folder, if it has moved.")]
 # One word in two sorts of commands: those that write files, and those that search for new pictures. A command of both
 # sorts passes its one --force to both, and its help says both.

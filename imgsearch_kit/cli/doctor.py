@@ -16,7 +16,7 @@ from imgsearch_kit.index import Address
 
 NEEDED_MEMORY = 3 << 30  # bytes; indexing 9,144 pictures needs less at its peak
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "firefox", "safari", "open")
-EXTRAS = {"gradio": "app", "scikit-image": "samples", "onnx": "samples", "jupyterlab": "notebooks"}
+EXTRAS = {"gradio": "app", "scikit-image": "samples", "jupyterlab": "notebooks"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,12 @@ def check(address: str, extractor: str | None = None) -> list[Check]:
 def _python() -> Check:
     version = ".".join(map(str, sys.version_info[:3]))
     fits = (3, 11) <= sys.version_info < (3, 14)
-    return Check("python", fits, version if fits else f"{version}; TensorFlow needs 3.11, 3.12 or 3.13")
+    return Check("python", fits, version if fits else f"{version}; the kit needs 3.11, 3.12 or 3.13")
 
 
 def _packages() -> Check:
     found, missing = [], []
-    for name in ("numpy", "pillow", "tensorflow", "elasticsearch", *EXTRAS):
+    for name in ("numpy", "pillow", "onnxruntime", "elasticsearch", *EXTRAS):
         version = _version(name) or (_version("tensorflow-cpu") if name == "tensorflow" else None)
         if version:
             found.append(f"{name} {version}")

@@ -13,6 +13,7 @@ from imgsearch_kit.cli.base import (
     DEFAULT_INDEX,
     EXIT_FAILURES,
     EXIT_INTERRUPTED,
+    Engine,
     ExtractorName,
     Index,
     Json,
@@ -37,6 +38,7 @@ def index(
     address: Index = DEFAULT_INDEX,
     extractor: ExtractorName = None,
     weights: Weights = None,
+    engine: Engine = None,
     method: Annotated[
         str | None, typer.Option(metavar="SPEC", help="The search method of a new index; exact by default.")
     ] = None,
@@ -70,6 +72,7 @@ def index(
     options["label_level"] = label_level
     options |= {
         "weights": weights,
+        "engine": engine,
         "method": method,
         "rebuild": rebuild,
         "fetch": False,

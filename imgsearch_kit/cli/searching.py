@@ -10,6 +10,7 @@ import typer
 
 from imgsearch_kit.cli.base import (
     DEFAULT_INDEX,
+    Engine,
     ExtractorName,
     Force,
     Index,
@@ -59,6 +60,7 @@ def search(
     rank: Rank = None,
     extractor: ExtractorName = None,
     weights: Weights = None,
+    engine: Engine = None,
     force: Force = False,
     max_megapixels: MaxMegapixels = 178,
     as_json: Json = False,
@@ -72,7 +74,7 @@ def search(
         raise typer.BadParameter("give either a picture or --id, and not both")
     if as_json and as_csv:
         raise typer.BadParameter("--json and --csv exclude each other")
-    options: dict[str, Any] = {"weights": weights, "force": force, "rank": rank}
+    options: dict[str, Any] = {"weights": weights, "engine": engine, "force": force, "rank": rank}
     with Gallery.open(address, extractor, max_pixels=round(max_megapixels * 1e6), **options) as gallery:
         approximation = Approx(candidates, probes) if approx or candidates or probes is not None else None
         results = gallery.search(image, id=id, k=k, labels=label or None, min_score=min_score, approx=approximation)
@@ -99,6 +101,7 @@ def serve(
     rank: Rank = None,
     extractor: ExtractorName = None,
     weights: Weights = None,
+    engine: Engine = None,
     root: Root = None,
     force: Force = False,
     max_megapixels: MaxMegapixels = 178,
@@ -108,7 +111,7 @@ def serve(
 
     if auth is not None and not all(auth.partition(":")):
         raise typer.BadParameter("--auth takes USER:PASS")
-    options: dict[str, Any] = {"weights": weights, "root": root, "force": force, "rank": rank}
+    options: dict[str, Any] = {"weights": weights, "engine": engine, "root": root, "force": force, "rank": rank}
     with Gallery.open(address, extractor, max_pixels=round(max_megapixels * 1e6), **options) as gallery:
         serve_page(gallery, host=host, port=port, share=share, auth=auth)
 

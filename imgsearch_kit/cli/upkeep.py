@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from imgsearch_kit.cli.base import DEFAULT_INDEX, EXIT_FAILURES, Index, Json, MadeBy, app, note, print_result, say
+from imgsearch_kit.cli.base import (
+    DEFAULT_INDEX,
+    EXIT_FAILURES,
+    Index,
+    Json,
+    MadeBy,
+    Weights,
+    app,
+    note,
+    print_result,
+    say,
+)
 
 weights_app = typer.Typer(help="List and fetch network weights.", no_args_is_help=False)
 app.add_typer(weights_app, name="weights", invoke_without_command=True)
@@ -33,6 +45,32 @@ def fetch_weights(
     from imgsearch_kit.extractors.weights import fetch
 
     say(str(fetch(name, source, say=note)))
+
+
+@weights_app.command("quantise")
+def quantise_weights(
+    name: Annotated[str, typer.Argument(help="A preset of VGG16, e.g. vgg16-rmac.")],
+    folder: Annotated[
+        Path | None, typer.Option("--calibrate", metavar="FOLDER", help="Measure the ranges on these pictures.")
+    ] = None,
+    weights: Weights = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="The .onnx file, or .json for the ranges."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write although a bound is missed, also over what imgsearch did not write.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Make the int8 form of a preset, and show how near it is to float.
+
+    Without --calibrate its ranges are the kit's, and the sample pictures are compared.
+    """
+    from imgsearch_kit.indexing.calibrate import quantise
+
+    made = quantise(name, folder, weights, output, force=force, say=note)
+    print_result(made.to_json(), as_json, made)
 
 
 @app.command()

@@ -29,7 +29,8 @@ class Extractor(Protocol):
 class Preset:
     """A named configuration of an extractor: network, layer, pooling and input pixels.
 
-    ``scales`` are further input sides: the pixels are also resized to each of them, and the unit vectors concatenated.
+    ``scales`` are further input sides: the pixels are also resized to each of them. ``further`` are further layers with
+    their weights. The unit vectors of all sides and layers are concatenated, each times the weight of its layer.
     """
 
     network: str
@@ -39,6 +40,17 @@ class Preset:
     side: int = 224
     resampling: str = "bilinear"
     scales: tuple[int, ...] = ()
+    further: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """All input sides, in the order of their parts in a vector."""
+        return self.side, *self.scales
+
+    @property
+    def layers(self) -> dict[str, float]:
+        """The weight of each layer, in the order of their parts in a vector."""
+        return {self.layer: 1.0, **dict(self.further)}
 
 
 DEFAULT_PRESET = "vgg16-rmac"

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from imgsearch_kit.errors import BadQuery, WeightsNotFound, without_addresses
 from imgsearch_kit.extractors import weight_files
+from imgsearch_kit.extractors.joint import JointExtractor
 from imgsearch_kit.extractors.keras_settings import keras, published_settings
-from imgsearch_kit.extractors.tensorflow import ENGINE, JointExtractor, tensorflow
+from imgsearch_kit.extractors.tensorflow import ENGINE, tensorflow, traced
 from imgsearch_kit.records import ExtractorSpec
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def load_application(name: str, given: Path | None, say: Callable[[str], None]) 
         with published_settings():
             return [model(module.preprocess_input(tensorflow().cast(pixels, "float32")), training=False)]
 
-    return JointExtractor([spec], run)
+    return JointExtractor([spec], traced(run))
 
 
 def input_side(name: str) -> int:

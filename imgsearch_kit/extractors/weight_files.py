@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from imgsearch_kit.errors import BadQuery, KitError, MissingExtra, WeightsNotFound
+from imgsearch_kit.errors import BadQuery, KitError, WeightsNotFound
 from imgsearch_kit.files import write_whole
 
 Tensors = dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]  # layer -> kernel, bias
@@ -26,7 +26,6 @@ def read(path: Path, shapes: Shapes) -> Tensors:
 
     :raises WeightsNotFound: when the file is absent, damaged, or a layer is missing or has another shape.
     :raises BadQuery: when the suffix is none of these.
-    :raises MissingExtra: for an ``.onnx`` file without the onnx package.
     """
     readers = {".h5": _read_h5, ".keras": _read_keras, ".npz": _read_npz, ".onnx": _read_onnx}
     form = path.suffix.lower()
@@ -136,10 +135,8 @@ def _text(name: Any) -> str:
 
 def _read_onnx(path: Path, shapes: Shapes) -> dict[str, list[Any]]:
     """Layers in graph order: convolutions from OIHW to HWIO, and the first dense layer with its rows in HWC order."""
-    try:
-        import onnx
-    except ImportError as error:
-        raise MissingExtra("onnx", "samples") from error
+    import onnx
+
     graph = onnx.load(path).graph
     arrays = {tensor.name: tensor for tensor in graph.initializer}
     convolutions = iter([layer for layer, shape in shapes.items() if len(shape) == 4])

