@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from imgsearch_kit.gallery import Gallery
     from imgsearch_kit.index import create_index, open_index
     from imgsearch_kit.index.base import VectorIndex
-    from imgsearch_kit.indexing.folder import IndexReport
+    from imgsearch_kit.indexing.report import IndexReport
     from imgsearch_kit.records import ExtractorSpec, ImageRecord, Results
 
 __version__ = "0.1.0"
@@ -43,7 +43,7 @@ _HOMES = {  # the module of each public name
     "ExtractorSpec": "records",
     "Gallery": "gallery",
     "ImageRecord": "records",
-    "IndexReport": "indexing.folder",
+    "IndexReport": "indexing.report",
     "KitError": "errors",
     "Results": "records",
     "VectorIndex": "index.base",

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from imgsearch_kit.evaluation.report import Evaluation
     from imgsearch_kit.extractors import Extractor
     from imgsearch_kit.images import Picture
-    from imgsearch_kit.indexing.folder import IndexReport
     from imgsearch_kit.indexing.labels import LabelReport
+    from imgsearch_kit.indexing.report import IndexReport
     from imgsearch_kit.inspection.health import Health
     from imgsearch_kit.inspection.over_index import Calibrated
     from imgsearch_kit.map.over_index import MapReport

@@ -16,9 +16,9 @@ from imgsearch_kit.approximation.tuning import Proposal, Tuning
 from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.index import create_index, new_passport
 from imgsearch_kit.indexing.copy import CopyReport
-from imgsearch_kit.indexing.folder import IndexReport
 from imgsearch_kit.indexing.folder import index_folder as run
 from imgsearch_kit.indexing.labels import LabelReport
+from imgsearch_kit.indexing.report import IndexReport
 from imgsearch_kit.inspection.health import examine
 from imgsearch_kit.inspection.over_index import calibration, health
 from imgsearch_kit.map.over_index import write_map

@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,58 +21,13 @@ from imgsearch_kit.indexing.baked import projected
 from imgsearch_kit.indexing.known import Known
 from imgsearch_kit.indexing.labels import labels_by_id
 from imgsearch_kit.indexing.levels import relabel_at
+from imgsearch_kit.indexing.report import IndexReport, kinds_text
 from imgsearch_kit.names import Names, normal
 from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.records import Failure, ImageRecord, IndexPassport, Pixels, Vectors
-from imgsearch_kit.reports import RunReport
 
 COMMITTED_AT_ONCE = 32  # pictures of one commit
 SLICE = 8  # pictures of one call of the extractor, so that the bar moves
-
-
-@dataclass
-class IndexReport(RunReport):
-    """What one run of ``index_folder`` did, in numbers of pictures, and the files it could not read.
-
-    ``warnings`` has a sentence for classes that cannot be meant.
-    """
-
-    added: int = 0
-    updated: int = 0
-    moved: int = 0
-    unchanged: int = 0
-    relabelled: int = 0
-    removed: int = 0
-    vanished: int = 0
-    system_folders: int = 0
-    passed_over: Counter[str] = field(default_factory=Counter)  # by kind
-    failed: list[Failure] = field(default_factory=list)
-    seconds: float = 0.0
-    warnings: list[str] = field(default_factory=list)
-
-    def __iadd__(self, other: IndexReport) -> Self:
-        for name in (each.name for each in dataclasses.fields(self)):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.warnings = other.warnings  # the later run has seen the whole index
-        return self
-
-    def counts(self) -> dict[str, int]:
-        """The numbers that are not zero, by name."""
-        names = ("added", "updated", "moved", "unchanged", "relabelled", "removed", "vanished")
-        return {name: getattr(self, name) for name in names if getattr(self, name)}
-
-    def title(self) -> str:
-        """What was done, and how long it took."""
-        done = (f"{count:,} {name}" for name, count in self.counts().items() if name != "vanished")
-        return f"{', '.join(done) or 'nothing to do'} in {self.seconds:.1f} s"
-
-    def notes(self) -> Sequence[str]:
-        """What to do about indexed pictures without a file, and what was left out, if there is any."""
-        left = f"system folders left out, such as @eaDir or $RECYCLE.BIN: {self.system_folders:,}"
-        gone = f"{self.vanished:,} indexed pictures are no longer in the folder; --prune removes them from the index"
-        over = f"files passed over: {kinds_text(self.passed_over)}"
-        notes = [gone] * bool(self.vanished) + [left] * bool(self.system_folders) + [over] * bool(self.passed_over)
-        return notes + self.warnings
 
 
 def index_folder(
@@ -154,11 +107,6 @@ def check_has_pictures(found: Found, root: Path) -> None:
     if not found.images:
         over = f" (files passed over: {kinds_text(found.passed_over)})" if found.passed_over else ""
         raise BadQuery(f"There is no picture below {root} that the kit can read{over}. Give another folder.")
-
-
-def kinds_text(passed_over: Counter[str]) -> str:
-    """How many files of which kind were passed over, the most first."""
-    return ", ".join(f"{count:,} {kind}" for kind, count in passed_over.most_common())
 
 
 def _join(prefix: str, path: str) -> str:

@@ -23,7 +23,7 @@ from imgsearch_kit.provenance import check_dim, check_extractor, check_name, che
 from imgsearch_kit.records import IndexPassport, Pixels, Vectors
 
 if TYPE_CHECKING:
-    from imgsearch_kit.indexing.folder import IndexReport
+    from imgsearch_kit.indexing.report import IndexReport
 
 log = logging.getLogger("imgsearch_kit")
 
