@@ -178,6 +178,24 @@ def test_speed_quotes_the_benchmarks():
         assert words in SPEED
 
 
+def test_engines_and_int8_are_quoted_from_their_results():
+    engines = json.loads((ROOT / "benchmarks/results/engines.json").read_text())
+    ms, ratios, starts = engines["ms_per_picture"], engines["ratios"], engines["search_file"]
+    for words in (
+        f"TensorFlow {ms['tensorflow, indexing']:.1f}, ONNX Runtime {ms['onnxruntime, indexing']:.1f},",
+        f"int8 {ms['int8, indexing']:.1f}, Keras's `predict` on one picture at a time {ms['predict, one by one']:.1f}.",
+        f"int8 is {ratios['int8_indexing_to_float']:.1f} times as fast as float",
+        f"and {ratios['int8_indexing_to_predict']:.1f} times as fast as the loop",
+        f"at {ratios['int8_indexing_of_the_bare_network']:.0%} of its bare",
+        *(f"{each['seconds']:.2f} s and {each['megabytes']} MB" for each in starts.values()),
+    ):
+        assert words in SPEED
+    for row in json.loads((ROOT / "benchmarks/results/int8.json").read_text())["rows"]:
+        means = [row[measure][form]["value"] for measure in ("P@4", "mAP") for form in ("float", "int8")]
+        shown = " | ".join(f"{value:.4f}" for value in means)
+        assert f"| `{row['extractor']}` | {shown} | {row['overlap']:.3f} | {row['least_cosine']:.3f} |" in QUALITY
+
+
 def test_servers_quotes_the_sizes_on_disk():
     found = json.loads((ROOT / "benchmarks/results/sizes.json").read_text())["bytes_per_vector"]
     rows = re.findall(r"^\| (.*?)`([^`]+)` \| ([\d,]+) \| ([\d,]+) \|$", SERVERS, re.M)
