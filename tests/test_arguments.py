@@ -260,7 +260,7 @@ REFUSED = {
     "a web address": ("https://example.org/a.jpg", "'https://example.org/a.jpg' is an address.*Download the picture"),
     "a file address": ("file:///a.jpg", "'file:///a.jpg' is an address"),
     "a data address": ("data:image/png;base64,AAAA", "is an address"),
-    "Gradio's file": ({"path": "/tmp/a.jpg", "meta": {"_type": "gradio.FileData"}}, r"a dict.*picture\['path'\]"),
+    "Gradio's file": ({"path": "a.jpg", "meta": {"_type": "gradio.FileData"}}, r"a dict.*picture\['path'\]"),
     "a dict": ({"a": 1}, f"is a dict; {TAKEN}"),
     "a list": (["a.jpg"], f"is a list; {TAKEN}"),
     "a number of Python": (3, f"is a int; {TAKEN}"),

@@ -387,12 +387,15 @@ def test_the_page_works_without_the_kits_launcher(visit, gallery, upload):
 def test_a_flat_folder_has_examples_and_names_and_no_sentence_runs_into_another(visit, serving, tmp_path, text_as_jpg):
     """As holiday photos lie: no sub-folders, so no classes."""
     for i in range(20):
-        paint(tmp_path / "flat" / f"IMG_{i:02}.png", (200, 10 * i, 0))
+        paint(tmp_path / "flat" / f"IMG_20240714_1200{i:02}.png", (200, 10 * i, 0))
     page = visit(serving(make_gallery(tmp_path / "flat")))
     assert page.locator("#examples .small").count() == 8
     page.locator("#examples .small").first.click()
-    page.locator('.card[data-id="IMG_01.png"]').wait_for()
-    assert page.locator(".card .label").first.inner_text() == "IMG_01.png"
+    page.locator('.card[data-id="IMG_20240714_120001.png"]').wait_for()
+    name = page.locator(".card .label").first
+    assert name.inner_text() == "IMG_20240714_120001.png"
+    # Its end, in which names of one day differ, is not cut.
+    assert name.evaluate("(name) => name.scrollWidth <= name.clientWidth && name.scrollHeight <= name.clientHeight + 1")
     drop(page, text_as_jpg)
     page.get_by_role("alert").wait_for()
     assert re.search(r"[A-Z]\. The earlier results are still shown below\.$", page.get_by_role("alert").inner_text())

@@ -112,7 +112,7 @@ def test_an_address_that_is_mistyped_is_repeated_without_the_login(address, logi
 
 
 MESSAGES = {
-    "404 for https://me:sekret@index.example/simple/x/ (retry)": "404 for https://index.example/simple/x/ (retry)",
+    "404 for https://me:sekret@files.example/x.zip (retry)": "404 for https://files.example/x.zip (retry)",
     "no authority: 'http:/me:sekret@proxy:3128'": "no authority: 'http:/proxy:3128'",
     "no scheme: me:sekret@proxy:3128.": "no scheme: proxy:3128.",
     "a token (HTTPS://sekret@h/x), a space (http://me:my sekret@h/x)": "a token (HTTPS://h/x), a space (http://h/x)",
@@ -138,7 +138,7 @@ def test_a_message_shows_addresses_without_logins_and_queries_and_paths_as_they_
 
 
 def test_a_message_of_a_library_shows_no_address():
-    shown = without_addresses("ERROR: 404 for https://me:sekret@index.example/simple/x/ (retry)")
+    shown = without_addresses("ERROR: 404 for https://me:sekret@files.example/x.zip (retry)")
     assert shown == "ERROR: 404 for (address) (retry)"
     assert without_addresses("no authority: 'http:/me:sekret@proxy:3128'") == "no authority: '(address)'"
     assert without_addresses("no scheme: me:sekret@proxy:3128") == "no scheme: (address)"
