@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import unicodedata
-import uuid
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from imgsearch_kit.index.elastic.bodies import document_id
 from imgsearch_kit.index.elastic.client import Server
 from imgsearch_kit.names import Names, normal
 from imgsearch_kit.records import ImageRecord
-from tests.index.conftest import remove_from_server
+from tests.index.conftest import ANYWHERE
 from tests.small_extractor import QuarterColours, paint
 
 LINUX, MAC = (lambda text: unicodedata.normalize("NFC", text)), (lambda text: unicodedata.normalize("NFD", text))
@@ -34,14 +33,10 @@ def photos(tmp_path):
     return root
 
 
-@pytest.fixture(params=["local", "npz", "server"])
-def address(request, tmp_path):
-    if request.param != "server":
-        yield f"{request.param}:{tmp_path / 'pictures'}"
-        return
-    address = f"{request.getfixturevalue('elasticsearch')}/test-{uuid.uuid4().hex[:12]}"
-    yield address
-    remove_from_server(address)
+@pytest.fixture(params=ANYWHERE)
+def address(request):
+    with ANYWHERE[request.param](request) as address:
+        yield address
 
 
 def made(photos, address="memory:", **options):

@@ -48,6 +48,10 @@ def on(server: str) -> Callable[[pytest.FixtureRequest], AbstractContextManager[
     return fresh
 
 
+# A file, an archive and a server, for what must hold on each and needs no particular server.
+ANYWHERE = {"local": in_folder("local:{}/index"), "npz": in_folder("npz:{}/index"), "server": on("elasticsearch")}
+
+
 def remove_from_server(address: str) -> None:
     """Deletes the indexes that were made for an address, and nothing else."""
     server = Server(address)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import uuid
 
 import pytest
 
@@ -13,7 +12,7 @@ from imgsearch_kit.errors import BadQuery, IndexingInterrupted
 from imgsearch_kit.index import create_index, new_passport
 from imgsearch_kit.indexing import levels
 from imgsearch_kit.indexing.folder import index_folder
-from tests.index.conftest import remove_from_server
+from tests.index.conftest import ANYWHERE
 from tests.small_extractor import QuarterColours, paint
 
 DEEP = {"cats/2024-05/0.png": "red", "cats/2024-06/1.png": (250, 9, 9), "dogs/2024-05/2.png": "blue"}
@@ -30,14 +29,10 @@ def folder(tmp_path):
     return tmp_path / "deep"
 
 
-@pytest.fixture(params=["local", "npz", "server"])
-def address(request, tmp_path):
-    if request.param != "server":
-        yield f"{request.param}:{tmp_path / 'pictures'}"
-        return
-    address = f"{request.getfixturevalue('elasticsearch')}/test-{uuid.uuid4().hex[:12]}"
-    yield address
-    remove_from_server(address)
+@pytest.fixture(params=ANYWHERE)
+def address(request):
+    with ANYWHERE[request.param](request) as address:
+        yield address
 
 
 def run(folder, address, extracted=0, **options):
