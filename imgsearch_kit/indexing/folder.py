@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from imgsearch_kit.classes import doubts, folder_label, folders_of
-from imgsearch_kit.errors import BadQuery, IndexingInterrupted, IndexMismatch, KitError, UnreadableImage
+from imgsearch_kit.errors import BadQuery, IndexingInterrupted, KitError, UnreadableImage
 from imgsearch_kit.extractors import Extractor
 from imgsearch_kit.images import MAX_PIXELS, Found, FoundImage, Hashed, Loaded, find_images, load_many
 from imgsearch_kit.index.base import VectorIndex, check_vectors
@@ -21,10 +21,11 @@ from imgsearch_kit.indexing.baked import projected
 from imgsearch_kit.indexing.known import Known
 from imgsearch_kit.indexing.labels import labels_by_id
 from imgsearch_kit.indexing.levels import relabel_at
-from imgsearch_kit.indexing.report import IndexReport, kinds_text
-from imgsearch_kit.names import Names, normal
+from imgsearch_kit.indexing.report import IndexReport
+from imgsearch_kit.indexing.roots import check_has_pictures, claim_root, stored_prefix, with_prefix
+from imgsearch_kit.names import Names
 from imgsearch_kit.progress import progress_bar
-from imgsearch_kit.records import Failure, ImageRecord, IndexPassport, Pixels, Vectors
+from imgsearch_kit.records import Failure, ImageRecord, Pixels, Vectors
 
 COMMITTED_AT_ONCE = 32  # pictures of one commit
 SLICE = 8  # pictures of one call of the extractor, so that the bar moves
@@ -66,13 +67,13 @@ def index_folder(
     started, root = time.monotonic(), Path(root)
     found = found or find_images(root)
     prefix = stored_prefix(index.passport, prefix)
-    images = [dataclasses.replace(image, id=_join(prefix, image.id)) for image in found.images]
-    unreadable = [dataclasses.replace(failure, path=_join(prefix, failure.path)) for failure in found.unreadable]
+    images = [dataclasses.replace(image, id=with_prefix(prefix, image.id)) for image in found.images]
+    unreadable = [dataclasses.replace(failure, path=with_prefix(prefix, failure.path)) for failure in found.unreadable]
     if prune or prefix not in index.passport.roots:
         check_has_pictures(found, root)
-    _claim_root(index, root.resolve(), prefix, images, moved_root)
+    claim_root(index, root.resolve(), prefix, images, moved_root)
     run = _Run(index, extractor, prefix)
-    given = {_join(prefix, path): label for path, label in (labels or {}).items()}
+    given = {with_prefix(prefix, path): label for path, label in (labels or {}).items()}
     run.labels = labels_by_id(given, Names(image.id for image in images).fitting)
     run.report.failed += unreadable
     run.report.system_folders, run.report.passed_over = len(found.system), found.passed_over
@@ -92,58 +93,6 @@ def index_folder(
         raise
     run.report.seconds = time.monotonic() - started
     return run.report
-
-
-def stored_prefix(passport: IndexPassport, prefix: str) -> str:
-    """The prefix in the Unicode form in which an index has it, or will have it."""
-    return Names(passport.roots).fitting(prefix) or normal(prefix)
-
-
-def check_has_pictures(found: Found, root: Path) -> None:
-    """Checks that a folder has pictures.
-
-    :raises BadQuery: when ``root`` has none.
-    """
-    if not found.images:
-        over = f" (files passed over: {kinds_text(found.passed_over)})" if found.passed_over else ""
-        raise BadQuery(f"There is no picture below {root} that the kit can read{over}. Give another folder.")
-
-
-def _join(prefix: str, path: str) -> str:
-    return f"{prefix}/{path}" if prefix else path
-
-
-def check_root(before: str | None, root: Path) -> None:
-    """Checks that a folder is the one that an index was made from.
-
-    :raises IndexMismatch: when ``before`` is another one.
-    """
-    if before not in (None, str(root)):
-        raise IndexMismatch(
-            f"This index holds the pictures of {before}, not of {root}. Add a second folder with --prefix NAME, "
-            f"or use --root {root} if the folder has moved."
-        )
-
-
-def _claim_root(index: VectorIndex, root: Path, prefix: str, images: Sequence[FoundImage], moved_root: bool) -> None:
-    """Writes the folder into the passport, after a check that its ids cannot be confused with another folder's."""
-    if prefix and (set(prefix.split("/")) & {"", ".", ".."} or "\\" in prefix or not prefix.isprintable()):
-        raise BadQuery(f"The prefix {prefix!r} must be a plain name such as holidays or 2024/may.")
-    roots = dict(index.passport.roots)
-    before = roots.get(prefix)
-    if not moved_root:
-        check_root(before, root)
-    if before is None and prefix and any(record.id.startswith(prefix + "/") for record in index.records()):
-        raise BadQuery(f"The index already has a folder named {prefix!r} below another root. Choose another --prefix.")
-    others = dataclasses.replace(index.passport, roots={**roots, prefix: ""})
-    taken = {others.prefix_of(image.id) for image in images} - {prefix}
-    if taken:
-        raise BadQuery(
-            f"{root} has a folder whose ids would begin with {min(taken)!r}, a prefix of this index already. "
-            "Choose another --prefix NAME."
-        )
-    if before != str(root):
-        index.amend(roots={**roots, prefix: str(root)})
 
 
 class _Kept(NamedTuple):

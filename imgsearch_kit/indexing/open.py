@@ -142,8 +142,9 @@ def index_at(
     :raises IndexMismatch: when an index is there that was made by another extractor or method, or of another folder.
     """
     address = Address.parse(address)
-    from imgsearch_kit.indexing.folder import check_has_pictures, index_folder
+    from imgsearch_kit.indexing.folder import index_folder
     from imgsearch_kit.indexing.labels import labels_of
+    from imgsearch_kit.indexing.roots import check_has_pictures
 
     check_level(options.get("label_level"))
     found = find_images(folder)

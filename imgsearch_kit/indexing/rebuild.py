@@ -12,9 +12,10 @@ from imgsearch_kit.extractors.base import probe_vectors
 from imgsearch_kit.images import MAX_PIXELS, Found, find_images
 from imgsearch_kit.index import Address, building, new_passport, open_index
 from imgsearch_kit.index.base import VectorIndex, check_complete
-from imgsearch_kit.indexing.folder import check_root, index_folder, stored_prefix
+from imgsearch_kit.indexing.folder import index_folder
 from imgsearch_kit.indexing.labels import labels_by_id
 from imgsearch_kit.indexing.report import IndexReport
+from imgsearch_kit.indexing.roots import check_root, stored_prefix
 from imgsearch_kit.names import Names
 
 
