@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from imgsearch_kit.app.serving import Page
     from imgsearch_kit.approximation.over_index import RecallReport
     from imgsearch_kit.approximation.tuning import Tuning
+    from imgsearch_kit.choose.choice import Choice
     from imgsearch_kit.evaluation.report import Evaluation
     from imgsearch_kit.extractors import Extractor
     from imgsearch_kit.images import Picture
@@ -152,6 +153,24 @@ class Gallery:
         if rank is not None:
             gallery.set_default_rank(rank)
         return gallery
+
+    @classmethod
+    def choose(cls, folder: Path | str, *, write: str | None = None, **options: Any) -> Choice:
+        """Which features and ranking suit a labelled folder, judged on pictures that had no part in the choice.
+
+        Every convolutional preset of VGG16 is compared, raw and under the kit's rankings. ``write`` is the address at
+        which an index of the folder is then made, by the chosen extractor and with the chosen ranking as its default.
+        ``options`` are those of ``imgsearch_kit.choose.over_folder.choose``: ``extractors``, ``rankings``, ``int8``
+        (compare the int8 networks, which are faster: the default but where ``weights`` are given), ``sample`` (at most
+        so many pictures, 10,000), ``exclude_labels``, ``labels``, ``label_level``, ``splits``, ``seed``, ``weights``,
+        ``engine``, ``fetch``, ``max_pixels``, ``say``, ``progress``.
+
+        :raises BadQuery: when there are no two classes, too few pictures, or an argument is wrong.
+        :raises IndexMismatch: when there is an index at ``write`` already.
+        """
+        from imgsearch_kit.choose.over_folder import choose
+
+        return choose(cls, folder, write=write, **options)
 
     def add(
         self,
