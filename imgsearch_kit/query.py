@@ -105,8 +105,8 @@ class QueryReader:
         from imgsearch_kit.ranking.feedback import rocchio
 
         none = np.zeros((0, parts[0].vector.shape[1]), np.float32)
-        rows = (np.concatenate([none, *vectors]) for vectors in (plus.values(), minus.values()))
-        vector = rocchio(np.concatenate([part.vector for part in parts]), *rows)
+        right, wrong = (np.concatenate([none, *vectors]) for vectors in (plus.values(), minus.values()))
+        vector = rocchio(np.concatenate([part.vector for part in parts]), right, wrong)
         about = dict(parts[0].about) if len(parts) == 1 else {"queries": [part.about for part in parts]}
         about |= {name: list(marks) for name, marks in (("plus", plus), ("minus", minus)) if marks}
         return Query(vector, about, parts, marked=(*plus, *minus))

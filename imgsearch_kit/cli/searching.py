@@ -48,7 +48,9 @@ def demo(
 
 @app.command()
 def search(
-    images: Annotated[list[Path] | None, typer.Argument(metavar="IMAGE", help="A picture; of several, the mean.")] = None,
+    images: Annotated[
+        list[Path] | None, typer.Argument(metavar="IMAGE", help="A picture; of several, the mean.")
+    ] = None,
     ids: Annotated[list[str] | None, typer.Option("--id", help="An indexed picture; can be repeated.")] = None,
     address: Index = DEFAULT_INDEX,
     k: Annotated[int, typer.Option("-k", min=1, help="How many neighbours.")] = 10,

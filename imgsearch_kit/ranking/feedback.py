@@ -8,22 +8,24 @@ from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.records import Vectors
 from imgsearch_kit.vectors import Floats, unit
 
-QUERY, PLUS, MINUS = 1.0, 0.75, 0.15  # weights of the queries, of what is marked right, and of what is marked wrong
+QUERY, PLUS, MINUS = WEIGHTS = 1.0, 1.0, 0.5  # of the queries, of pictures marked right, and of those marked wrong
+CLASSIC = 1.0, 0.75, 0.15  # of text retrieval: Manning, Raghavan and Schütze (2008), section 9.1.1
 _LEAST_NORM = 1e-6  # below it the direction is rounding error
 
 
-def rocchio(queries: Vectors, plus: Vectors, minus: Vectors) -> Vectors:
+def rocchio(queries: Vectors, plus: Vectors, minus: Vectors, weights: tuple[float, float, float] = WEIGHTS) -> Vectors:
     """The query moved towards the marked pictures and away from others: ``(1, d)`` float32 of unit norm.
 
-    All three are ``(n, d)`` unit rows; ``plus`` and ``minus`` may have none. The sum of the unit mean of the queries,
-    0.75 times the mean of ``plus``, and -0.15 times that of ``minus``: Rocchio, "Relevance feedback in information
-    retrieval" (1971), with the weights of Manning, Raghavan and Schütze, "Introduction to Information Retrieval"
-    (2008), section 9.1.1.
+    All three are ``(n, d)`` unit rows; ``plus`` and ``minus`` may have none. The sum of the unit mean of the queries
+    and the mean of ``plus``, less half the mean of ``minus``: Rocchio, "Relevance feedback in information retrieval"
+    (1971). The weights are not those of text retrieval, because cosines between pictures are higher: what is marked
+    wrong has to count more (``benchmarks/feedback.py`` measures both).
 
     :raises BadQuery: when the sum is zero, so that it has no direction.
     """
     start = unit(_mean(queries)[None])[0]
-    moved = QUERY * start + PLUS * _mean(plus) - MINUS * _mean(minus)
+    query, right, wrong = weights
+    moved = query * start + right * _mean(plus) - wrong * _mean(minus)
     if not (norm := float(np.linalg.norm(moved))) > _LEAST_NORM:
         raise BadQuery(
             f"The queries and marks cancel each other: {len(queries)} queries, {len(plus)} plus and {len(minus)} minus "
