@@ -20,6 +20,7 @@ from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.names import normal
 from imgsearch_kit.reports import Report, Table
 
+Maps = npt.NDArray[np.float32]  # (n, h, w, c): activations of a convolution after its ReLU
 Pixels = npt.NDArray[np.uint8]
 Vectors = npt.NDArray[np.float32]
 
