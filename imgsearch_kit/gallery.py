@@ -322,7 +322,7 @@ class Gallery:
         moved query. Marked pictures and the own records of all queries are never among the hits.
         ``box`` is left, top, right and bottom as fractions of the upright picture: only this part of the one query is
         searched for, which for an ``id`` opens its file. ``distinct`` is a cosine: a hit that is nearer than that to an
-        earlier hit is left out.
+        earlier hit is left out, and the next one of the first thousand takes its place.
 
         :raises BadQuery: when neither ``picture`` nor ``id`` is given, an id or a label is unknown, a picture is marked
             both ways, the box is not within the picture, is below a pixel or comes with several queries, an argument

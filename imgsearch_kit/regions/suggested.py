@@ -12,7 +12,6 @@ from imgsearch_kit.boxes import Box
 from imgsearch_kit.records import Maps
 from imgsearch_kit.reports import Report, Table
 
-MOST_BOXES = 3
 LEAST_SIDE = 3  # cells; a smaller box is noise
 WHOLE, SAME = 0.85, 0.6  # a box of that share of the picture is no part; two that overlap so much are one
 
@@ -50,7 +49,7 @@ def energy_boxes(activations: Maps) -> list[Box]:
         sides = columns.stop - columns.start, rows.stop - rows.start
         if min(sides) >= LEAST_SIDE and _area(box) < WHOLE and all(_overlap(box, other) < SAME for other in kept):
             kept.append(box)
-    return kept[:MOST_BOXES]
+    return kept
 
 
 def _parts(energy: np.ndarray, level: float) -> list[tuple[slice, slice]]:
