@@ -30,7 +30,7 @@ class Explanation(Report):
     """How much each place of a query and of a hit contributes to their cosine.
 
     ``query`` and ``hit`` are ``(h, w)`` float64 over the whole picture, or the box, rows from the top. Where ``exact``,
-    each sums to ``cosine``; for an extractor of several input sides, that of the vectors of the first. ``way`` is
+    each sums to ``cosine``; of vectors with several parts (input sides, layers), that of the first. ``way`` is
     "exact", "approximate" or "occlusion", where the values are what the cosine falls by when the place is covered.
     ``note`` says in words what the values are.
     """
@@ -61,8 +61,8 @@ def way_of(passport: IndexPassport) -> tuple[str, str]:
         return NONE, f"The ranking {passport.baked.spec} is baked into the index, so a match cannot be explained."
     if preset.pooling == "none":
         return OCCLUSION, "What the cosine falls by when the place is covered; this takes about a hundred extractions."
-    if len(preset.sides) > 1:
-        return APPROXIMATE, f"Shares of the part of the vector that is seen at {preset.side} pixels; there are more."
+    if len(preset.sides) * len(preset.layers) > 1:
+        return APPROXIMATE, f"Shares of one part of the vectors: {preset.layer} at {preset.side} pixels."
     if preset.pooling == "spoc":
         return EXACT, "Exact shares of the cosine by position."
     if preset.pooling in EXACT_POOLINGS:

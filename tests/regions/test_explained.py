@@ -81,7 +81,7 @@ def test_two_input_sides_are_explained_by_the_larger_one_and_said_to_be_approxim
     found = opened("vgg16-rmac-ms").explain(id="discs/left.png", hit="discs/right.png")
     assert found.query.shape == (20, 20)
     assert not found.exact
-    assert "seen at 320 pixels; there are more" in found.note
+    assert found.note == "Shares of one part of the vectors: block5_conv3 at 320 pixels."
 
 
 def test_a_box_is_explained_alone(opened):
