@@ -29,8 +29,8 @@ def graph(tensors: Tensors, presets: Mapping[str, Preset], ranges: Largest | Non
 
     Its input ``pixels`` is ``(n, side, side, 3)`` uint8 RGB. With ``ranges`` the convolutions compute in int8, in QDQ
     form: ``ranges`` has the largest activation of each convolution by "SIDE/LAYER", which 255 steps reach; weights are
-    -64 to 64 steps of a size for each output channel (see ``_WEIGHT_STEPS``). One output more, ``last_map``, is the map of block5_conv3 at
-    the presets' own side, ``(n, 512, side / 16, side / 16)`` after its ReLU.
+    -64 to 64 steps of a size for each output channel (see ``_WEIGHT_STEPS``). One output more, ``last_map``, is the map
+    of block5_conv3 at the presets' own side, ``(n, 512, side / 16, side / 16)`` after its ReLU.
     """
     made = _Graph(ranges)
     maps = _maps(made, tensors, presets)
