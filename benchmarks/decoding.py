@@ -5,7 +5,12 @@ The same pictures, in the same run: the network on pixels that are in memory alr
 that whatever else the machine does falls on all of them; each figure is a median over the rounds. Seconds are what a
 person waits; CPU seconds, over all threads, hardly depend on what else the machine does.
 
-    python benchmarks/decoding.py FOLDER [--count 256] [--rounds 5] [--extractor vgg16-rmac] [--weights PATH] [-o FILE]
+With ``--photographs`` the files are photographs of 12 megapixels, mosaics of the folder's pictures, whose decoding
+takes several times as long as a small network; then ``ahead_to_cores`` says how near the run is to using all cores at
+all times: its seconds divided by the CPU seconds of decoding and network together, a core each.
+
+    python benchmarks/decoding.py FOLDER [--count 256] [--rounds 5] [--extractor vgg16-rmac] [--weights PATH]
+                                  [--photographs] [-o FILE]
 """
 
 from __future__ import annotations
@@ -15,11 +20,13 @@ import itertools
 import json
 import os
 import platform
+import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import PIL
+from PIL import Image
 from rounds import measure
 
 from imgsearch_kit.classes import folder_label
@@ -35,6 +42,19 @@ def batches(pictures: Iterable[np.ndarray]) -> Iterable[np.ndarray]:
     pictures = iter(pictures)
     while batch := list(itertools.islice(pictures, COMMITTED_AT_ONCE)):
         yield np.stack(batch)
+
+
+def photographs(paths: list[Path], place: Path, count: int) -> list[Path]:
+    """JPEG files of 4,000 x 3,000 pixels: each a mosaic of 48 of the pictures, larger than they are."""
+    made = []
+    for number in range(count):
+        whole = Image.new("RGB", (4000, 3000))
+        for cell in range(48):
+            with Image.open(paths[(number * 48 + cell) % len(paths)]) as picture:
+                whole.paste(picture.convert("RGB").resize((500, 500)), (cell % 8 * 500, cell // 8 * 500))
+        made.append(place / f"{number:04}.jpg")
+        whole.save(made[-1], quality=90)
+    return made
 
 
 def ways(paths: list[Path], extractor: Extractor) -> dict[str, Callable[[], object]]:
@@ -64,11 +84,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--extractor", default="vgg16-rmac")
     parser.add_argument("--weights", type=Path)
+    parser.add_argument("--photographs", action="store_true")
     parser.add_argument("-o", "--output", type=Path, default=RESULTS)
     wish = parser.parse_args()
 
     found = [image.path for image in find_images(wish.folder).images if folder_label(image.id) != "BACKGROUND_Google"]
     paths = found[:: max(1, len(found) // wish.count)][: wish.count]
+    place = tempfile.TemporaryDirectory()
+    if wish.photographs:
+        paths = photographs(paths, Path(place.name), wish.count)
     extractor = load_extractor(wish.extractor, wish.weights)
     timed = ways(paths, extractor)
     timed[NETWORK]()  # the first pass compiles
@@ -85,6 +109,12 @@ def main() -> None:
     spread = alone.max() / alone.min() - 1
     print(f"The network alone varied by {spread:.0%} between rounds; a share of the time below that may be chance.")
 
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    together = taken[NETWORK][:, 1] + taken[DECODING][:, 1]
+    to_cores = float(np.median(taken[AHEAD][:, 0] * cores / together))
+    print(f"Decoded ahead, it takes {to_cores:.3f} times the CPU seconds of both on {cores} cores.")
+    place.cleanup()
+
     document = {
         "pictures": len(paths),
         "folder": wish.folder.name,
@@ -95,6 +125,8 @@ def main() -> None:
         "cpu_seconds": {name: values[:, 1].round(3).tolist() for name, values in taken.items()},
         "share_of_seconds": round(float(wall_share), 4),
         "share_of_cpu_seconds": round(float(cpu_share), 4),
+        "photographs": wish.photographs,
+        "ahead_to_cores": round(to_cores, 3),
         "machine": {"python": platform.python_version(), "pillow": PIL.__version__, "cpus": os.cpu_count()},
     }
     wish.output.write_text(json.dumps(document, indent=2) + "\n")

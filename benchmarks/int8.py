@@ -32,7 +32,8 @@ def compared(folder: Path, work: Path, name: str, excluded: list[str]) -> dict[s
     ]
     labels = {record.id: record.label for record in forms[0].records()}
     ids = [name for name, label in labels.items() if label not in excluded]
-    near = fidelity(*(form.vectors(ids) for form in forms), [labels[each] for each in ids])
+    vectors = [form.vectors(ids) for form in forms]
+    near = fidelity(vectors[0], vectors[1], [labels[each] for each in ids])
     exact, quantised = (form.evaluate(exclude_labels=excluded) for form in forms)
     difference = quantised.against(exact)["micro"]
     means = [each.to_json()["micro"] for each in (exact, quantised)]

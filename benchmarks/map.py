@@ -22,6 +22,7 @@ import numpy as np
 from playwright.sync_api import Browser, sync_playwright
 
 from imgsearch_kit import ExtractorSpec, Gallery, ImageRecord, create_index
+from imgsearch_kit.classes import folder_label
 from imgsearch_kit.images import find_images
 from imgsearch_kit.index import new_passport
 from imgsearch_kit.vectors import unit
@@ -38,7 +39,7 @@ def indexed(folder: Path, count: int) -> Gallery:
     for i in range(count):
         turn, place = divmod(i, len(images))
         prefix = f"round{turn}/" if turn else ""
-        records.append(ImageRecord(prefix + images[place].id, images[place].label, hashes[place]))
+        records.append(ImageRecord(prefix + images[place].id, folder_label(images[place].id), hashes[place]))
     labels = sorted({record.label or "" for record in records})
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(len(labels), DIM))
