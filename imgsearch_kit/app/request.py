@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from imgsearch_kit.app.api import DEFAULT_K, MAX_K
 from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.gallery import Gallery
+from imgsearch_kit.records import Results
 
 MOST_HITS = 500  # hits that "Show more" may reach
 
@@ -17,7 +19,8 @@ MOST_HITS = 500  # hits that "Show more" may reach
 class SearchRequest:
     """What a visitor searches for; the address of the page carries the same values, but for ``picture`` and ``shown``.
 
-    ``picture`` is an upload, ``shown`` how many hits are on the page already when more are wanted.
+    ``picture`` is an upload, ``id`` an indexed picture in its place, ``also`` further ones that are searched for
+    together with it. ``shown`` is how many hits are on the page already when more are wanted.
     """
 
     picture: Path | None = None
@@ -25,6 +28,12 @@ class SearchRequest:
     k: int = DEFAULT_K
     classes: tuple[str, ...] = ()
     rank: str = ""
+    box: Sequence[float] | None = None
+    plus: tuple[str, ...] = ()
+    minus: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    least: float | None = None
+    distinct: float | None = None
     shown: int = 0
 
     @classmethod
@@ -46,8 +55,31 @@ class SearchRequest:
             k=k,
             classes=_texts(given, "classes"),
             rank=_text(given, "rank"),
+            box=given.get("box"),
+            plus=_texts(given, "plus"),
+            minus=_texts(given, "minus"),
+            also=_texts(given, "also"),
+            least=given.get("least"),
+            distinct=given.get("distinct"),
             shown=shown,
         )
+
+    def answered_by(self, gallery: Gallery, rank: str) -> Results:
+        """The results of the gallery under a rank SPEC.
+
+        :raises BadQuery: when the gallery refuses the request.
+        :raises UnreadableImage: when the picture cannot be decoded.
+        """
+        ids = [*([self.id] if self.id else []), *self.also]
+        steering = {"box": self.box, "plus": self.plus, "minus": self.minus, "distinct": self.distinct}
+        given: dict[str, Any] = {
+            "k": self.k,
+            "labels": list(self.classes) or None,
+            "min_score": self.least,
+            "rank": rank,
+            **steering,
+        }
+        return gallery.search(self.picture, id=ids[0] if len(ids) == 1 else ids or None, **given)
 
 
 def _whole(value: Any) -> bool:

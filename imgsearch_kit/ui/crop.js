@@ -27,8 +27,9 @@ export function createCrop(element, {onChange} = {}) {
     const [left, top, right, bottom] = shown || [0, 0, 1, 1];
     shade.hidden = !shown;
     Object.assign(shade.style, {left: `${left * 100}%`, top: `${top * 100}%`, width: `${(right - left) * 100}%`, height: `${(bottom - top) * 100}%`});
-    [left, top, right, bottom].forEach((value, i) => { numbers[i].value = value; });
-    said.textContent = "";
+    [left, top, right, bottom].forEach((value, i) => {
+      if (numbers[i] !== document.activeElement) numbers[i].value = Math.round(value * 1000) / 1000; // else it is being typed
+    });
   }
 
   function at(event) {
@@ -79,6 +80,7 @@ export function createCrop(element, {onChange} = {}) {
   });
 
   function change(wanted) {
+    said.textContent = "";
     draw(box = wanted);
     onChange?.(box);
   }

@@ -55,8 +55,10 @@ export function createGrid(element, {hits = [], label = "Neighbours", onPick, on
 
   const grid = {
     show(found) {
+      const at = cards().findIndex((one) => one.parentElement.contains(document.activeElement));
       list.replaceChildren(...found.map(card));
       drawVotes();
+      if (at >= 0) (cards()[at] ?? cards().at(-1))?.focus({preventScroll: true}); // whoever uses the keyboard goes on there
     },
     append(found) {
       list.append(...found.map(card));

@@ -1,5 +1,5 @@
 // The search tab: asks the server, draws its answers, and keeps the address. Gradio runs it as the body of a function.
-// A search is {picture, id, k, classes, rank, box, plus, minus}; "picture" is the path of an upload on the server.
+// A search is what address.js describes and "picture", the path of an upload on the server.
 import {fromAddress, toAddress} from "../../ui/address.js";
 import {takePicture} from "../../ui/camera.js";
 import {createCrop} from "../../ui/crop.js";
@@ -8,7 +8,10 @@ import {createGrid} from "../../ui/grid.js";
 import {createPanel} from "../../ui/panel.js";
 
 const root = element.firstElementChild;
-const IDLE = {picture: null, id: null, k: 10, classes: [], rank: "", box: null, plus: [], minus: []};
+const QUERY = {picture: null, id: null, also: [], box: null, plus: [], minus: []}; // what another query replaces
+const IDLE = {...QUERY, k: 10, classes: [], rank: "", least: null, distinct: null};
+const DISTINCT = 0.97; // a cosine above which two hits count as near-duplicates
+const MARKS = {also: "Together with", plus: "More like", minus: "Less like"};
 const RANK_HELP = ["Type a SPEC into the field above and press Enter: steps joined by commas, each pca:DIMS:POWER, rca:DIMS:N, dba:N:ALPHA, qe:N:ALPHA or, at the end, krecip:K1:K2:LAMBDA. For example pca:64:0.5,qe:5:1."];
 
 let start = null, usual = {k: 10, rank: ""};
@@ -29,7 +32,7 @@ const settingsButton = button("Settings", () => {
   settingsButton.setAttribute("aria-expanded", String(root.classList.toggle("settings-open")));
 }, {id: "settings-button", "aria-expanded": "false", "aria-controls": "settings"});
 const ways = make("div", {class: "ways"},
-  button("Upload", () => file.click(), {class: "kit-first"}), button("Camera", photograph), button("Random", () => ask({picture: null, id: null, box: null, plus: [], minus: []}, {random: true})), cropper, remover, settingsButton);
+  button("Upload", () => file.click(), {class: "kit-first"}), button("Camera", photograph), button("Random", () => ask(QUERY, {random: true})), cropper, remover, settingsButton);
 const byId = make("form", {class: "by-id"}, known, make("button", {type: "submit"}, "Search"));
 
 const number = make("input", {id: "k", type: "text", inputmode: "numeric", "aria-label": "Number of neighbours", "aria-describedby": "k-said"});
@@ -38,6 +41,9 @@ const numbers = [10, 20, 50].map((k) => button(String(k), () => chooseNumber(Str
 const classFinder = make("input", {type: "search", placeholder: "Find a class", "aria-label": "Find a class"});
 const classList = make("div", {class: "class-list"});
 const classes = make("fieldset", {id: "classes", hidden: true}, make("legend", {}, "Only these classes"), classFinder, classList);
+const least = make("input", {id: "least", type: "number", min: -1, max: 1, step: 0.05, placeholder: "any"});
+const leastSaid = make("p", {class: "kit-said", role: "alert"});
+const distinct = make("input", {id: "distinct", type: "checkbox"});
 const rank = make("select", {id: "rank-choice", "aria-label": "Ranking"});
 const spec = make("input", {id: "rank-spec", type: "text", "aria-label": "Your own SPEC", placeholder: "pca:64:0.5,qe:5:1", spellcheck: "false", hidden: true});
 const rankAbout = make("p", {class: "about"});
@@ -45,6 +51,8 @@ const rankHelp = make("details", {hidden: true}, make("summary", {}, "How to wri
 const settings = make("section", {id: "settings", "aria-label": "Settings"},
   make("fieldset", {}, make("legend", {}, "Neighbours"), make("div", {class: "numbers"}, numbers, number), numberSaid),
   classes,
+  make("div", {}, make("label", {class: "least"}, make("span", {}, "Score at least"), least), leastSaid,
+    make("label", {class: "distinct"}, distinct, make("span", {}, "Hide near-duplicates of each other"))),
   make("fieldset", {id: "rank"}, make("legend", {}, "Ranking"), rank, spec, rankAbout, rankHelp));
 const status = make("div", {id: "status"});
 const note = make("div", {id: "note"});
@@ -52,7 +60,7 @@ const own = make("div", {id: "own"});
 const marks = make("div", {id: "marks"});
 const welcome = make("div", {id: "welcome"});
 const hits = make("div", {id: "hits"});
-const grid = createGrid(hits, {onPick: openDetails});
+const grid = createGrid(hits, {onPick: openDetails, onVote: vote});
 const more = button("Show more", () => ask({}, {more: true, push: false}), {id: "more", hidden: true});
 const side = make("div", {id: "side"});
 const panel = createPanel(side, {onStep: step, onClose: closed});
@@ -74,12 +82,19 @@ function ask(change, {push = true, random = false, more: further = false} = {}) 
   trigger("ask", {...request, serial, random});
 }
 
+// Marks a picture as liked (1) or not (-1); the same mark again removes it.
+function vote(id, sign) {
+  const without = (ids) => ids.filter((each) => each !== id);
+  const [to, from] = sign > 0 ? ["plus", "minus"] : ["minus", "plus"];
+  ask({[from]: without(wanted[from]), [to]: wanted[to].includes(id) ? without(wanted[to]) : [...wanted[to], id]});
+}
+
 async function send(chosen) {
   if (!chosen) return;
   say("Sending the picture …", "busy");
   try {
     const {path} = await upload(chosen);
-    ask({picture: path, id: null, box: null, plus: [], minus: []});
+    ask({...QUERY, picture: path});
   } catch {
     refuse({error: `${chosen.name} could not be sent. Pictures may have 32 MB at most.`});
   }
@@ -97,7 +112,7 @@ async function photograph() {
 function home({push = true} = {}) {
   pending = shown = answer = null;
   serial += 1;
-  wanted = {...wanted, picture: null, id: null, box: null, plus: [], minus: []};
+  wanted = {...wanted, ...QUERY};
   panel.close();
   drawIdle();
   if (push) remember();
@@ -115,7 +130,7 @@ function remember() {
 function recall() {
   const found = {...IDLE, ...fromAddress(location.search, usual), picture: history.state?.kit?.picture ?? null};
   wanted = found;
-  if (found.id || found.picture || found.plus.length) ask({}, {push: false});
+  if (found.id || found.picture) ask({}, {push: false});
   else home({push: false});
 }
 
@@ -130,7 +145,7 @@ function say(text, kind = "done", how = []) {
 
 function refuse({error, waiting = false}) {
   pending = null;
-  if (!waiting) wanted = shown ? {...shown} : {...wanted, picture: null, id: null};
+  if (!waiting) wanted = shown ? {...shown} : {...wanted, ...QUERY};
   say(shown ? `${error.replace(/\.$/, "")}. The earlier results are still shown below.` : error, "error");
   syncSettings();
 }
@@ -161,18 +176,26 @@ function drawAnswer() {
   view.dataset.query = query.id ?? query.name;
   for (const each of [cropper, remover]) each.hidden = false;
   if (!query.preview) setCropping(false);
-  cropper.hidden = !query.preview;
+  cropper.hidden = !query.preview || shown.also.length > 0; // a box belongs to one query
   say(answer.status, "done", answer.how);
   note.replaceChildren(...(answer.note ? [make("p", {class: "unlike", role: "note"}, answer.note)] : []));
   own.replaceChildren(...(answer.own.length ? [
     make("p", {}, `This picture is ${answer.own.length > 1 ? `${answer.own.length} times ` : ""}in the index:`),
     make("div", {class: "strip"}, answer.own.map((each) => button([picture(each.thumbnail, each.name), make("span", {}, each.name)],
       () => openDetails(each.id), {class: "small", title: each.name, data: {id: each.id}})))] : []));
+  drawMarks();
   welcome.replaceChildren(...(answer.nothing && !answer.hits.length ? [empty("No neighbours", answer.nothing)] : []));
   more.hidden = !answer.more;
   known.value = query.id ?? "";
   root.classList.add("answered");
   syncSettings();
+}
+
+function drawMarks() {
+  marks.replaceChildren(...Object.entries(MARKS).filter(([name]) => answer.marks[name].length).map(([name, words]) =>
+    make("div", {class: `marked ${name}`}, make("span", {}, words), answer.marks[name].map((each) => make("span", {class: "chip"},
+      button(picture(each.thumbnail, each.name), () => openDetails(each.id), {title: each.name, data: {id: each.id}}),
+      button("×", () => ask({[name]: wanted[name].filter((id) => id !== each.id)}), {"aria-label": `Remove ${each.name}`, class: "kit-round"}))))));
 }
 
 function empty(headline, text) {
@@ -199,7 +222,7 @@ function drawIdle() {
       make("p", {class: "intro"}, `Show a picture, and this page finds those of ${count} that look most like it. Begin with one of these, or with one of your own.`),
       make("ul", {class: "tiles"}, start.tiles.map((tile) => make("li", {},
         button([picture(tile.thumbnail, tile.name), make("span", {class: tile.label ? "label" : "label file"}, tile.label || tile.file)],
-          () => ask({id: tile.id, picture: null, box: null}), {class: "tile", title: tile.name, data: {id: tile.id}})))));
+          () => ask({...QUERY, id: tile.id}), {class: "tile", title: tile.name, data: {id: tile.id}})))));
   }
   syncSettings();
 }
@@ -216,7 +239,7 @@ function chooseNumber(text) {
 
 // A setting that was changed: the shown search is asked anew, if there is one.
 function change(changed) {
-  if (wanted.id || wanted.picture || wanted.plus.length) return ask(changed);
+  if (wanted.id || wanted.picture) return ask(changed);
   wanted = {...wanted, ...changed};
   syncSettings();
 }
@@ -233,6 +256,9 @@ function syncSettings() {
   numberSaid.textContent = "";
   for (const each of numbers) each.setAttribute("aria-pressed", String(Number(each.dataset.k) === wanted.k));
   for (const box of classList.querySelectorAll("input")) box.checked = wanted.classes.includes(box.value);
+  least.value = wanted.least ?? "";
+  leastSaid.textContent = "";
+  distinct.checked = wanted.distinct !== null;
   const named = start.rankings.find((each) => each.spec === wanted.rank);
   rank.value = named ? wanted.rank : "other";
   spec.hidden = rankHelp.hidden = Boolean(named);
@@ -258,11 +284,17 @@ classFinder.addEventListener("input", () => {
   for (const label of classList.children) label.hidden = !label.textContent.toLowerCase().includes(sought);
 });
 classList.addEventListener("change", () => change({classes: [...classList.querySelectorAll("input:checked")].map((box) => box.value)}));
+least.addEventListener("change", () => {
+  const value = least.value === "" ? null : Number(least.value), right = least.validity.valid || least.validity.stepMismatch;
+  if (right && (value === null || Math.abs(value) <= 1)) change({least: value});
+  else leastSaid.textContent = "Give a cosine from -1 to 1, or nothing.";
+});
+distinct.addEventListener("change", () => change({distinct: distinct.checked ? DISTINCT : null}));
 rank.addEventListener("change", () => chooseRank(rank.value));
 spec.addEventListener("change", () => change({rank: spec.value.trim()}));
 byId.addEventListener("submit", (event) => {
   event.preventDefault();
-  if (known.value.trim()) ask({id: known.value.trim(), picture: null, box: null, plus: [], minus: []});
+  if (known.value.trim()) ask({...QUERY, id: known.value.trim()});
 });
 file.addEventListener("change", () => {
   send(file.files[0]);
@@ -282,8 +314,14 @@ document.addEventListener("imgsearch-details", ({detail}) => {
   const hit = answer?.hits.find((each) => each.id === detail.id);
   const scored = hit ? [["Rank", String(hit.rank)], ["Score", hit.score.toFixed(4)], ...(hit.bounds ? [["Same class", hit.bounds]] : [])] : [];
   const [first, ...rest] = detail.facts;
-  const actions = [["Search with this", () => { panel.close(); ask({id: detail.id, picture: null, box: null, plus: [], minus: []}); scrollTo({top: 0}); }]];
-  if (detail.label && detail.exact) actions.push(["All of this class", () => { panel.close(); ask({classes: [detail.exact], k: start.most}); }]);
+  const act = (text, does) => [text, () => { panel.close(); does(); }];
+  const actions = [
+    act("Search with this", () => { ask({...QUERY, id: detail.id}); scrollTo({top: 0}); }),
+    act("More like this", () => vote(detail.id, 1)),
+    act("Less like this", () => vote(detail.id, -1)),
+    act("Add to the query", () => ask({also: [...wanted.also.filter((id) => id !== detail.id), detail.id], box: null})),
+    ...(detail.exact ? [act("All of this class", () => ask({classes: [detail.exact], k: start.most}))] : []),
+  ];
   panel.show({...detail, caption: hit ? `Rank ${hit.rank}` : "Indexed", facts: [first, ...scored, ...rest]}, answer?.query, actions);
   root.classList.add("side-open");
   grid.current(detail.id);

@@ -13,7 +13,7 @@ import gradio as gr
 
 from imgsearch_kit import ui
 from imgsearch_kit.app import cards
-from imgsearch_kit.app.api import DEFAULT_K, MAX_K, answer
+from imgsearch_kit.app.api import DEFAULT_K, MAX_K
 from imgsearch_kit.app.choices import AS_INDEXED, OTHER, RANKINGS, BackgroundCalibration, spec_of
 from imgsearch_kit.app.request import MOST_HITS, SearchRequest
 from imgsearch_kit.app.tiles import Shown
@@ -68,11 +68,10 @@ class SearchTab:
         except KitError as error:  # the picture can still be searched for with another ranking
             return said | {"error": visible(str(error)), "waiting": True}
         try:
-            picture = str(asked.picture) if asked.picture else None
-            results = self._results(asked, picture, spec)
+            results = asked.answered_by(self.gallery, spec)
+            return said | self._answer(asked, results, spec)
         except KitError as error:
             return said | {"error": visible(str(error))}
-        return said | self._answer(asked, results, spec)
 
     def _chosen(self, given: Any) -> Any:
         """The request, with an id by chance where it asks for one."""
@@ -83,21 +82,22 @@ class SearchTab:
             raise BadQuery("Nothing is indexed yet.")
         return {**given, "id": random.choice(ids)}
 
-    def _results(self, asked: SearchRequest, picture: str | None, spec: str) -> Results:
-        if asked.k <= MAX_K:
-            return answer(self.gallery, picture, asked.id, asked.k, asked.classes, rank=spec)
-        return self.gallery.search(asked.picture, id=asked.id, k=asked.k, labels=list(asked.classes) or None, rank=spec)
-
     def _answer(self, asked: SearchRequest, results: Results, spec: str) -> dict[str, Any]:
         own, hits = results.own[:OWN_SHOWN], results.hits[asked.shown :]
-        thumbnails = cards.data_uris(results.picture or self.gallery.thumbnail, [*own, *(hit.id for hit in hits)])
-        calibration = None if spec else self.calibration.now()
+        marks = {"also": asked.also, "plus": asked.plus, "minus": asked.minus}
+        marked = [id_ for ids in marks.values() for id_ in ids]
+        thumbnails = cards.data_uris(
+            results.picture or self.gallery.thumbnail, [*own, *marked, *(hit.id for hit in hits)]
+        )
+        steered = bool(marked or asked.box)
+        calibration = None if spec or steered else self.calibration.now()
         note = ""
         if calibration and results.hits and not (asked.classes or own):
             best = results.hits[0].score
             note = cards.unlike(best, calibration) if calibration.nothing_alike(best) else ""
         return {
             "query": self._query(asked, results),
+            "marks": {name: [cards.card(id_, None, thumbnails[id_]) for id_ in ids] for name, ids in marks.items()},
             "own": [cards.card(id_, None, thumbnails[id_]) for id_ in own],
             "hits": cards.hit_cards(hits, thumbnails, calibration),
             "status": cards.count(len(results.hits), "neighbour"),
@@ -109,19 +109,21 @@ class SearchTab:
 
     def _query(self, asked: SearchRequest, results: Results) -> dict[str, Any]:
         """The query as it is shown: from the server's own preview, because browsers do not draw every format."""
+        about = results.query.get("queries", [results.query])[0]
         if asked.id is not None:
-            id_ = str(results.query["id"])
-            shown = cards.card(id_, results.query.get("label"), "") | {"picture": None}
-            return shown | {"preview": data_uri(self.gallery.preview, id_)}
+            shown = cards.card(str(about["id"]), about.get("label"), "") | {"picture": None}
+            return shown | {"preview": data_uri(self.gallery.preview, str(about["id"]))}
         assert asked.picture is not None
-        name = str(results.query["file"])
+        name = str(about["file"])
         return {"id": None, "name": visible(name), "label": None, "picture": str(asked.picture)} | {
-            "preview": _preview(asked.picture, str(results.query["sha256"]), self.gallery.max_pixels)
+            "preview": _preview(asked.picture, str(about["sha256"]), self.gallery.max_pixels)
         }
 
     def _nothing(self, asked: SearchRequest) -> str:
         if not len(self.gallery):
             return "Nothing is indexed yet."
+        if asked.least is not None:
+            return f"No other picture has a score of at least {asked.least:g}."
         return "No other picture of these classes is indexed." if asked.classes else "No other picture is indexed."
 
     def details(self, given: Any) -> dict[str, Any]:
