@@ -2,7 +2,8 @@
 import {button, make, picture} from "./dom.js";
 
 // A hit has: id, rank, score, name (for people), label or null, file (its name), thumbnail (an address or ""), and
-// optionally chance (words on its score) and right (whether it is of the query's class).
+// optionally chance (words on its score), right (whether it is of the query's class) and moved (words on its place
+// in an answer before).
 // onPick(id) is called for a card that is opened, onVote(id, 1 | -1) for "more like this" and "less like this".
 export function createGrid(element, {hits = [], label = "Neighbours", onPick, onVote} = {}) {
   const list = make("ol", {class: "kit-grid", "aria-label": label});
@@ -16,6 +17,7 @@ export function createGrid(element, {hits = [], label = "Neighbours", onPick, on
         picture(hit.thumbnail, hit.name),
         make("span", {class: "kit-line"},
           make("span", {class: "rank"}, String(hit.rank)),
+          hit.moved ? make("span", {class: "moved"}, hit.moved) : null,
           make("span", {class: hit.label ? "label" : "label file"}, hit.label || hit.file),
           make("span", {class: "score"}, hit.score.toFixed(3))),
         hit.chance ? make("span", {class: "chance"}, hit.chance) : null,

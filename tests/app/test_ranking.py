@@ -54,6 +54,26 @@ def test_another_ranking_ranks_the_shown_search_anew(visit, served, upload, gall
     assert hits(page) == [hit.id for hit in gallery.search(picture).hits]
 
 
+def test_what_another_ranking_moved_is_marked(visit, served, upload, gallery):
+    page, picture = visit(served), upload("mine.png", BETWEEN_2_AND_3)
+    choose(page, picture)
+    wait_for_first(page, "red/02.png")
+    before = {hit.id: hit.rank for hit in gallery.search(picture).hits}
+    type_ranking(page, "qe:20:1")
+    wait_for_status(page, "qe:20:1")
+    expected = []
+    for hit in gallery.search(picture, rank="qe:20:1").hits:
+        up = before.get(hit.id, 0) - hit.rank
+        expected += [] if up == 0 else ["new"] if hit.id not in before else [f"{'↑' if up > 0 else '↓'}{abs(up)}"]
+    assert expected
+    assert page.locator("#hits .moved").all_inner_texts() == expected
+    new = expected.count("new")
+    assert page.locator("#status .change").inner_text() == f"{len(expected) - new} moved, {new} new"
+    page.get_by_role("button", name="20", exact=True).click()
+    wait_for_status(page, "^20 neighbours")
+    assert page.locator("#hits .moved").count() == 0  # more hits are no other ranking
+
+
 @pytest.mark.parametrize(("spec", "sentence"), [("pac:2", "no ranking step 'pac:2'"), ("pca:128:0.5", "Use fewer")])
 def test_a_ranking_that_is_not_possible_is_a_sentence_and_loses_nothing(visit, served, upload, spec, sentence):
     page = visit(served)

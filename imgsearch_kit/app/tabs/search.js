@@ -155,6 +155,7 @@ function receive(found) {
   if (found.error) return refuse(found);
   const {search, push, further} = pending;
   pending = null;
+  const change = further ? null : moves(search, found.hits);
   wanted = {...search, id: found.query.id, picture: found.query.picture};
   shown = {...wanted};
   if (further) {
@@ -166,7 +167,24 @@ function receive(found) {
     panel.close();
   }
   drawAnswer();
+  if (change) status.firstChild.after(make("span", {class: "status change"}, change));
   if (push) remember();
+}
+
+// What another ranking or another mark did to the answer before it: every hit that moved gets a word on it.
+function moves(search, found) {
+  const same = (name) => String(search[name]) === String(shown?.[name]);
+  if (!["picture", "id", "also", "k", "classes", "box", "least", "distinct"].every(same) || ["rank", "plus", "minus"].every(same)) return null;
+  const before = new Map(answer.hits.map((hit) => [hit.id, hit.rank]));
+  let moved = 0, fresh = 0;
+  for (const hit of found) {
+    const was = before.get(hit.id);
+    if (was === hit.rank) continue;
+    hit.moved = was === undefined ? "new" : was > hit.rank ? `↑${was - hit.rank}` : `↓${hit.rank - was}`;
+    if (was === undefined) fresh += 1;
+    else moved += 1;
+  }
+  return moved + fresh ? `${moved} moved, ${fresh} new` : "Nothing moved";
 }
 
 function drawAnswer() {
