@@ -358,7 +358,8 @@ class Hit:
 class Results(Report):
     """The hits of one search in rank order, and separately the query picture's own records.
 
-    ``own`` are ids of the same picture (same id, same sha256, or cosine above 0.9999). ``ms`` holds the time taken in
+    ``own`` are ids of the same picture (same id, same sha256, or cosine above 0.9999); ``own_hits`` are the same with
+    their cosines, as hits of rank 0. ``ms`` holds the time taken in
     milliseconds under "load" (of the network), "extract" and "search". ``query`` describes the query: its "id" or
     "file", and "sha256".
     ``picture`` gives the thumbnail file of an id, so that Jupyter can show the hits.
@@ -370,6 +371,7 @@ class Results(Report):
     method: str = "exact"
     note: str = ""
     ms: Mapping[str, float] = field(default_factory=dict)
+    own_hits: tuple[Hit, ...] = field(default=(), repr=False)
     picture: Callable[[str], Path] | None = field(default=None, repr=False, compare=False)
 
     def title(self) -> str:

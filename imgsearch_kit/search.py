@@ -6,7 +6,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,6 +70,7 @@ class Searcher:
             query=query.about,
             hits=found.ranked(k, min_score),
             own=tuple(record.id for record in found.own),
+            own_hits=found.themselves(),
             method=found.method,
             note=found.note,
             ms={name: round(value, 3) for name, value in ms.items()},
@@ -158,6 +159,11 @@ class Answer:
     hits: list[tuple[ImageRecord, float]]
     method: str
     note: str
+    own_scores: Mapping[str, float] = field(default_factory=dict)
+
+    def themselves(self) -> tuple[Hit, ...]:
+        """The query's own records as hits of rank 0, with the cosines of the index."""
+        return tuple(Hit(0, r.id, r.label, self.own_scores[r.id], r.sha256, r.path) for r in self.own)
 
     def ranked(self, k: int, min_score: float | None) -> tuple[Hit, ...]:
         """The first ``k`` hits of at least ``min_score``, with ranks from 1."""
@@ -194,6 +200,7 @@ def neighbours(
 ) -> Answer:
     """The query's own records, and at least ``k`` others if there are as many, best first."""
     own: list[ImageRecord] = []
+    own_scores: dict[str, float] = {}
     while True:
         found = index.search(
             query.vector, min(k + ROOM, LARGEST_NUMBER), approx=approx, labels=labels, exclude=[[r.id for r in own]]
@@ -203,8 +210,9 @@ def neighbours(
         mine = [record for record, score in pairs if query.owns(record, score)]
         hits = [(record, score) for record, score in pairs if not query.owns(record, score)]
         own += mine
+        own_scores |= {record.id: score for record, score in pairs if query.owns(record, score)}
         if len(hits) >= k or not mine or len(ids) < k + ROOM:
-            return Answer(own, hits, found.method, found.note)
+            return Answer(own, hits, found.method, found.note, own_scores)
 
 
 def reranked(
@@ -216,8 +224,8 @@ def reranked(
     approx: Approx | None = None,
 ) -> Answer:
     """The same with a ranking, which compares the query with all records."""
-    own = neighbours(index, query, k).own
-    found = ranking.search(query.vector, k, labels, [record.id for record in own], approx=approx)
+    plain = neighbours(index, query, k)
+    found = ranking.search(query.vector, k, labels, [record.id for record in plain.own], approx=approx)
     pairs = zip(found.ids[0].tolist(), found.scores[0].tolist(), strict=True)
     hits = [(found.records[id_], score) for id_, score in pairs]
-    return Answer(own, hits, found.method, found.note)
+    return Answer(plain.own, hits, found.method, found.note, plain.own_scores)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import gradio as gr
 
@@ -17,21 +17,21 @@ DEFAULT_K, MAX_K = 10, 50
 
 def answer(
     gallery: Gallery,
-    picture: str | None = None,
+    picture: str | IO[bytes] | None = None,
     id: str | None = None,  # noqa: A002 (the field's name)
     k: int = DEFAULT_K,
     labels: Sequence[str] | None = None,
     min_score: float | None = None,
     rank: str | None = None,
 ) -> Results:
-    """The results for an uploaded file or an indexed id, for both the page and ``/search``.
+    """The results for an uploaded file (its path, or opened) or an indexed id, for the page and every route.
 
     :raises BadQuery: when ``k`` is outside 1 to 50, or the gallery refuses the request.
     :raises UnreadableImage: when the file cannot be decoded.
     """
     if not isinstance(k, int) or not 1 <= k <= MAX_K:
         raise BadQuery(f"k must be a whole number between 1 and {MAX_K}; it is {k!r}.")
-    image = Path(picture) if picture else None
+    image = Path(picture) if isinstance(picture, str) and picture else picture or None
     return gallery.search(image, id=id or None, k=k, labels=labels or None, min_score=min_score, rank=rank)
 
 

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 import gradio as gr
 
 from imgsearch_kit.app.environment import check_proxies, sheltered
+from imgsearch_kit.app.guarding import MAX_BODY, WAITING
 from imgsearch_kit.app.page import build
+from imgsearch_kit.app.rest import rest_routes
 from imgsearch_kit.arguments import whole_number
 from imgsearch_kit.errors import BadQuery, WeightsNotFound
 from imgsearch_kit.gallery import Gallery
@@ -23,7 +25,6 @@ from imgsearch_kit.gallery import Gallery
 log = logging.getLogger("imgsearch_kit")
 
 MAX_UPLOAD = "32mb"
-WAITING = 64  # searches in the queue; further ones are refused
 SEARCHES_AT_ONCE = 2
 
 FONT = gr.themes.utils.fonts.LocalFont("IBM Plex Sans", (400, 700))  # its 600 lacks most letters
@@ -101,6 +102,11 @@ def launch_page(
                 enable_monitoring=False,
                 run_history=False,
                 footer_links=["api"],
+                app_kwargs={
+                    "routes": rest_routes(gallery, auth),
+                    "openapi_url": None,  # rest has its own, behind the login
+                    "max_body_size": MAX_BODY,
+                },
             )
     except OSError as error:
         reason = error.strerror or "the server did not start; the port may be in use on 127.0.0.1"
