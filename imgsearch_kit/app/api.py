@@ -8,6 +8,8 @@ from typing import IO, Any
 
 import gradio as gr
 
+from imgsearch_kit.app.blocks import picture_field
+from imgsearch_kit.app.guarding import told
 from imgsearch_kit.errors import BadQuery, KitError
 from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.records import Results
@@ -39,7 +41,7 @@ def add_endpoint(gallery: Gallery) -> None:
     """Adds ``/search``, which returns the document of ``imgsearch search --json``."""
 
     def search(
-        image: str | None,
+        image: str | None = None,
         k: int = DEFAULT_K,
         labels: list[str] | None = None,
         min_score: float | None = None,
@@ -50,10 +52,10 @@ def add_endpoint(gallery: Gallery) -> None:
         try:
             return answer(gallery, image, id, k, labels, min_score, rank).to_json()
         except KitError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise gr.Error(told(error, gallery.index.address)[1], print_exception=False) from error
 
     inputs = [
-        gr.File(label="image", visible=False),
+        picture_field("image"),
         gr.Number(DEFAULT_K, precision=0, minimum=1, maximum=MAX_K, label="k", visible=False),
         gr.Dropdown([], value=None, multiselect=True, allow_custom_value=True, label="labels", visible=False),
         gr.Number(None, minimum=-1, maximum=1, label="min_score", visible=False),

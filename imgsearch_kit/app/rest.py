@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute
 
 import imgsearch_kit
 from imgsearch_kit.app.api import DEFAULT_K, MAX_K, answer
+from imgsearch_kit.app.frame import Frame
 from imgsearch_kit.app.guarding import Guard
 from imgsearch_kit.app.rest_docs import described
 from imgsearch_kit.gallery import Gallery
@@ -50,8 +51,8 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 class Rest:
     """The handlers of the routes over one gallery; their descriptions are those of the OpenAPI document."""
 
-    def __init__(self, gallery: Gallery, guard: Guard):
-        self.gallery, self.guard = gallery, guard
+    def __init__(self, gallery: Gallery, guard: Guard, frame: Frame):
+        self.gallery, self.guard, self.frame = gallery, guard, frame
         self._limit = anyio.CapacityLimiter(AT_ONCE)
         self.router = APIRouter(route_class=guard.route_class())
         add = partial(self.router.add_api_route, responses=REFUSALS, response_class=JsonText)
@@ -94,7 +95,8 @@ class Rest:
         passport = await self._run(self.gallery.index.read_passport)
         made_by = passport.spec.name if passport.spec else None
         index = {"uuid": passport.uuid, "generation": passport.generation, "pictures": passport.count}
-        return JsonText({"status": "ok", "version": imgsearch_kit.__version__, "extractor": made_by, "index": index})
+        about = {"title": self.frame.title, "version": imgsearch_kit.__version__, "read_only": self.frame.read_only}
+        return JsonText({"status": "ok", **about, "extractor": made_by, "index": index})
 
     def openapi(self) -> Any:
         """The OpenAPI document of these routes."""
@@ -133,9 +135,9 @@ class JsonText(Response):
         return json_text(content, ascii_only=True).encode()
 
 
-def rest_routes(gallery: Gallery, auth: tuple[str, str] | None = None) -> list[BaseRoute]:
+def rest_routes(gallery: Gallery, auth: tuple[str, str] | None, frame: Frame) -> list[BaseRoute]:
     """The routes over a gallery, each behind the login ``auth`` if there is one."""
-    return list(Rest(gallery, Guard(gallery.index.address, auth)).router.routes)
+    return list(Rest(gallery, Guard(gallery.index.address, auth), frame).router.routes)
 
 
 def in_original_form(found: Results, index: str, size: int) -> list[dict[str, Any]]:
