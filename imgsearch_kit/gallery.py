@@ -498,11 +498,11 @@ class Gallery:
     def serve(self, **options: Any) -> Page:
         """The running page: drop a picture, see its neighbours. It returns when the page was stopped.
 
-        ``options`` are those of ``imgsearch_kit.app.serving.launch_page``: ``host``, ``port``, ``share``, ``auth``, and
-        ``block``, False to return at once.
+        ``options`` are those of ``imgsearch_kit.app.serving.launch_page``: ``host``, ``port``, ``auth``, ``open``,
+        ``share``, ``cors``, ``title``, ``about``, ``favicon``, ``read_only``, and ``block``, False to return at once.
 
         :raises MissingExtra: when gradio is not installed.
-        :raises BadQuery: when a public link is asked for without a password, or the port is taken.
+        :raises BadQuery: when others could reach the page without a password and ``open``, or the port is taken.
         """
         from imgsearch_kit.app import serve
 
