@@ -6,7 +6,7 @@ import hashlib
 import logging
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from imgsearch_kit.map.over_index import MapReport
     from imgsearch_kit.map.projection import Projection
     from imgsearch_kit.ranking.over_index import RankedGallery
+    from imgsearch_kit.regions.explained import Explanation
+    from imgsearch_kit.regions.suggested import SuggestedBoxes
 
 DEFAULT_ADDRESS = "local:./imgsearch.db"
 
@@ -320,7 +322,7 @@ class Gallery:
         moved query. Marked pictures and the own records of all queries are never among the hits.
         ``box`` is left, top, right and bottom as fractions of the upright picture: only this part of the one query is
         searched for, which for an ``id`` opens its file. ``distinct`` is a cosine: a hit that is nearer than that to an
-        earlier hit is left out.
+        earlier hit is left out, and the next one of the first thousand takes its place.
 
         :raises BadQuery: when neither ``picture`` nor ``id`` is given, an id or a label is unknown, a picture is marked
             both ways, the box is not within the picture, is below a pixel or comes with several queries, an argument
@@ -334,6 +336,74 @@ class Gallery:
         given = GivenQuery.of(picture, id, box, plus, minus)
         options: dict[str, Any] = {"labels": labels, "min_score": min_score, "approx": wish, "rank": rank}
         return self._searcher.search(given, k, distinct=distinct, **options)
+
+    def suggest_boxes(
+        self,
+        picture: Picture | None = None,
+        *,
+        id: str | None = None,  # noqa: A002 (the field's name)
+    ) -> SuggestedBoxes:
+        """Up to three boxes on a picture that stand out to the network, for ``search(..., box=)``, strongest first.
+
+        For an ``id`` its file is opened. An extractor without a convolution map (``keras:NAME``, one's own) has none;
+        then ``note`` says so.
+
+        :raises BadQuery: when neither a picture nor an id is given, or both, or the id is unknown.
+        :raises UnreadableImage: when the picture cannot be decoded, or the file of the ``id`` is gone.
+        """
+        from imgsearch_kit.regions.explained import suggested_boxes
+
+        return suggested_boxes(self, picture, id)
+
+    def explains(self) -> tuple[str, str]:
+        """How ``explain`` works on this index, and a sentence: "exact", "approximate", "occlusion", or "" for not.
+
+        Nothing is loaded; occlusion takes many extractions, and so is for a wish only.
+        """
+        from imgsearch_kit.regions.explained import way_of
+
+        return way_of(self.passport)
+
+    def explain(
+        self,
+        picture: Picture | None = None,
+        *,
+        hit: str,
+        id: str | None = None,  # noqa: A002 (the field's name)
+        box: Sequence[float] | None = None,
+        progress: Callable[[float], object] | None = None,
+    ) -> Explanation:
+        """Why a picture (or an indexed ``id``) and a ``hit`` match: how much each place of both adds to their cosine.
+
+        ``hit`` is the id of any indexed picture. It is the plain cosine, without ranking and marks. ``progress`` gets
+        the share that is done, from 0 to 1; what it raises ends the work. ``explaining`` is the same as a generator.
+
+        :raises BadQuery: when the extractor has no convolution map, a ranking is baked into the index, an id is
+            unknown, or not one picture is given.
+        :raises UnreadableImage: when a picture cannot be decoded, or the file of an id is gone.
+        """
+        steps = self.explaining(picture, hit=hit, id=id, box=box)
+        while True:
+            try:
+                done = next(steps)
+            except StopIteration as end:
+                found: Explanation = end.value
+                return found
+            if progress:
+                progress(done)
+
+    def explaining(
+        self,
+        picture: Picture | None = None,
+        *,
+        hit: str,
+        id: str | None = None,  # noqa: A002 (the field's name)
+        box: Sequence[float] | None = None,
+    ) -> Generator[float, None, Explanation]:
+        """Yields the share that is done, and returns what ``explain`` does; closing it ends the work."""
+        from imgsearch_kit.regions.explained import explaining
+
+        return explaining(self, hit, picture, id, box)
 
     @property
     def _searcher(self) -> Searcher:

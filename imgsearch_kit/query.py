@@ -15,12 +15,13 @@ from imgsearch_kit.arguments import strings
 from imgsearch_kit.boxes import Box, box_given
 from imgsearch_kit.errors import BadQuery, UnreadableImage
 from imgsearch_kit.names import has_other_forms
-from imgsearch_kit.records import ImageRecord, Vectors
+from imgsearch_kit.records import ImageRecord, Pixels, Vectors
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from imgsearch_kit.gallery import Gallery
+    from imgsearch_kit.images import Loaded
 
 OWN_COSINE = 0.9999
 RECENT = 16  # query pictures whose vectors are kept
@@ -126,39 +127,63 @@ class QueryReader:
             raise no_record(missing[0])
         return found
 
+    def pixels(self, given: GivenQuery) -> Pixels:
+        """The pixels of the one picture of a query, or of the box on it, as the network sees them.
+
+        They are ``(1, side, side, 3)`` uint8.
+
+        :raises BadQuery: when there are several pictures, or the id is unknown.
+        :raises UnreadableImage: when the picture cannot be decoded, or the file of an id is gone.
+        """
+        if (count := len(given.pictures) + len(given.ids)) > 1:
+            raise BadQuery(f"One picture can be looked at; there are {count}. Give one picture or one id.")
+        ms = {"extract": 0.0}
+        if given.ids:
+            return self._load_record(self.gallery.record(given.ids[0]), given.box, ms).pixels[None]
+        return self._load_picture(given.pictures[0], given.box, ms)[0].pixels[None]
+
     def _of_record(self, entry: Entry, box: Box | None, ms: dict[str, float]) -> Query:
         record, vector = entry
         about = {"id": record.id, "label": record.label, "sha256": record.sha256}
         if box is None:
             return Query(vector, about)
-        vector, loaded = self._extracted(self.gallery.original(record), record.id, box, ms)
-        if record.sha256 not in ("", loaded.sha256):
-            raise UnreadableImage(f"{record.id}: The file has changed since it was indexed. Index its folder again.")
+        vector = self._extracted(self._load_record(record, box, ms), ms)
         return Query(vector, {**about, "box": list(box)}, own=[record])
 
     def _of_picture(self, picture: Any, box: Box | None, ms: dict[str, float]) -> Query:
+        loaded, name = self._load_picture(picture, box, ms)
+        about = {"file": name, "sha256": loaded.sha256, "width": loaded.width, "height": loaded.height}
+        return Query(self._extracted(loaded, ms), about if box is None else {**about, "box": list(box)})
+
+    def _load_record(self, record: ImageRecord, box: Box | None, ms: dict[str, float]) -> Loaded:
+        loaded = self._load(self.gallery.original(record), record.id, box, ms)
+        if record.sha256 not in ("", loaded.sha256):
+            raise UnreadableImage(f"{record.id}: The file has changed since it was indexed. Index its folder again.")
+        return loaded
+
+    def _load_picture(self, picture: Any, box: Box | None, ms: dict[str, float]) -> tuple[Loaded, str | None]:
         from imgsearch_kit.images import picture_given
 
         source, name = picture_given(picture)
-        vector, loaded = self._extracted(source, name, box, ms)
-        about = {"file": name, "sha256": loaded.sha256, "width": loaded.width, "height": loaded.height}
-        return Query(vector, about if box is None else {**about, "box": list(box)})
+        return self._load(source, name, box, ms), name
 
-    def _extracted(
+    def _load(
         self, source: Path | bytes | Image.Image, name: str | None, box: Box | None, ms: dict[str, float]
-    ) -> tuple[Vectors, Any]:
-        """The vector of a picture or of a box on it, and the picture as it was loaded."""
+    ) -> Loaded:
         from imgsearch_kit.images import load
 
-        gallery = self.gallery
-        spec = gallery.passport.spec or gallery.extractor.spec
+        spec = self.gallery.passport.spec or self.gallery.extractor.spec
         started = time.perf_counter()
         try:  # before the network is loaded, so that a bad picture is refused at once
-            loaded = load(source, spec.side, spec.resampling, box=box, max_pixels=gallery.max_pixels)
+            return load(source, spec.side, spec.resampling, box=box, max_pixels=self.gallery.max_pixels)
         except UnreadableImage as error:
             raise UnreadableImage(f"{name}: {error}" if name else str(error)) from error
-        decoded = time.perf_counter()
-        extractor = gallery.extractor
+        finally:
+            ms["extract"] += (time.perf_counter() - started) * 1e3
+
+    def _extracted(self, loaded: Loaded, ms: dict[str, float]) -> Vectors:
+        started = time.perf_counter()
+        extractor = self.gallery.extractor
         ready = time.perf_counter()
         key = hashlib.sha256(loaded.pixels.tobytes()).hexdigest()
         vector = self._recent.pop(key, None)
@@ -167,9 +192,9 @@ class QueryReader:
         self._recent[key] = vector  # newest last: another k or label needs no extraction
         for old in list(self._recent)[:-RECENT]:
             self._recent.pop(old, None)
-        ms["load"] += (ready - decoded) * 1e3
-        ms["extract"] += (decoded - started + time.perf_counter() - ready) * 1e3
-        return vector, loaded
+        ms["load"] += (ready - started) * 1e3
+        ms["extract"] += (time.perf_counter() - ready) * 1e3
+        return vector
 
 
 def no_record(id: str) -> BadQuery:  # noqa: A002 (the field's name)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from imgsearch_kit.ranking.over_index import RankedGallery
 
 ROOM = 8  # extra hits for a query's own records; if there are more, they are excluded and the search is repeated
+LOOKED_AT = 1000  # hits among which those that repeat others are left out
 RANKINGS_KEPT = 4  # learned rankings that are kept; each holds the index's vectors at least once
 
 
@@ -175,9 +176,10 @@ def reranked(
 def without_repetitions(index: VectorIndex, find: Callable[[int], Answer], k: int, bound: float) -> Answer:
     """The answer of ``find`` without hits that are nearer than ``bound`` to an earlier one; ``k`` if there are as many.
 
-    ``find`` gives an answer of at least so many hits; it is asked for more until ``k`` are kept.
+    ``find`` gives an answer of at least so many hits; it is asked for more until ``k`` are kept, or a thousand (or
+    ``k``, if that is more) have been looked at.
     """
-    wanted = k
+    wanted, most = k, max(k, LOOKED_AT)
     while True:
         found = find(wanted)
         records, vectors = index.entries([record.id for record, _ in found.hits])
@@ -188,6 +190,6 @@ def without_repetitions(index: VectorIndex, find: Callable[[int], Answer], k: in
                 kept.append((record, score))
             if len(kept) == k:
                 break
-        if len(kept) == k or len(found.hits) < wanted:
+        if len(kept) == k or len(found.hits) < wanted or wanted >= most:
             return replace(found, hits=kept)
-        wanted = min(2 * wanted, LARGEST_NUMBER)
+        wanted = min(2 * wanted, most)
