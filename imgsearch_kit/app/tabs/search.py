@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from imgsearch_kit.app import cards
 from imgsearch_kit.app.api import DEFAULT_K, MAX_K
 from imgsearch_kit.app.choices import AS_INDEXED, OTHER, RANKINGS, BackgroundCalibration, spec_of
 from imgsearch_kit.app.request import MOST_HITS, SearchRequest
+from imgsearch_kit.app.tabs.picture import PictureAnswers
 from imgsearch_kit.app.tiles import Shown
 from imgsearch_kit.errors import BadQuery, KitError
 from imgsearch_kit.gallery import Gallery
@@ -24,7 +25,6 @@ from imgsearch_kit.reports import data_uri, visible
 
 OWN_SHOWN = 8
 CRASHED = "The search failed with an unexpected error; see the server's log."
-GONE = "The picture is no longer in the index. Search again."
 
 
 class SearchTab:
@@ -51,6 +51,7 @@ class SearchTab:
             "other": OTHER,
             "usual": {"k": DEFAULT_K, "rank": self.gallery.rank or AS_INDEXED},
             "most": MAX_K,
+            "explains": dict(zip(("way", "note"), self.gallery.explains(), strict=True)),
         }
 
     def search(self, given: Any) -> dict[str, Any]:
@@ -126,16 +127,6 @@ class SearchTab:
             return f"No other picture has a score of at least {asked.least:g}."
         return "No other picture of these classes is indexed." if asked.classes else "No other picture is indexed."
 
-    def details(self, given: Any) -> dict[str, Any]:
-        """The details of a picture that was clicked; the script adds the score of a hit, which it has."""
-        asked = given if isinstance(given, Mapping) else {}
-        said = {"serial": asked.get("serial")}
-        try:
-            record = self.gallery.record(str(asked.get("id")))
-        except KitError:
-            return said | {"error": GONE}
-        return said | cards.details(record, data_uri(self.gallery.preview, record.id))
-
 
 def _how(results: Results) -> list[str]:
     """How the answer came about, a few words each."""
@@ -152,7 +143,7 @@ def _preview(path: Path, sha256: str, max_pixels: int) -> str:
         return data_uri(lambda _: thumbnail(path, sha256, PREVIEW, folder=Path(folder), max_pixels=max_pixels), "")
 
 
-TELL = "watch('value', () => document.dispatchEvent(new CustomEvent('imgsearch-details', {detail: props.value})));"
+TELL = "watch('value', () => document.dispatchEvent(new CustomEvent('imgsearch-told', {detail: props.value})));"
 
 
 def tab_script() -> str:
@@ -168,18 +159,36 @@ def search_tab(gallery: Gallery, page: gr.Blocks) -> None:
     """
     plain: dict[str, Any] = {"apply_default_css": False, "html_template": "<div></div>"}
     view = gr.HTML(js_on_load=tab_script(), elem_id="search", **plain)
-    details = gr.HTML(js_on_load=TELL, elem_id="details", **plain)
+    told = gr.HTML(js_on_load=TELL, elem_id="told", **plain)
     tab = SearchTab(gallery, view.GRADIO_CACHE)
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    page.load(tab.start, outputs=view, **quiet)
-
-    def answer_view(event: gr.EventData) -> dict[str, Any]:
-        return tab.search(event._data)
-
-    def open_details(event: gr.EventData) -> dict[str, Any]:
-        return tab.details(event._data)
-
-    options: dict[str, Any] = {"trigger_mode": "always_last", "concurrency_id": "search", **quiet}
+    single = PictureAnswers(gallery, tab.uploads, view.temp_files)
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "always_last"}
+    page.load(tab.start, outputs=view, show_progress="hidden", api_visibility="private")
     crashed = {"kind": "answer", "serial": None, "error": CRASHED}
-    view.ask(answer_view, None, view, **options).failure(lambda: crashed, outputs=view, **quiet)
-    view.details(open_details, None, details, trigger_mode="always_last", **quiet)
+
+    view.ask(_given(tab.search), None, view, concurrency_id="search", **quiet).failure(
+        lambda: crashed, outputs=view, show_progress="hidden", api_visibility="private"
+    )
+    view.details(_given(single.details), None, told, **quiet)
+    view.boxes(_given(single.boxes), None, told, concurrency_id="search", **quiet)
+    view.fetch(_given(single.fetched), None, told, concurrency_id="fetch", **quiet)
+    explaining = view.explain(_given_to(single.explained), None, told, concurrency_id="explain", **quiet)
+    view.stop(None, cancels=[explaining], api_visibility="private")
+
+
+def _given(handler: Callable[[Any], dict[str, Any]]) -> Callable[[gr.EventData], dict[str, Any]]:
+    """A handler of what the script sends with an event."""
+
+    def handle(event: gr.EventData) -> dict[str, Any]:
+        return handler(event._data)
+
+    return handle
+
+
+def _given_to(handler: Callable[[Any], Iterator[dict[str, Any]]]) -> Callable[[gr.EventData], Iterator[dict[str, Any]]]:
+    """The same for a handler that answers several times."""
+
+    def handle(event: gr.EventData) -> Iterator[dict[str, Any]]:
+        yield from handler(event._data)
+
+    return handle
