@@ -21,7 +21,7 @@ log = logging.getLogger("imgsearch_kit")
 MAX_BODY = 33 << 20  # bytes of one request: a picture of 32 MB, and what stands around it
 WAITING = 64  # requests or events that wait; further ones are refused, so that they cannot fill memory and disk
 VALUE_SHOWN = 60  # characters of a wrong value that its refusal repeats
-NO_PICTURE = "No picture came. Send it as the file `image` of a multipart form."
+PICTURE_MISSING = "No picture came. Send it as the file `image` of a multipart form."
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -62,7 +62,7 @@ class Guard:
         except RequestValidationError as error:
             wrong = error.errors()
             if any(each["loc"][-1] == "image" for each in wrong):
-                return _refusal(400, NO_PICTURE)
+                return _refusal(400, PICTURE_MISSING)
             return _refusal(422, _wrong(wrong[0]))
         except KitError as error:
             return _refusal(*told(error, self.address))
