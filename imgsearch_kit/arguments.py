@@ -55,6 +55,18 @@ def strings(name: str, value: Any) -> list[str]:
     return wanted
 
 
+def cosine_given(name: str, value: Any) -> float | None:
+    """A cosine, numpy's numbers among them, as Python's ``float``; None stays None.
+
+    :raises BadQuery: when the value is no number within -1 .. 1.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, int | float | np.number) or not -1 <= value <= 1:
+        raise BadQuery(f"{name} must be a cosine within -1 .. 1; it is {value!r}.")
+    return float(value)
+
+
 def path_given(name: str, value: Any, otherwise: str = "") -> Path:
     """The path of a file; ``otherwise`` says what else the argument takes.
 

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,9 +21,10 @@ from imgsearch_kit.index import Address, open_index
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.names import has_other_forms, normal
 from imgsearch_kit.provenance import check_extractor
+from imgsearch_kit.query import GivenQuery, no_record
 from imgsearch_kit.records import MAX_PIXELS, Approx, ImageRecord, IndexPassport, Results, Vectors
 from imgsearch_kit.reports import Table
-from imgsearch_kit.search import Searcher, no_record
+from imgsearch_kit.search import Searcher
 
 if TYPE_CHECKING:
     from imgsearch_kit.app.serving import Page
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from imgsearch_kit.map.over_index import MapReport
     from imgsearch_kit.map.projection import Projection
     from imgsearch_kit.ranking.over_index import RankedGallery
+    from imgsearch_kit.regions.explained import Explanation
+    from imgsearch_kit.regions.suggested import SuggestedBoxes
 
 DEFAULT_ADDRESS = "local:./imgsearch.db"
 
@@ -270,29 +273,41 @@ class Gallery:
         from imgsearch_kit.images import thumbnail
 
         record = self.record(picture) if isinstance(picture, str) else picture
+        path = self.original(record)
+        sha256 = record.sha256 or hashlib.sha256(path.read_bytes()).hexdigest()
+        return thumbnail(path, sha256, size, max_pixels=self.max_pixels)
+
+    def original(self, record: ImageRecord) -> Path:
+        """The file of an indexed picture.
+
+        :raises UnreadableImage: when it is not where the passport (or ``root``) says.
+        """
         path = self.passport.file_of(record.path or record.id, self.root)
         if not path.is_file():
             raise UnreadableImage(
                 f"The picture {record.id!r} is not where it was when it was indexed. Index its folder again, "
                 "or say with --root FOLDER where the pictures are now."
             )
-        sha256 = record.sha256 or hashlib.sha256(path.read_bytes()).hexdigest()
-        return thumbnail(path, sha256, size, max_pixels=self.max_pixels)
+        return path
 
     # -- search -----------------------------------------------------------------------------------------------------
 
     def search(
         self,
-        picture: Picture | None = None,
+        picture: Picture | Sequence[Picture] | None = None,
         *,
-        id: str | None = None,  # noqa: A002 (the field's name)
+        id: str | Sequence[str] | None = None,  # noqa: A002 (the field's name)
         k: int = 10,
         labels: Sequence[str] | None = None,
         min_score: float | None = None,
         approx: Approx | bool | None = None,
         rank: str | None = None,
+        box: Sequence[float] | None = None,
+        plus: Sequence[str] = (),
+        minus: Sequence[str] = (),
+        distinct: float | None = None,
     ) -> Results:
-        """The ``k`` nearest records of a picture or of an indexed id, best first.
+        """The ``k`` nearest records of a picture or of an indexed id, best first; of several, of what they share.
 
         ``picture`` is a path, the bytes of a file, a file opened for reading bytes, a PIL picture, or an array of
         pixels: uint8, grey ``(h, w)``, RGB ``(h, w, 3)`` or RGBA ``(h, w, 4)``.
@@ -301,15 +316,94 @@ class Gallery:
         the approximate method of the index. ``rank`` is a SPEC in place of the gallery's own, "" for the order of the
         index; a ranking compares with all records, so it answers exactly.
 
-        :raises BadQuery: when both or neither of ``picture`` and ``id`` are given, the id or a label is unknown, an
-            argument has another type, or the SPEC is misspelt or not possible on this index.
-        :raises UnreadableImage: when the picture cannot be decoded.
+        ``picture`` and ``id`` may each be a list; together they are one query, the mean of their unit vectors.
+        ``plus`` and ``minus`` are ids of indexed pictures that a person marked: the query is moved towards the first
+        and away from the second (Rocchio 1971, see ``imgsearch_kit.ranking.feedback``), and scores are cosines to the
+        moved query. Marked pictures and the own records of all queries are never among the hits.
+        ``box`` is left, top, right and bottom as fractions of the upright picture: only this part of the one query is
+        searched for, which for an ``id`` opens its file. ``distinct`` is a cosine: a hit that is nearer than that to an
+        earlier hit is left out, and the next one of the first thousand takes its place.
+
+        :raises BadQuery: when neither ``picture`` nor ``id`` is given, an id or a label is unknown, a picture is marked
+            both ways, the box is not within the picture, is below a pixel or comes with several queries, an argument
+            has another type, or the SPEC is misspelt or not possible on this index.
+        :raises UnreadableImage: when the picture cannot be decoded, or with a box the file of the ``id`` is gone.
         """
         rank = self.rank if rank is None else check_rank(rank)
         if not isinstance(approx, Approx | bool | np.bool | None):
             raise BadQuery(f"approx must be True, False or an Approx; it is {approx!r}.")
         wish = approx if isinstance(approx, Approx) else Approx() if approx else None
-        return self._searcher.search(picture, id, k, labels=labels, min_score=min_score, approx=wish, rank=rank)
+        given = GivenQuery.of(picture, id, box, plus, minus)
+        options: dict[str, Any] = {"labels": labels, "min_score": min_score, "approx": wish, "rank": rank}
+        return self._searcher.search(given, k, distinct=distinct, **options)
+
+    def suggest_boxes(
+        self,
+        picture: Picture | None = None,
+        *,
+        id: str | None = None,  # noqa: A002 (the field's name)
+    ) -> SuggestedBoxes:
+        """Up to three boxes on a picture that stand out to the network, for ``search(..., box=)``, strongest first.
+
+        For an ``id`` its file is opened. An extractor without a convolution map (``keras:NAME``, one's own) has none;
+        then ``note`` says so.
+
+        :raises BadQuery: when neither a picture nor an id is given, or both, or the id is unknown.
+        :raises UnreadableImage: when the picture cannot be decoded, or the file of the ``id`` is gone.
+        """
+        from imgsearch_kit.regions.explained import suggested_boxes
+
+        return suggested_boxes(self, picture, id)
+
+    def explains(self) -> tuple[str, str]:
+        """How ``explain`` works on this index, and a sentence: "exact", "approximate", "occlusion", or "" for not.
+
+        Nothing is loaded; occlusion takes many extractions, and so is for a wish only.
+        """
+        from imgsearch_kit.regions.explained import way_of
+
+        return way_of(self.passport)
+
+    def explain(
+        self,
+        picture: Picture | None = None,
+        *,
+        hit: str,
+        id: str | None = None,  # noqa: A002 (the field's name)
+        box: Sequence[float] | None = None,
+        progress: Callable[[float], object] | None = None,
+    ) -> Explanation:
+        """Why a picture (or an indexed ``id``) and a ``hit`` match: how much each place of both adds to their cosine.
+
+        ``hit`` is the id of any indexed picture. It is the plain cosine, without ranking and marks. ``progress`` gets
+        the share that is done, from 0 to 1; what it raises ends the work. ``explaining`` is the same as a generator.
+
+        :raises BadQuery: when the extractor has no convolution map, a ranking is baked into the index, an id is
+            unknown, or not one picture is given.
+        :raises UnreadableImage: when a picture cannot be decoded, or the file of an id is gone.
+        """
+        steps = self.explaining(picture, hit=hit, id=id, box=box)
+        while True:
+            try:
+                done = next(steps)
+            except StopIteration as end:
+                found: Explanation = end.value
+                return found
+            if progress:
+                progress(done)
+
+    def explaining(
+        self,
+        picture: Picture | None = None,
+        *,
+        hit: str,
+        id: str | None = None,  # noqa: A002 (the field's name)
+        box: Sequence[float] | None = None,
+    ) -> Generator[float, None, Explanation]:
+        """Yields the share that is done, and returns what ``explain`` does; closing it ends the work."""
+        from imgsearch_kit.regions.explained import explaining
+
+        return explaining(self, hit, picture, id, box)
 
     @property
     def _searcher(self) -> Searcher:

@@ -20,6 +20,7 @@ from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.names import normal
 from imgsearch_kit.reports import Report, Table
 
+Maps = npt.NDArray[np.float32]  # (n, h, w, c): activations of a convolution after its ReLU
 Pixels = npt.NDArray[np.uint8]
 Vectors = npt.NDArray[np.float32]
 
@@ -354,6 +355,15 @@ class Hit:
         return found | ({"path": self.path} if self.path else {})
 
 
+def _name_of(query: Mapping[str, Any]) -> str:
+    """A query in words: its id or file, whether it is a box, and how many pictures are marked."""
+    several = query.get("queries")
+    name = f"{len(several)} pictures" if several else query.get("id") or query.get("file") or "a picture"
+    words = [f"a box of {name}" if "box" in query else name]
+    words += [f"{len(query[mark])} marked {mark}" for mark in ("plus", "minus") if mark in query]
+    return ", ".join(words)
+
+
 @dataclass(frozen=True, slots=True)
 class Results(Report):
     """The hits of one search in rank order, and separately the query picture's own records.
@@ -361,7 +371,8 @@ class Results(Report):
     ``own`` are ids of the same picture (same id, same sha256, or cosine above 0.9999); ``own_hits`` are the same with
     their cosines, as hits of rank 0. ``ms`` holds the time taken in
     milliseconds under "load" (of the network), "extract" and "search". ``query`` describes the query: its "id" or
-    "file", and "sha256".
+    "file", and "sha256"; where they were given its "box", and the ids of the pictures marked "plus" and "minus". Of
+    several queries, "queries" describes each.
     ``picture`` gives the thumbnail file of an id, so that Jupyter can show the hits.
     """
 
@@ -376,7 +387,7 @@ class Results(Report):
 
     def title(self) -> str:
         """The number of neighbours, the query and the method."""
-        name = self.query.get("id") or self.query.get("file") or "a picture"
+        name = _name_of(self.query)
         count = f"{len(self.hits)} neighbour{'s' if len(self.hits) > 1 else ''}" if self.hits else "no hits"
         return f"{count} of {name}, {self.method}" + (f" ({self.note})" if self.note else "")
 

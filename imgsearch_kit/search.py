@@ -1,30 +1,26 @@
-"""Search by a picture or an id: the neighbours, separately the query's own records, optionally re-ranked."""
+"""The neighbours of a query, and separately its own records; optionally re-ranked, and without repetitions."""
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from imgsearch_kit.arguments import LARGEST_NUMBER, strings, whole_number
-from imgsearch_kit.errors import BadQuery, UnreadableImage
+from imgsearch_kit.arguments import LARGEST_NUMBER, cosine_given, strings, whole_number
+from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.names import has_other_forms, normal
-from imgsearch_kit.records import Approx, Hit, ImageRecord, Results, Vectors
+from imgsearch_kit.query import GivenQuery, Query, QueryReader
+from imgsearch_kit.records import Approx, Hit, ImageRecord, Results
 
 if TYPE_CHECKING:
     from imgsearch_kit.gallery import Gallery
-    from imgsearch_kit.images import Picture
     from imgsearch_kit.ranking.over_index import RankedGallery
 
-OWN_COSINE = 0.9999
 ROOM = 8  # extra hits for a query's own records; if there are more, they are excluded and the search is repeated
-RECENT = 16  # query pictures whose vectors are kept
+LOOKED_AT = 1000  # hits among which those that repeat others are left out
 RANKINGS_KEPT = 4  # learned rankings that are kept; each holds the index's vectors at least once
 
 
@@ -33,35 +29,39 @@ class Searcher:
 
     def __init__(self, gallery: Gallery):
         self._gallery = gallery
-        self._recent: dict[str, Vectors] = {}  # by the hash of the pixels
+        self._reader = QueryReader(gallery)
         self._ranked: dict[str, RankedGallery] = {}  # by SPEC
         self._learning = threading.Lock()  # separate, so that plain searches are not blocked
 
     def search(
         self,
-        picture: Picture | None,
-        id: str | None,  # noqa: A002 (the field's name)
+        given: GivenQuery,
         k: int,
         *,
         labels: Sequence[str] | None,
         min_score: float | None,
         approx: Approx | None,
         rank: str | None,
+        distinct: float | None,
     ) -> Results:
         """The answer to ``Gallery.search``."""
-        if (picture is None) == (id is None):
-            raise BadQuery("Give either a picture or the id of an indexed one.")
-        k, labels = check_request(id, k, labels, min_score)
-        if labels and picture is not None:  # before a network is loaded for it
+        k, labels = whole_number("k", k), None if labels is None else strings("labels", labels)
+        min_score, distinct = cosine_given("min_score", min_score), cosine_given("distinct", distinct)
+        if labels and (given.pictures or given.box):  # before a network is loaded for it
             self._check_labels(map(normal, labels))
         ms = {"load": 0.0, "extract": 0.0}
-        query = self._of_id(id) if id is not None else self._of_picture(picture, ms)  # type: ignore[arg-type]
+        index, read = self._gallery.index, self._reader.read(given, ms)
         stored = labels and self._as_stored(labels)
         started = time.perf_counter()
-        if rank:
-            found = reranked(self._gallery.index, query, self.ranked(rank), k, stored, approx)
-        else:
-            found = neighbours(self._gallery.index, query, k, stored, approx)
+        query = with_own(index, read)
+        ranking = self.ranked(rank) if rank else None
+
+        def find(k: int) -> Answer:
+            if ranking is not None:
+                return reranked(index, query, ranking, k, stored, approx)
+            return neighbours(index, query, k, stored, approx)
+
+        found = find(k) if distinct is None else without_repetitions(index, find, k, distinct)
         if labels:  # the labels of hits exist; only others must be looked up
             self._check_labels(set(map(normal, labels)).difference(record.label for record, _ in found.hits))
         ms["search"] = (time.perf_counter() - started) * 1e3
@@ -89,40 +89,6 @@ class Searcher:
         wanted = set(map(normal, labels))
         return sorted(wanted | {label for label in self._gallery.index.label_counts() if normal(label) in wanted})
 
-    def _of_id(self, id_: str) -> Query:
-        index = self._gallery.index
-        records, vector = index.entries([id_])
-        if not records and has_other_forms(id_):
-            records, vector = index.entries([record.id for record in index.named([id_]).values()])
-        if not records:
-            raise no_record(id_)
-        return Query(vector, {"id": records[0].id, "label": records[0].label, "sha256": records[0].sha256})
-
-    def _of_picture(self, picture: Picture, ms: dict[str, float]) -> Query:
-        from imgsearch_kit.images import load, picture_given
-
-        gallery = self._gallery
-        source, name = picture_given(picture)
-        spec = gallery.passport.spec or gallery.extractor.spec
-        started = time.perf_counter()
-        try:  # before the network is loaded, so that a bad picture is refused at once
-            loaded = load(source, spec.side, spec.resampling, max_pixels=gallery.max_pixels)
-        except UnreadableImage as error:
-            raise UnreadableImage(f"{name}: {error}" if name else str(error)) from error
-        decoded = time.perf_counter()
-        extractor = gallery.extractor
-        ready = time.perf_counter()
-        key = hashlib.sha256(loaded.pixels.tobytes()).hexdigest()
-        vector = self._recent.pop(key, None)
-        if vector is None:
-            vector = extractor.extract(loaded.pixels[None])
-        self._recent[key] = vector  # newest last: another k or label needs no extraction
-        for old in list(self._recent)[:-RECENT]:
-            self._recent.pop(old, None)
-        ms |= {"load": (ready - decoded) * 1e3, "extract": (decoded - started + time.perf_counter() - ready) * 1e3}
-        about = {"file": name, "sha256": loaded.sha256, "width": loaded.width, "height": loaded.height}
-        return Query(vector, about)
-
     def ranked(self, rank: str) -> RankedGallery:
         """The index under a rank SPEC, as ``Gallery.ranked`` gives it."""
         from imgsearch_kit.ranking.over_index import RankedGallery
@@ -139,19 +105,6 @@ class Searcher:
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
-    """A query picture: its vector ``(1, dim)``, and what is known of it ("id" or "file", "sha256", ...)."""
-
-    vector: Vectors
-    about: Mapping[str, Any]
-
-    def owns(self, record: ImageRecord, score: float) -> bool:
-        """Whether a record is the query itself: same id, same sha256, or cosine above 0.9999."""
-        same_file = record.sha256 != "" and record.sha256 == self.about["sha256"]
-        return record.id == self.about.get("id") or same_file or score > OWN_COSINE
-
-
-@dataclass(frozen=True, slots=True)
 class Answer:
     """The query's own records, and hits in rank order with scores; ``method`` and ``note`` come from the index."""
 
@@ -163,7 +116,9 @@ class Answer:
 
     def themselves(self) -> tuple[Hit, ...]:
         """The query's own records as hits of rank 0, with the cosines of the index."""
-        return tuple(Hit(0, r.id, r.label, self.own_scores[r.id], r.sha256, r.path) for r in self.own)
+        return tuple(
+            Hit(0, r.id, r.label, self.own_scores[r.id], r.sha256, r.path) for r in self.own if r.id in self.own_scores
+        )
 
     def ranked(self, k: int, min_score: float | None) -> tuple[Hit, ...]:
         """The first ``k`` hits of at least ``min_score``, with ranks from 1."""
@@ -171,39 +126,24 @@ class Answer:
         return tuple(Hit(i, r.id, r.label, score, r.sha256, r.path) for i, (r, score) in enumerate(kept[:k], 1))
 
 
-def no_record(id: str) -> BadQuery:  # noqa: A002 (the field's name)
-    """The error for an id that an index does not have."""
-    return BadQuery(f"The index has no picture with the id {id!r}. Ids are paths below the indexed folder.")
-
-
-def check_request(
-    id: Any,  # noqa: A002 (the field's name)
-    k: Any,
-    labels: Any,
-    min_score: Any,
-) -> tuple[int, list[str] | None]:
-    """``k`` as Python's ``int`` and the labels as a list, after a check of the arguments of a search.
-
-    :raises BadQuery: when ``id`` is no string, ``k`` is not a positive whole number, ``labels`` is no list of strings,
-        or ``min_score`` is no cosine.
-    """
-    if id is not None and not isinstance(id, str):
-        raise BadQuery(f"id must be a string; it is {id!r}.")
-    wanted = None if labels is None else strings("labels", labels)
-    if min_score is not None and not (isinstance(min_score, int | float | np.number) and -1 <= min_score <= 1):
-        raise BadQuery(f"min_score must be a cosine within -1 .. 1; it is {min_score!r}.")
-    return whole_number("k", k), wanted
+def with_own(index: VectorIndex, query: Query) -> Query:
+    """The query with the own records of each of its parts, which are found by a search with the part alone."""
+    if not query.parts:
+        return query
+    own = {record.id: record for part in query.parts for record in neighbours(index, part, 1).own}
+    return replace(query, own=tuple(own.values()))
 
 
 def neighbours(
     index: VectorIndex, query: Query, k: int, labels: Sequence[str] | None = None, approx: Approx | None = None
 ) -> Answer:
-    """The query's own records, and at least ``k`` others if there are as many, best first."""
-    own: list[ImageRecord] = []
+    """The query's own records, and at least ``k`` others if there are as many, best first; no marked picture."""
+    own = list(query.own)
     own_scores: dict[str, float] = {}
     while True:
+        hidden = [*(record.id for record in own), *query.marked]
         found = index.search(
-            query.vector, min(k + ROOM, LARGEST_NUMBER), approx=approx, labels=labels, exclude=[[r.id for r in own]]
+            query.vector, min(k + ROOM, LARGEST_NUMBER), approx=approx, labels=labels, exclude=[hidden]
         )
         ids = [id_ for id_ in found.ids[0].tolist() if id_]
         pairs = [(found.records[id_], score) for id_, score in zip(ids, found.scores[0].tolist(), strict=False)]
@@ -225,7 +165,31 @@ def reranked(
 ) -> Answer:
     """The same with a ranking, which compares the query with all records."""
     plain = neighbours(index, query, k)
-    found = ranking.search(query.vector, k, labels, [record.id for record in plain.own], approx=approx)
+    found = ranking.search(
+        query.vector, k, labels, [record.id for record in plain.own], exclude=query.marked, approx=approx
+    )
     pairs = zip(found.ids[0].tolist(), found.scores[0].tolist(), strict=True)
     hits = [(found.records[id_], score) for id_, score in pairs]
     return Answer(plain.own, hits, found.method, found.note, plain.own_scores)
+
+
+def without_repetitions(index: VectorIndex, find: Callable[[int], Answer], k: int, bound: float) -> Answer:
+    """The answer of ``find`` without hits that are nearer than ``bound`` to an earlier one; ``k`` if there are as many.
+
+    ``find`` gives an answer of at least so many hits; it is asked for more until ``k`` are kept, or a thousand (or
+    ``k``, if that is more) have been looked at.
+    """
+    wanted, most = k, max(k, LOOKED_AT)
+    while True:
+        found = find(wanted)
+        records, vectors = index.entries([record.id for record, _ in found.hits])
+        row = {record.id: vector for record, vector in zip(records, vectors, strict=True)}
+        kept: list[tuple[ImageRecord, float]] = []
+        for record, score in found.hits:
+            if record.id in row and not any(float(row[record.id] @ row[other.id]) > bound for other, _ in kept):
+                kept.append((record, score))
+            if len(kept) == k:
+                break
+        if len(kept) == k or len(found.hits) < wanted or wanted >= most:
+            return replace(found, hits=kept)
+        wanted = min(2 * wanted, most)

@@ -80,7 +80,7 @@ def test_what_is_no_whole_number_is_refused_with_the_value(gallery, name, given)
         ({"min_score": "0.5"}, "min_score must be a cosine within -1 .. 1; it is '0.5'"),
         ({"approx": "yes"}, "approx must be True, False or an Approx; it is 'yes'"),
         ({"rank": 5}, "rank must be a SPEC such as 'qe:10:1'; it is 5"),
-        ({"id": Path("warm/1.png")}, "id must be a string; it is PosixPath"),
+        ({"id": Path("warm/1.png")}, "id must be a string or a list of strings; it is PosixPath"),
     ],
 )
 def test_other_arguments_of_a_wrong_type_are_refused_in_words(gallery, options, message):
@@ -262,7 +262,7 @@ REFUSED = {
     "a data address": ("data:image/png;base64,AAAA", "is an address"),
     "Gradio's file": ({"path": "a.jpg", "meta": {"_type": "gradio.FileData"}}, r"a dict.*picture\['path'\]"),
     "a dict": ({"a": 1}, f"is a dict; {TAKEN}"),
-    "a list": (["a.jpg"], f"is a list; {TAKEN}"),
+    "a list in a list": ([["a.jpg"]], f"is a list; {TAKEN}"),
     "a number of Python": (3, f"is a int; {TAKEN}"),
     "a text file": (io.StringIO("text"), "gives str, not bytes"),
     "a class": (Image.Image, f"is a type; {TAKEN}"),

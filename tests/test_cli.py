@@ -163,6 +163,21 @@ def test_search_by_picture_finds_its_class(workplace, conv_weights):
     assert document["hits"][0]["label"] == "warm"
 
 
+def test_search_takes_a_box_marks_and_several_queries(workplace, conv_weights):
+    picture = workplace / "pictures/warm/1.jpg"
+    marks = ("--plus", "cold/0.jpg", "--plus", "cold/1.jpg", "--minus", "warm/0.jpg")
+    box = ("--id", "warm/2.jpg", "--box", "0.1,0,0.9,1", "--root", workplace / "pictures", "--distinct", "0.999")
+    document = json.loads(run("search", *box, *marks, "--weights", conv_weights, "--json", cwd=workplace).stdout)
+    jsonschema.validate(document, SEARCH)
+    assert document["query"]["box"] == [0.1, 0, 0.9, 1]
+    assert document["query"]["plus"] == ["cold/0.jpg", "cold/1.jpg"]
+    assert not {hit["id"] for hit in document["hits"]} & {"cold/0.jpg", "cold/1.jpg", "warm/0.jpg", "warm/2.jpg"}
+    both = json.loads(
+        run("search", picture, "--id", "cold/0.jpg", "--weights", conv_weights, "--json", cwd=workplace).stdout
+    )
+    assert {"warm/1.jpg", "cold/0.jpg"} <= set(both["own"])
+
+
 def test_search_prints_a_table_or_csv(workplace):
     table = run("search", "--id", "cold/0.jpg", "-k", 2, cwd=workplace)
     assert "the query itself is indexed\n  cold/0.jpg\n" in table.stdout
@@ -332,7 +347,7 @@ def test_serve_says_where_the_page_is_and_ends_quietly_on_ctrl_c(workplace, conv
     ("args", "code", "sentence"),
     [
         (("search", "--id", "x", "--index", "local:none.db"), 3, "none.db"),
-        (("search",), 2, "either a picture or --id"),
+        (("search",), 2, "give a picture or --id"),
         (("search", "--id", "cold/0.jpg", "--json", "--csv"), 2, "exclude each other"),
         (("index", "pictures", "--max-megapixels", "nan"), 2, "max-megapixels"),
         (("index", "nowhere"), 3, "nowhere cannot be read"),
@@ -343,6 +358,8 @@ def test_serve_says_where_the_page_is_and_ends_quietly_on_ctrl_c(workplace, conv
         (("evaluate", "--against", "empty.json"), 3, "--per-query -o FILE"),
         (("serve", "--port", "99999"), 2, "--port"),
         (("recall", "--plot", "x.txt"), 2, "must end in .png, .svg or .pdf"),
+        (("search", "--id", "cold/0.jpg", "--box", "0,0,1"), 3, "four numbers LEFT,TOP,RIGHT,BOTTOM"),
+        (("search", "--id", "cold/0.jpg", "--plus", "nowhere"), 3, "no picture with the id 'nowhere'"),
         (("search", "--id", "nowhere"), 3, "no picture with the id 'nowhere'"),
         (("search", "--id", "cold/0.jpg", "--label", "tepid"), 3, "tepid"),
         (("search", "missing.jpg"), 3, "missing.jpg"),

@@ -196,6 +196,19 @@ def test_engines_and_int8_are_quoted_from_their_results():
         assert f"| `{row['extractor']}` | {shown} | {row['overlap']:.3f} | {row['least_cosine']:.3f} |" in QUALITY
 
 
+def test_quality_quotes_the_gain_of_feedback():
+    rows = json.loads((ROOT / "benchmarks/results/feedback.json").read_text())["rows"]
+    for row in rows:
+        pairs = [*zip(row["feedback"], row["unchanged"], strict=True), (row["found"][0], row["found unchanged"][0])]
+        cells = [f"{mine['value']:.3f} ({plain['value']:.3f})" for mine, plain in pairs]
+        rank = f"`{row['rank']}`" if row["rank"] else "raw"
+        weights = ", ".join(f"{weight:g}" for weight in row["weights"])
+        assert f"| {rank} | {row['marks']} | {weights} | {' | '.join(cells)} |" in QUALITY
+    gain = rows[0]["gain"][1]
+    assert f"gain\n{gain['value']:.3f} [{gain['low']:.3f}, {gain['high']:.3f}]" in QUALITY
+    assert f"{rows[0]['queries']:,} queries" in QUALITY
+
+
 def test_servers_quotes_the_sizes_on_disk():
     found = json.loads((ROOT / "benchmarks/results/sizes.json").read_text())["bytes_per_vector"]
     rows = re.findall(r"^\| (.*?)`([^`]+)` \| ([\d,]+) \| ([\d,]+) \|$", SERVERS, re.M)

@@ -88,7 +88,7 @@ def test_wrong_requests_are_refused(gallery, tmp_path):
         gallery.search(id="x")
     with pytest.raises(BadQuery, match="No indexed picture has the label 'tepid'"):
         gallery.search(id="warm/a.png", labels=["tepid"])
-    with pytest.raises(BadQuery, match="either a picture or the id"):
+    with pytest.raises(BadQuery, match="Give a picture or the id"):
         gallery.search()
     for k in (0, 1.5, True, "3"):
         with pytest.raises(BadQuery, match=f"k must be a whole number of at least 1; it is {k!r}"):

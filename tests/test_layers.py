@@ -13,7 +13,7 @@ import pytest
 KIT = Path(__file__).resolve().parents[1] / "imgsearch_kit"
 MODULES = sorted(KIT.rglob("*.py"))
 SHARED = {"arguments", "records", "errors", "vectors", "files", "outputs", "reports", "progress"}
-SHARED |= {"names", "tables", "classes", "download"}
+SHARED |= {"names", "tables", "classes", "download", "boxes"}
 SHARED_USE = {"numpy", "pandas", "platformdirs", "rich", "scipy", "tqdm", "imgsearch_kit"}
 GROUND = {"images", "extractors", "index", "plots", "datasets", "provenance"}  # import no feature
 FEATURES = {"ranking", "evaluation", "approximation", "inspection", "map"}
@@ -90,7 +90,7 @@ def test_a_module_imports_only_what_its_layer_may(path):
 
 @pytest.mark.parametrize("folder", ["cli", "app"])
 def test_command_line_and_page_go_through_the_gallery(folder):
-    for path in sorted((KIT / folder).glob("*.py")):
+    for path in sorted((KIT / folder).rglob("*.py")):
         features = {name for name in own(path) if part(name) in FEATURES | {"indexing", "search"} and joins(name)}
         assert not features, f"{path} imports {features}, which a Gallery offers"
 

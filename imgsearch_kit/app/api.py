@@ -33,6 +33,8 @@ def answer(
     """
     if not isinstance(k, int) or not 1 <= k <= MAX_K:
         raise BadQuery(f"k must be a whole number between 1 and {MAX_K}; it is {k!r}.")
+    if bool(picture) == bool(id):
+        raise BadQuery("Give either a picture or the id of an indexed one.")
     image = Path(picture) if isinstance(picture, str) and picture else picture or None
     return gallery.search(image, id=id or None, k=k, labels=labels or None, min_score=min_score, rank=rank)
 

@@ -7,12 +7,14 @@ from typing import Any
 
 import gradio as gr
 
+from imgsearch_kit import ui
 from imgsearch_kit.app import cards
 from imgsearch_kit.app.api import add_endpoint
 from imgsearch_kit.app.blocks import WordedBlocks
 from imgsearch_kit.app.frame import Frame
-from imgsearch_kit.app.search_tab import search_tab
+from imgsearch_kit.app.tabs.search import search_tab
 from imgsearch_kit.gallery import Gallery
+from imgsearch_kit.reports import visible
 
 PLAIN = Frame()
 UPLOADS_KEPT = 3600  # seconds; uploads are checked at this interval, and deleted at this age
@@ -32,10 +34,10 @@ def build(gallery: Gallery, frame: Frame = PLAIN) -> gr.Blocks:
     The style is part of the page, not of ``launch``, so that the page always looks the same when launched or mounted.
     """
     with WordedBlocks(title=frame.title, analytics_enabled=False, delete_cache=(UPLOADS_KEPT, UPLOADS_KEPT)) as page:
-        style = f"<style>{STYLE.read_text('utf-8')}</style>"
+        style = f"<style>{ui.style()}{STYLE.read_text('utf-8')}</style>"
         own: dict[str, Any] = {"title": frame.title, "about": frame.about, "apply_default_css": False}
         head = gr.HTML(html_template=style + HEAD, js_on_load=DRAW_HEAD, elem_id="head", **own)
-        page.load(lambda: index_line(gallery), outputs=head, api_visibility="private")
+        page.load(lambda: visible(index_line(gallery)), outputs=head, api_visibility="private")
         search_tab(gallery, page)
         add_endpoint(gallery)
     return page

@@ -48,8 +48,10 @@ def demo(
 
 @app.command()
 def search(
-    image: Annotated[Path | None, typer.Argument(help="A picture.")] = None,
-    id: Annotated[str | None, typer.Option("--id", help="Search with an indexed picture instead.")] = None,  # noqa: A002
+    images: Annotated[
+        list[Path] | None, typer.Argument(metavar="IMAGE", help="A picture; of several, the mean.")
+    ] = None,
+    ids: Annotated[list[str] | None, typer.Option("--id", help="An indexed picture; can be repeated.")] = None,
     address: Index = DEFAULT_INDEX,
     k: Annotated[int, typer.Option("-k", min=1, help="How many neighbours.")] = 10,
     label: Annotated[list[str] | None, typer.Option("--label", help="Only this label; can be repeated.")] = None,
@@ -58,6 +60,15 @@ def search(
     candidates: Annotated[int | None, typer.Option(min=1, help="How many it scores exactly.")] = None,
     probes: Annotated[int | None, typer.Option(min=0, help="How many further buckets l2-lsh searches.")] = None,
     rank: Rank = None,
+    box: Annotated[
+        str | None, typer.Option(metavar="L,T,R,B", help="Only this part: left, top, right, bottom within 0 to 1.")
+    ] = None,
+    plus: Annotated[list[str] | None, typer.Option(metavar="ID", help="More like this; can be repeated.")] = None,
+    minus: Annotated[list[str] | None, typer.Option(metavar="ID", help="Less like this; can be repeated.")] = None,
+    distinct: Annotated[
+        float | None, typer.Option(metavar="COSINE", help="Leave out hits nearer than this to an earlier one.")
+    ] = None,
+    root: Root = None,
     extractor: ExtractorName = None,
     weights: Weights = None,
     engine: Engine = None,
@@ -67,17 +78,20 @@ def search(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the hits as CSV.")] = False,
 ) -> None:
     """Find the neighbours of a picture, or of an indexed one."""
+    from imgsearch_kit.boxes import parse_box
     from imgsearch_kit.gallery import Gallery
     from imgsearch_kit.records import Approx
 
-    if (image is None) == (id is None):
-        raise typer.BadParameter("give either a picture or --id, and not both")
+    if not images and not ids:
+        raise typer.BadParameter("give a picture or --id")
     if as_json and as_csv:
         raise typer.BadParameter("--json and --csv exclude each other")
-    options: dict[str, Any] = {"weights": weights, "engine": engine, "force": force, "rank": rank}
+    options: dict[str, Any] = {"weights": weights, "engine": engine, "root": root, "force": force, "rank": rank}
+    steer: dict[str, Any] = {"plus": plus or (), "minus": minus or (), "distinct": distinct}
+    steer |= {"box": parse_box(box) if box is not None else None, "min_score": min_score, "labels": label or None}
     with Gallery.open(address, extractor, max_pixels=round(max_megapixels * 1e6), **options) as gallery:
         approximation = Approx(candidates, probes) if approx or candidates or probes is not None else None
-        results = gallery.search(image, id=id, k=k, labels=label or None, min_score=min_score, approx=approximation)
+        results = gallery.search(images, id=ids, k=k, approx=approximation, **steer)
     if as_csv:
         paths = any(hit.path for hit in results.hits)  # an index of the original system has ids that are not paths
         head: list[Any] = ["rank", "id", "label", "score", "path"]

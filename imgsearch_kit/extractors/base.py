@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from imgsearch_kit.errors import BadQuery
-from imgsearch_kit.records import ExtractorSpec, Pixels, Vectors
+from imgsearch_kit.records import ExtractorSpec, Maps, Pixels, Vectors
+
+# What gives the last convolution's map of (n, side, side, 3) uint8 pixels.
+Mapper = Callable[[Pixels], Maps]
 
 
 class Extractor(Protocol):
@@ -65,6 +69,16 @@ PRESETS = {
 }
 
 CONVOLUTIONAL = [name for name, preset in PRESETS.items() if preset.network == "vgg16-conv"]
+
+
+def mapper_of(extractor: Extractor) -> Mapper | None:
+    """What gives the last convolution's map of an extractor, ``(n, h, w, c)`` float32; None where it has none.
+
+    Those of VGG16 have one, at the first of their input sides. Under a ranking that is baked into an index it is that
+    of the extractor itself.
+    """
+    mapper: Mapper | None = getattr(getattr(extractor, "own", extractor), "mapper", None)
+    return mapper
 
 
 def probe_pixels(side: int) -> Pixels:

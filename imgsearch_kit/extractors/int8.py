@@ -158,7 +158,7 @@ def _kept(presets: Mapping[str, Preset], digest: str, make: Callable[[], bytes])
     """The path of a graph in the kit's cache, made if it is not there; its bytes where the cache cannot be written."""
     if len(presets) > 1:
         return make()
-    path = weights_folder() / f"{next(iter(presets))}-{digest[:12]}.onnx"
+    path = weights_folder() / f"{next(iter(presets))}-{digest[:12]}-map.onnx"  # earlier graphs had no map as an output
     if read_int8(path, list(presets)) == digest:
         return str(path)
     made = make()

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from imgsearch_kit.errors import BadQuery
-from imgsearch_kit.extractors.base import check_pixels
-from imgsearch_kit.records import ExtractorSpec, Pixels, Vectors
+from imgsearch_kit.extractors.base import Mapper, check_pixels
+from imgsearch_kit.records import ExtractorSpec, Maps, Pixels, Vectors
 
 # What an engine does: one batch of pixels to one (n, dim) array per extractor, of any norm.
 Batched = Callable[[Pixels], Sequence[Vectors]]
@@ -19,11 +19,15 @@ NETWORK_BATCH = 16  # as fast as 32 on a CPU, with half the memory
 class JointExtractor:
     """Several extractors of one network and input side, computed in one pass. Threads may share one object."""
 
-    def __init__(self, specs: Sequence[ExtractorSpec], batched: Batched):
-        """``batched`` maps at most ``NETWORK_BATCH`` pictures to one array per spec; rows are normalised here."""
+    def __init__(self, specs: Sequence[ExtractorSpec], batched: Batched, mapper: Mapper | None = None):
+        """``batched`` maps at most ``NETWORK_BATCH`` pictures to one array per spec; rows are normalised here.
+
+        ``mapper`` gives the last convolution's map of as many, where the network has one.
+        """
         self.specs = {spec.name: spec for spec in specs}
         self.side = specs[0].side
         self._batched = batched
+        self.mapper = None if mapper is None else self._checked(mapper)
 
     def extract(self, pixels: Pixels) -> dict[str, Vectors]:
         """The unit vectors of ``(n, side, side, 3)`` uint8 pixels by extractor name, each ``(n, dim)`` float32.
@@ -38,6 +42,15 @@ class JointExtractor:
                 vectors[start : start + len(batch)] = found
         return {name: _unit(name, vectors) for name, vectors in raw.items()}
 
+    def _checked(self, mapper: Mapper) -> Mapper:
+        def maps(pixels: Pixels) -> Maps:
+            check_pixels(pixels, self.side)
+            return np.concatenate(
+                [mapper(pixels[start : start + NETWORK_BATCH]) for start in range(0, len(pixels), NETWORK_BATCH)]
+            )
+
+        return maps
+
 
 class SingleExtractor:
     """A joint extractor of one spec, as an ``Extractor``."""
@@ -50,6 +63,11 @@ class SingleExtractor:
     def spec(self) -> ExtractorSpec:
         """Everything that determines the vectors."""
         return self._spec
+
+    @property
+    def mapper(self) -> Mapper | None:
+        """What gives the last convolution's map, ``(n, h, w, c)`` float32; None where the network has none."""
+        return self._joint.mapper
 
     def extract(self, pixels: Pixels) -> Vectors:
         """The unit vectors of ``(n, side, side, 3)`` uint8 pixels: ``(n, dim)`` float32, rows in the pixels' order.

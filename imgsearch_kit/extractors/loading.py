@@ -67,15 +67,17 @@ def load_extractors(
     tensors, digest = load_weights(next(iter(inputs))[0], weights, say)
     specs = _specs(presets, digest, engine or default_engine())
     if specs[0].engine == TENSORFLOW:
-        from imgsearch_kit.extractors.tensorflow import forward, traced
+        from imgsearch_kit.extractors.tensorflow import forward, last_maps, traced
 
-        return JointExtractor(specs, traced(forward(tensors, list(presets.values()))))
+        mapper = last_maps(tensors)
+        return JointExtractor(specs, traced(forward(tensors, list(presets.values()))), mapper)
     from imgsearch_kit.extractors.onnx_graph import graph
-    from imgsearch_kit.extractors.onnxruntime import run_graph
+    from imgsearch_kit.extractors.onnxruntime import GraphRun
 
     model = graph(tensors, presets).SerializeToString()
     del tensors  # the session makes two copies of them, which is much at once
-    return JointExtractor(specs, run_graph(model))
+    run = GraphRun(model)
+    return JointExtractor(specs, run, run.mapper)
 
 
 def default_engine() -> str:
@@ -97,12 +99,13 @@ def _quantised(
     presets: Mapping[str, Preset], weights: Path | None, engine: str | None, say: Callable[[str], None]
 ) -> JointExtractor:
     from imgsearch_kit.extractors.int8 import int8_model
-    from imgsearch_kit.extractors.onnxruntime import run_graph
+    from imgsearch_kit.extractors.onnxruntime import GraphRun
 
     if engine == TENSORFLOW:
         raise BadQuery(f"{next(iter(presets))} runs on {ONNXRUNTIME} only. Leave --engine out.")
     model, digest = int8_model(presets, weights, say)
-    return JointExtractor(_specs(presets, digest, ONNXRUNTIME), run_graph(model))
+    run = GraphRun(model)
+    return JointExtractor(_specs(presets, digest, ONNXRUNTIME), run, run.mapper)
 
 
 def _application(name: str, weights: Path | None, engine: str | None, say: Callable[[str], None]) -> JointExtractor:

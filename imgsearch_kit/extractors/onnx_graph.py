@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,13 +11,15 @@ import numpy.typing as npt
 import onnx  # slow to import: this module is imported where a graph is made
 
 from imgsearch_kit.extractors.base import Preset
-from imgsearch_kit.extractors.vgg16 import BGR_MEANS, BLOCK_OF, CONVOLUTIONS, GEM_P, LAST, rmac_regions
+from imgsearch_kit.extractors.onnxruntime import LAST_MAP
+from imgsearch_kit.extractors.vgg16 import BGR_MEANS, BLOCK_OF, BLOCKS, CONVOLUTIONS, GEM_P, LAST, rmac_regions
 from imgsearch_kit.extractors.weight_files import Tensors
 
 Largest = Mapping[str, float]  # activation of each convolution, by "SIDE/LAYER"
 OPSET = 17
 PIXELS = "pixels"
 FLOAT = onnx.TensorProto.FLOAT
+CHANNELS = BLOCKS[-1][0]
 _WEIGHT_STEPS = 127
 
 
@@ -26,14 +28,17 @@ def graph(tensors: Tensors, presets: Mapping[str, Preset], ranges: Largest | Non
 
     Its input ``pixels`` is ``(n, side, side, 3)`` uint8 RGB. With ``ranges`` the convolutions compute in int8, in QDQ
     form: ``ranges`` has the largest activation of each convolution by "SIDE/LAYER", which 255 steps reach; weights are
-    -127 to 127 steps of a size for each output channel.
-
+    -127 to 127 steps of a size for each output channel. One output more, ``last_map``, is the map of block5_conv3 at
+    the presets' own side, ``(n, 512, side / 16, side / 16)`` after its ReLU.
     """
     made = _Graph(ranges)
     maps = _maps(made, tensors, presets)
     for name, preset in presets.items():
         made.outputs.append(made.add("Identity", _vector(made, tensors, preset, maps), output=name))
-    return made.model({name: preset.dim for name, preset in presets.items()}, next(iter(presets.values())).side)
+    side = next(iter(presets.values())).side
+    made.outputs.append(made.add("Identity", _decoded(made, maps[side, LAST]), output=LAST_MAP))
+    shapes: dict[str, Sequence[int]] = {name: [preset.dim] for name, preset in presets.items()}
+    return made.model(shapes | {LAST_MAP: [CHANNELS, side >> 4, side >> 4]}, side)
 
 
 def ranging_graph(tensors: Tensors, presets: Mapping[str, Preset]) -> onnx.ModelProto:
@@ -45,7 +50,7 @@ def ranging_graph(tensors: Tensors, presets: Mapping[str, Preset]) -> onnx.Model
     _maps(made, tensors, presets)
     for name, activations in made.activations.items():
         made.outputs.append(made.add("ReduceMax", activations, output=name, axes=[1, 2, 3], keepdims=0))
-    return made.model(dict.fromkeys(made.activations), next(iter(presets.values())).side)
+    return made.model(dict.fromkeys(made.activations, ()), next(iter(presets.values())).side)
 
 
 def _sides(presets: Mapping[str, Preset]) -> list[int]:
@@ -73,17 +78,14 @@ class _Graph:
         self.constants.setdefault(name, np.asarray(value, dtype))
         return name
 
-    def model(self, dims: Mapping[str, int | None], side: int) -> onnx.ModelProto:
-        """The finished model, its outputs in the order of ``dims``."""
+    def model(self, shapes: Mapping[str, Sequence[int]], side: int) -> onnx.ModelProto:
+        """The finished model; ``shapes`` are those of its outputs without the number of pictures."""
         value, kind = onnx.helper.make_tensor_value_info, onnx.TensorProto
-        shapes: dict[str, list[str | int | None]] = {
-            name: ["n"] if dim is None else ["n", dim] for name, dim in dims.items()
-        }
         made = onnx.helper.make_graph(
             self.nodes,
             "vgg16",
             [value(PIXELS, kind.UINT8, ["n", side, side, 3])],
-            [value(name, kind.FLOAT, shapes[name]) for name in self.outputs],
+            [value(name, kind.FLOAT, ["n", *shapes[name]]) for name in self.outputs],
             [onnx.numpy_helper.from_array(array, name) for name, array in self.constants.items()],
         )
         return onnx.helper.make_model(

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from imgsearch_kit.extractors.joint import Batched
-from imgsearch_kit.records import Pixels, Vectors
+import numpy as np
+
+from imgsearch_kit.records import Maps, Pixels, Vectors
 
 if TYPE_CHECKING:
     import onnxruntime as ort
 
+    from imgsearch_kit.extractors.base import Mapper
+
+LAST_MAP = "last_map"  # the output of a graph that is its last convolution's map, (n, c, h, w)
 _ERRORS_ONLY = 3
 
 
@@ -22,12 +26,23 @@ def session(model: bytes | str) -> ort.InferenceSession:
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def run_graph(model: bytes | str) -> Batched:
-    """What the graph gives for one batch of pixels: one ``(n, dim)`` float32 array per output, in the graph's order."""
-    made = session(model)
-    (pixels_in,) = made.get_inputs()
+class GraphRun:
+    """A graph in a session: called with one batch of pixels, one ``(n, dim)`` float32 array per extractor.
 
-    def run(pixels: Pixels) -> list[Vectors]:
-        return made.run(None, {pixels_in.name: pixels})
+    ``mapper`` gives the last convolution's map of a batch, ``(n, h, w, c)``; None where the graph has no such output.
+    """
 
-    return run
+    def __init__(self, model: bytes | str):
+        self._session = session(model)
+        (self._pixels,) = (given.name for given in self._session.get_inputs())
+        names = [output.name for output in self._session.get_outputs()]
+        self._vectors = [name for name in names if name != LAST_MAP]
+        self.mapper: Mapper | None = self._maps if LAST_MAP in names else None
+
+    def __call__(self, pixels: Pixels) -> list[Vectors]:
+        """The vectors of a batch, one array per extractor in the graph's order."""
+        return self._session.run(self._vectors, {self._pixels: pixels})
+
+    def _maps(self, pixels: Pixels) -> Maps:
+        (found,) = self._session.run([LAST_MAP], {self._pixels: pixels})
+        return np.ascontiguousarray(found.transpose(0, 2, 3, 1))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imgsearch_kit.errors import MissingExtra
-from imgsearch_kit.extractors.base import Preset
+from imgsearch_kit.extractors.base import Mapper, Preset
 from imgsearch_kit.extractors.joint import Batched
 from imgsearch_kit.extractors.vgg16 import BGR_MEANS, CONVOLUTIONS, GEM_P, LAST, rmac_regions
 from imgsearch_kit.extractors.weight_files import Tensors
@@ -202,6 +202,19 @@ def traced(function: Callable[[tf.Tensor], Sequence[tf.Tensor]]) -> Batched:
         return [tensor.numpy()[: len(pixels)] for tensor in run(_padded(pixels))]
 
     return run_batch
+
+
+def last_maps(tensors: Tensors) -> Mapper:
+    """The last convolution's map of batches of pixels, ``(n, side / 16, side / 16, 512)`` after its ReLU."""
+    kept = {layer: tensors[layer] for layer in CONVOLUTIONS}  # without fc1, which is large
+
+    def run(pixels: tf.Tensor) -> list[tf.Tensor]:
+        images = tensorflow().cast(pixels, "float32")[..., ::-1] - tensorflow().constant(BGR_MEANS)
+        weights = {layer: tuple(map(tensorflow().constant, pair)) for layer, pair in kept.items()}
+        return [convolve(images, weights)[LAST]]
+
+    batched = traced(run)
+    return lambda pixels: batched(pixels)[0]
 
 
 def _padded(batch: Pixels) -> tf.Tensor:

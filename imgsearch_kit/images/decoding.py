@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
+import math
 import stat
 from collections import deque
 from collections.abc import Container, Generator, Iterable
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from imgsearch_kit.boxes import Box, pixels_in
 from imgsearch_kit.errors import BadQuery, UnreadableImage
 from imgsearch_kit.images.containers import without_metadata
 from imgsearch_kit.images.jpeg_end import endings
@@ -59,7 +61,12 @@ class Hashed:
 
 
 def load(
-    source: Path | bytes | Image.Image, side: int, resampling: str = "bilinear", *, max_pixels: int = MAX_PIXELS
+    source: Path | bytes | Image.Image,
+    side: int,
+    resampling: str = "bilinear",
+    *,
+    box: Box | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> Loaded:
     """A picture's pixels, size and hash, all from one read of a file (or from its bytes, or from a PIL picture).
 
@@ -68,11 +75,13 @@ def load(
     outside those ranges are scaled from their own finite minimum and maximum. Colour profiles are not applied. Damage
     outside the pixels (in metadata, later frames, a missing end) does not matter, and a fourth channel that is zero
     everywhere is padding in a BMP, and in a TIFF that does not call it transparency.
-    A large JPEG is decoded at a reduced scale of at least twice the side.
+    A large JPEG is decoded at a reduced scale of at least twice the side. With ``box`` the pixels are those of the box
+    on the upright picture alone; the size is still the whole picture's.
 
     :raises UnreadableImage: when the file cannot be read, is no picture of an accepted format, is damaged or
         incomplete, or has more than ``max_pixels`` pixels.
-    :raises BadQuery: when ``side`` is below 1 or ``resampling`` is not a filter's name.
+    :raises BadQuery: when ``side`` is below 1, ``resampling`` is not a filter's name, or ``box`` is smaller than a
+        pixel.
     """
     filters = {kernel.name.lower(): kernel for kernel in Image.Resampling}
     if resampling not in filters:
@@ -80,7 +89,11 @@ def load(
     if side < 1:
         raise BadQuery(f"The side is {side} pixels; it must be at least 1")
     content = source if isinstance(source, Image.Image) else read_bytes(source)
-    picture, (width, height) = decode(content, 2 * side, max_pixels)
+    least = 1.0 if box is None else min(box[2] - box[0], box[3] - box[1])
+    picture, (width, height) = decode(content, math.ceil(2 * side / least), max_pixels)
+    if box is not None:
+        pixels_in(box, width, height)  # refuses a box below a pixel of the file, before it was reduced
+        picture = picture.crop(pixels_in(box, *picture.size))
     pixels = np.array(picture.resize((side, side), filters[resampling]))
     if isinstance(content, Image.Image):
         return Loaded(pixels, width, height, "", 0)

@@ -18,7 +18,7 @@ from imgsearch_kit.extractors.int8 import INT8, int8_bytes, kit_ranges, measured
 from imgsearch_kit.extractors.joint import NETWORK_BATCH, Batched
 from imgsearch_kit.extractors.loading import preset_of
 from imgsearch_kit.extractors.onnx_graph import graph
-from imgsearch_kit.extractors.onnxruntime import run_graph
+from imgsearch_kit.extractors.onnxruntime import GraphRun
 from imgsearch_kit.extractors.weights import Say, load_weights
 from imgsearch_kit.images import Loaded, find_images, load_many
 from imgsearch_kit.outputs import check_output, write_output
@@ -60,8 +60,8 @@ def quantise(
         pixels = [np.stack(loaded[start : start + NETWORK_BATCH]) for start in range(0, len(loaded), NETWORK_BATCH)]
         ranges = measured_ranges(tensors, presets, pixels) if folder else kit_ranges()
         model, _ = int8_bytes(tensors, digest, presets, ranges)
-        exact = _vectors(run_graph(graph(tensors, presets).SerializeToString()), pixels)
-        found = fidelity(exact, _vectors(run_graph(model), pixels), labels)
+        exact = _vectors(GraphRun(graph(tensors, presets).SerializeToString()), pixels)
+        found = fidelity(exact, _vectors(GraphRun(model), pixels), labels)
     if (missed := found.misses()) and not force:
         raise KitError(
             f"The int8 form of {name} is too far from float ({'; '.join(missed)}). "

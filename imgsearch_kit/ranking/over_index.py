@@ -39,16 +39,21 @@ class RankedGallery:
         labels: Sequence[str] | None,
         own: Sequence[str],
         *,
+        exclude: Sequence[str] = (),
         approx: Approx | None = None,
     ) -> Neighbours:
         """The ``k`` best records for one query ``(1, dim)``, without those of ``own``: ``(1, k)`` by (-score, id).
+
+        ``own`` are the query itself, ``exclude`` further records that are left out and no part of it.
 
         Scores are cosines of the ranked vectors, or 1 minus the distance after ``krecip``. A ranking is exact; with
         ``approx`` the note says that it was not used.
         """
         mine = np.isin(self._ids, list(own))
         scores = self._ranking.scores(vector, csr_array(mine[None]))[0]
-        allowed = ~mine if labels is None else ~mine & np.isin(self._labels, list(labels))
+        allowed = ~mine & ~np.isin(self._ids, list(exclude))
+        if labels is not None:
+            allowed &= np.isin(self._labels, list(labels))
         columns, best = first(np.where(allowed, scores, -np.inf)[None], k)
         there = np.isfinite(best)  # rows are in id order, so ties go by id
         ids = self._ids[columns[there]]

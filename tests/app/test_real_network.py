@@ -66,7 +66,7 @@ def test_a_part_of_a_photograph_finds_its_other_views(start, visit, photographs,
     assert line.startswith("The page is at http://127.0.0.1:"), line + process.stderr.read()
     page = visit(line.split()[-1])
     drop(page, tmp_path / "mine.png")
-    page.locator("#hits .card").first.wait_for()
+    page.locator("#hits .kit-card").first.wait_for()
     assert page.locator("#hits .label").all_inner_texts()[:8] == ["coffee"] * 8
     assert page.locator("#own").inner_text() == ""
     page.wait_for_function(ALL_DRAWN)

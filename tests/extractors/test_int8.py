@@ -10,6 +10,7 @@ import pytest
 
 from imgsearch_kit.errors import BadQuery, KitError, WeightsNotFound
 from imgsearch_kit.extractors import PRESETS, fidelity, int8, load_extractor, load_extractors, probe_pixels
+from imgsearch_kit.extractors.base import mapper_of
 from imgsearch_kit.extractors.vgg16 import CONVOLUTIONS, NETWORKS
 from imgsearch_kit.extractors.weight_files import read, write_npz
 from imgsearch_kit.indexing.calibrate import quantise
@@ -31,6 +32,16 @@ def test_int8_is_near_to_float_and_another_extractor(conv_weights):
     assert [line.split(":")[0] for line in exact.spec.differences(quantised.spec)] == ["name", "weights_digest"]
 
 
+def test_int8_has_a_map_near_to_that_of_float(conv_weights):
+    exact, quantised = (load_extractor(name, conv_weights) for name in ("vgg16-spoc", "vgg16-spoc@int8"))
+    maps = mapper_of(quantised)(probe_pixels(224))
+    pooled = maps.mean(axis=(1, 2))
+    pooled /= np.linalg.norm(pooled, axis=1, keepdims=True)
+    np.testing.assert_allclose(pooled, quantised.extract(probe_pixels(224)), atol=1e-5)
+    other = mapper_of(exact)(probe_pixels(224))
+    assert np.corrcoef(maps.ravel(), other.ravel())[0, 1] > 0.95
+
+
 def test_int8_vectors_do_not_depend_on_the_batch(conv_weights):
     extractor = load_extractor("vgg16-rmac@int8", conv_weights)
     pictures = np.random.default_rng(0).integers(0, 256, (18, 224, 224, 3), dtype=np.uint8)
@@ -49,7 +60,7 @@ def test_one_pass_of_several_presets_gives_what_each_gives_alone(conv_weights):
 def test_the_file_is_made_once_and_again_where_it_is_damaged(conv_weights, cache):
     first = load_extractor("vgg16-rmac@int8", conv_weights)
     (file,) = (cache / "weights").glob("*.onnx")
-    assert file.name == f"vgg16-rmac@int8-{first.spec.weights_digest[:12]}.onnx"
+    assert file.name == f"vgg16-rmac@int8-{first.spec.weights_digest[:12]}-map.onnx"
     whole = file.read_bytes()
     assert len(whole) < 16e6
     file.write_bytes(whole[:-1000])

@@ -12,11 +12,11 @@ from PIL import Image
 from imgsearch_kit.errors import BadQuery, MissingExtra
 from imgsearch_kit.extractors import PRESETS, load_extractor, load_extractors, loading, probe_pixels, vgg16
 from imgsearch_kit.extractors import tensorflow as tensorflow_engine
-from imgsearch_kit.extractors.base import Preset
+from imgsearch_kit.extractors.base import Preset, mapper_of
 from imgsearch_kit.extractors.loading import ENGINES, default_engine
 from imgsearch_kit.extractors.onnx_graph import graph, resizing
-from imgsearch_kit.extractors.onnxruntime import run_graph
-from imgsearch_kit.extractors.tensorflow import forward, traced
+from imgsearch_kit.extractors.onnxruntime import GraphRun
+from imgsearch_kit.extractors.tensorflow import forward, last_maps, traced
 from imgsearch_kit.extractors.vgg16 import CONVOLUTIONS
 
 LAYERS = (("block5_conv2", 1.0), ("block4_conv3", 0.5))
@@ -52,7 +52,7 @@ def pixels(n, side, seed=0):
 def test_every_pooling_side_and_layer_equals_tensorflow_in_any_batch(tensors):
     made = graph(tensors, SMALL)
     onnx.checker.check_model(made)
-    run, reference = run_graph(made.SerializeToString()), traced(forward(tensors, list(SMALL.values())))
+    run, reference = GraphRun(made.SerializeToString()), traced(forward(tensors, list(SMALL.values())))
     pictures = pixels(5, 64)
     expected = [unit(rows) for rows in reference(pictures)]
     for batch in (slice(0, 5), slice(1, 2), slice(2, 4)):
@@ -60,6 +60,32 @@ def test_every_pooling_side_and_layer_equals_tensorflow_in_any_batch(tensors):
             assert rows.shape == wanted[batch].shape, name
             np.testing.assert_allclose(rows, wanted[batch], atol=1e-5, err_msg=name)
             np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
+
+
+def test_the_last_map_equals_tensorflows_and_pools_to_the_vectors(tensors):
+    run, reference = GraphRun(graph(tensors, SMALL).SerializeToString()), last_maps(tensors)
+    pictures = pixels(3, 64)
+    maps = run.mapper(pictures)
+    assert maps.shape == (3, 4, 4, 512)
+    assert maps.min() == 0  # after the ReLU
+    assert maps.flags["C_CONTIGUOUS"]
+    scale = maps.max()
+    np.testing.assert_allclose(maps / scale, reference(pictures) / scale, atol=1e-5)
+    vectors = dict(zip(SMALL, run(pictures), strict=True))
+    np.testing.assert_allclose(vectors["spoc"], unit(maps.mean(axis=(1, 2))), atol=1e-5)
+    np.testing.assert_allclose(vectors["mac"], unit(maps.max(axis=(1, 2))), atol=1e-5)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_extractor_gives_its_map_in_any_batch_and_refuses_other_pixels(conv_weights, engine):
+    extractor = load_extractor("vgg16-spoc", conv_weights, engine=engine)
+    count = 18 if engine == "onnxruntime" else 2  # more than one batch of the fast engine
+    pictures = np.resize(probe_pixels(224), (count, 224, 224, 3))
+    maps = mapper_of(extractor)(pictures)
+    assert maps.shape == (count, 14, 14, 512)
+    np.testing.assert_allclose(unit(maps.mean(axis=(1, 2))), extractor.extract(pictures), atol=1e-5)
+    with pytest.raises(BadQuery, match=r"must have shape \(n, 224, 224, 3\)"):
+        mapper_of(extractor)(pixels(1, 64))
 
 
 def test_the_published_weights_give_the_same_vectors_on_both_engines(conv_weights):
@@ -77,7 +103,8 @@ def test_weights_in_onnx_form_are_standard_operators_only(tensors):
     assert {node.domain for node in made.graph.node} == {""}
     assert [entry.version for entry in made.opset_import] == [17]
     assert [(one.name, one.type.tensor_type.shape.dim[1].dim_value) for one in made.graph.output] == [
-        (name, preset.dim) for name, preset in SMALL.items()
+        *((name, preset.dim) for name, preset in SMALL.items()),
+        ("last_map", 512),
     ]
 
 

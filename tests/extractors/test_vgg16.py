@@ -11,6 +11,7 @@ from PIL import Image
 
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.extractors import PRESETS, load_extractor, load_extractors, probe_pixels, vgg16, weight_files
+from imgsearch_kit.extractors.base import mapper_of
 from imgsearch_kit.extractors.joint import NETWORK_BATCH
 from imgsearch_kit.extractors.loading import ENGINES
 from imgsearch_kit.extractors.tensorflow import forward
@@ -52,6 +53,8 @@ def test_fc1_equals_keras_from_the_same_file(random_vgg16, engine):
     pixels = probe_pixels(224)
     expected = unit(keras_layer(model, "fc1", pixels))
     np.testing.assert_allclose(extractor.extract(pixels), expected, atol=1e-6)
+    last = keras_layer(model, "block5_conv3", pixels)
+    np.testing.assert_allclose(mapper_of(extractor)(pixels), last, atol=1e-5 * last.max())
 
     layers = [layer for layer in model.layers if layer.weights][:14]  # 13 convolutions and fc1
     digest = weight_files.digest({layer.name: tuple(layer.get_weights()) for layer in layers})

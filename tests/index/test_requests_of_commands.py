@@ -107,3 +107,24 @@ def test_a_passport_costs_a_file_no_transaction(tmp_path):
         index._db.set_trace_callback(statements.append)
         assert {index.passport.count for _ in range(50)} == {0}
         assert statements == []
+
+
+def test_a_steered_search_takes_three_requests_and_answers_as_in_a_file(filled, proxy, photos, tmp_path):
+    wish = {"plus": ["cold/30.png", "warm/31.png"], "minus": ["warm/59.png"], "labels": ["cold"], "k": 7}
+    with (
+        Gallery.open(filled, QuarterColours()) as server,
+        Gallery.from_folder(photos, f"local:{tmp_path / 'x.db'}", QuarterColours(), progress=False) as file,
+    ):
+        for query in ({"id": "cold/20.png"}, {"id": ["cold/20.png", "warm/25.png"]}):
+            expected = file.search(**query, **wish)
+            found = server.search(**query, **wish)
+            assert [hit.id for hit in found.hits] == [hit.id for hit in expected.hits]
+            assert found.own == expected.own
+            assert [h.score for h in found.hits] == pytest.approx([h.score for h in expected.hits], abs=1e-5)
+        requests = asked(proxy, lambda: server.search(id="cold/20.png", **wish))
+        assert len(requests) <= 3, requests  # the vectors, the query's own records, the answer
+        apart = asked(proxy, lambda: server.search(id="cold/20.png", **wish, distinct=1))
+        assert len(apart) == len(requests) + 1  # the vectors of the hits
+        box = {"id": "cold/20.png", "box": (0, 0, 0.5, 1), "distinct": 0.999}
+        assert [h.id for h in server.search(**box).hits] == [h.id for h in file.search(**box).hits]
+        assert server.search(id="cold/20.png", plus=["cold/30.png"], approx=True).method.startswith("hnsw")
