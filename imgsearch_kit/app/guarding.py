@@ -21,6 +21,7 @@ log = logging.getLogger("imgsearch_kit")
 MAX_BODY = 33 << 20  # bytes of one request: a picture of 32 MB, and what stands around it
 WAITING = 64  # requests or events that wait; further ones are refused, so that they cannot fill memory and disk
 VALUE_SHOWN = 60  # characters of a wrong value that its refusal repeats
+PICTURE_MISSING = "No picture came. Send it as the file `image` of a multipart form."
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -59,8 +60,10 @@ class Guard:
             with self._place():
                 return await handler(request)
         except RequestValidationError as error:
-            first = error.errors()[0]
-            return _refusal(400 if first["loc"][-1] == "image" else 422, _wrong(first))
+            wrong = error.errors()
+            if any(each["loc"][-1] == "image" for each in wrong):
+                return _refusal(400, PICTURE_MISSING)
+            return _refusal(422, _wrong(wrong[0]))
         except KitError as error:
             return _refusal(*told(error, self.address))
 

@@ -11,10 +11,9 @@ from typing import IO, Annotated, Any
 
 import anyio
 from anyio.to_thread import run_sync
-from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
+from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import HTMLResponse
-from pydantic import BaseModel
+from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.routing import BaseRoute
 
 import imgsearch_kit
@@ -22,6 +21,7 @@ from imgsearch_kit.app.api import DEFAULT_K, MAX_K, answer
 from imgsearch_kit.app.frame import Frame
 from imgsearch_kit.app.guarding import Guard
 from imgsearch_kit.app.rest_docs import described
+from imgsearch_kit.app.rest_models import HealthAnswer, OriginalHit, Refusal, SearchAnswer
 from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.records import Results
 from imgsearch_kit.reports import json_text
@@ -29,13 +29,7 @@ from imgsearch_kit.reports import json_text
 ROUTES_AT_ONCE = 2  # searches by these routes that run at the same time; the page's own are counted apart
 ABOUT = 'Search for the neighbours of a picture, over plain HTTP. Refusals are `{"detail": "a sentence"}`.'
 
-Upload = Annotated[UploadFile | None, File(description="The file of a picture, at most 32 MB.")]
-
-
-class Refusal(BaseModel):
-    """Why a request was refused, in words."""
-
-    detail: str
+PICTURE_FILE = File(description="The file of a picture, at most 32 MB.", json_schema_extra={"format": "binary"})
 
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
@@ -56,16 +50,16 @@ class Rest:
         self._limit = anyio.CapacityLimiter(ROUTES_AT_ONCE)
         self.router = APIRouter(route_class=guard.route_class())
         add = partial(self.router.add_api_route, responses=REFUSALS, response_class=JsonText)
-        add("/search", self.search, methods=["POST"])
-        add("/image_query", self.image_query, methods=["POST"])
-        add("/health", self.health, methods=["GET"])
+        add("/search", self.search, methods=["POST"], response_model=SearchAnswer)
+        add("/image_query", self.image_query, methods=["POST"], response_model=list[OriginalHit])
+        add("/health", self.health, methods=["GET"], response_model=HealthAnswer)
         hide = partial(self.router.add_api_route, methods=["GET"], include_in_schema=False)
         hide("/openapi.json", self.openapi)
         hide("/docs", self.docs)
 
     async def search(
         self,
-        image: Upload = None,
+        image: Annotated[UploadFile | None, PICTURE_FILE] = None,
         id: Annotated[str | None, Form(description="An indexed picture, in place of a file.")] = None,  # noqa: A002
         k: Annotated[int, Form(ge=1, le=MAX_K, description="How many neighbours.")] = DEFAULT_K,
         labels: Annotated[list[str] | None, Form(description="Only these classes; can be repeated.")] = None,
@@ -78,15 +72,13 @@ class Rest:
 
     async def image_query(
         self,
-        image: Upload = None,
+        image: Annotated[UploadFile, PICTURE_FILE],
         size: Annotated[int, Query(ge=1, le=MAX_K, description="How many records.")] = DEFAULT_K,
     ) -> Any:
         """The records nearest to a picture, its own among them, as the original system's server answers.
 
         `_score` is 1 / (1 + d), where d is the Euclidean distance of the unit vectors.
         """
-        if image is None or not image.filename:
-            return JsonText({"detail": "No picture came. Send it as the file `image` of a multipart form."}, 400)
         found = await self._run(lambda: answer(self.gallery, _named(image), k=size, rank=""))
         return JsonText(in_original_form(found, self._index_name(), size))
 
@@ -125,10 +117,8 @@ class Rest:
         return re.split(r"[/\\:]", self.gallery.index.address.rstrip(":/"))[-1].removesuffix(".db")
 
 
-class JsonText(Response):
+class JsonText(JSONResponse):
     """A JSON text that names every character exactly."""
-
-    media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
         """The text in ASCII."""
