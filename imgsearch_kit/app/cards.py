@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.inspection.calibration import Calibration
 from imgsearch_kit.records import Hit, ImageRecord
 from imgsearch_kit.reports import data_uri, visible
@@ -31,6 +32,14 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun if number == 1 else plural}"
 
 
+def index_line(gallery: Gallery) -> str:
+    """What is indexed, in one line."""
+    passport, labels = gallery.index.read_passport(), gallery.labels()
+    indexed = count(passport.count, "picture") + (f" in {count(len(labels), 'class')}" if labels else "")
+    made_by = f"{passport.spec.name}, " if passport.spec else ""
+    return f"{indexed} · {made_by}{passport.dim}-d vectors"
+
+
 def card(id: str, label: str | None, thumbnail: str) -> dict[str, Any]:  # noqa: A002 (the field's name)
     """A picture to click: its exact ``id``, what people read of it, and its thumbnail as a data URI or ""."""
     shown = {"name": visible(id), "label": visible(label) if label else None, "file": visible(PurePosixPath(id).name)}
@@ -38,13 +47,19 @@ def card(id: str, label: str | None, thumbnail: str) -> dict[str, Any]:  # noqa:
 
 
 def hit_cards(
-    hits: Iterable[Hit], thumbnails: Mapping[str, str], calibration: Calibration | None = None
+    hits: Iterable[Hit],
+    thumbnails: Mapping[str, str],
+    calibration: Calibration | None = None,
+    known: str | None = None,
 ) -> list[dict[str, Any]]:
-    """The hits in rank order; with ``calibration`` each has in words the probability of its score."""
+    """The hits in rank order; where the query's class is ``known`` each says whether it is ``right``.
+
+    Else, with ``calibration``, each has in words the probability of its score.
+    """
     return [
         card(hit.id, hit.label, thumbnails[hit.id])
         | {"rank": hit.rank, "score": hit.score}
-        | (_chance(hit, calibration) if calibration else {})
+        | ({"right": hit.label == known} if known else _chance(hit, calibration) if calibration else {})
         for hit in hits
     ]
 

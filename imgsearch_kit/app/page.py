@@ -37,15 +37,7 @@ def build(gallery: Gallery, frame: Frame = PLAIN) -> gr.Blocks:
         style = f"<style>{ui.style()}{STYLE.read_text('utf-8')}</style>"
         own: dict[str, Any] = {"title": frame.title, "about": frame.about, "apply_default_css": False}
         head = gr.HTML(html_template=style + HEAD, js_on_load=DRAW_HEAD, elem_id="head", **own)
-        page.load(lambda: visible(index_line(gallery)), outputs=head, api_visibility="private")
+        page.load(lambda: visible(cards.index_line(gallery)), outputs=head, api_visibility="private")
         search_tab(gallery, page)
         add_endpoint(gallery)
     return page
-
-
-def index_line(gallery: Gallery) -> str:
-    """What is indexed, in one line."""
-    passport, labels = gallery.index.read_passport(), gallery.labels()
-    indexed = cards.count(passport.count, "picture") + (f" in {cards.count(len(labels), 'class')}" if labels else "")
-    made_by = f"{passport.spec.name}, " if passport.spec else ""
-    return f"{indexed} · {made_by}{passport.dim}-d vectors"

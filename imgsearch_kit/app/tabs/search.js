@@ -82,7 +82,7 @@ function ask(change, {push = true, random = false, more: further = false} = {}) 
   pending = {serial: ++serial, search: wanted, push, further};
   say(wanted.rank && wanted.rank !== "as indexed" && wanted.rank !== shown?.rank ? "Ranking … (the first time, it is learned from the whole index)" : "Searching …", "busy");
   syncSettings();
-  trigger("ask", {...request, serial, random});
+  trigger("ask", {...request, serial, random, generation: start.generation});
 }
 
 // Marks a picture as liked (1) or not (-1); the same mark again removes it.
@@ -178,6 +178,7 @@ function receive(found) {
     grid.show(found.hits);
     panel.close();
   }
+  if (found.indexed) drawIndexed(found.indexed);
   drawAnswer();
   if (change) status.firstChild.after(make("span", {class: "status change"}, change));
   if (push) remember();
@@ -223,6 +224,14 @@ function drawAnswer() {
   known.value = query.id ?? "";
   root.classList.add("answered");
   syncSettings();
+}
+
+// The index has grown or shrunk since the page was opened.
+function drawIndexed(indexed) {
+  start = {...start, ...indexed};
+  drawSettings();
+  const line = document.querySelector("#head .status");
+  if (line) line.textContent = indexed.line;
 }
 
 function drawMarks() {

@@ -38,20 +38,30 @@ class SearchTab:
     def start(self) -> dict[str, Any]:
         """What the page begins with, from the index as it is now: what can be chosen, and pictures to click."""
         self.calibration.now()  # starts while the visitor chooses a picture
-        ids, typical = self.shown.now()
+        _, typical = self.shown.now()
         records = {record.id: record for record in typical}
         thumbnails = cards.data_uris(lambda id_: self.gallery.thumbnail(records[id_]), records)
         rankings = [{"spec": spec, "name": name, "about": about} for spec, (name, about) in RANKINGS.items()]
         return {
             "kind": "start",
-            "pictures": len(ids),
-            "classes": [[label, visible(label), number] for label, number in self.gallery.labels().items()],
+            "uuid": self.gallery.passport.uuid,
+            **self._indexed(),
             "tiles": [cards.card(id_, records[id_].label, thumbnails[id_]) for id_ in records],
             "rankings": rankings,
             "other": OTHER,
             "usual": {"k": DEFAULT_K, "rank": self.gallery.rank or AS_INDEXED},
             "most": MAX_K,
             "explains": dict(zip(("way", "note"), self.gallery.explains(), strict=True)),
+        }
+
+    def _indexed(self) -> dict[str, Any]:
+        """What is indexed now, and its generation."""
+        passport = self.gallery.passport
+        return {
+            "generation": passport.generation,
+            "pictures": passport.count,
+            "line": visible(cards.index_line(self.gallery)),
+            "classes": [[label, visible(label), number] for label, number in self.gallery.labels().items()],
         }
 
     def search(self, given: Any) -> dict[str, Any]:
@@ -70,7 +80,8 @@ class SearchTab:
             return said | {"error": visible(str(error)), "waiting": True}
         try:
             results = asked.answered_by(self.gallery, spec)
-            return said | self._answer(asked, results, spec)
+            grown = self.gallery.index.read_passport().generation != given.get("generation")
+            return said | self._answer(asked, results, spec) | ({"indexed": self._indexed()} if grown else {})
         except KitError as error:
             return said | {"error": visible(str(error))}
 
@@ -100,7 +111,7 @@ class SearchTab:
             "query": self._query(asked, results),
             "marks": {name: [cards.card(id_, None, thumbnails[id_]) for id_ in ids] for name, ids in marks.items()},
             "own": [cards.card(id_, None, thumbnails[id_]) for id_ in own],
-            "hits": cards.hit_cards(hits, thumbnails, calibration),
+            "hits": cards.hit_cards(hits, thumbnails, calibration, _class_of(results)),
             "status": cards.count(len(results.hits), "neighbour"),
             "how": _how(results),
             "note": note,
@@ -126,6 +137,13 @@ class SearchTab:
         if asked.least is not None:
             return f"No other picture has a score of at least {asked.least:g}."
         return "No other picture of these classes is indexed." if asked.classes else "No other picture is indexed."
+
+
+def _class_of(results: Results) -> str | None:
+    """The class of the query where it is indexed; None for several queries, and for pictures of other classes."""
+    if "queries" in results.query:
+        return None
+    return results.query.get("label") or next((hit.label for hit in results.own_hits if hit.label), None)
 
 
 def _how(results: Results) -> list[str]:
