@@ -111,7 +111,7 @@ class SearchTab:
             "query": self._query(asked, results),
             "marks": {name: [cards.card(id_, None, thumbnails[id_]) for id_ in ids] for name, ids in marks.items()},
             "own": [cards.card(id_, None, thumbnails[id_]) for id_ in own],
-            "hits": cards.hit_cards(hits, thumbnails, calibration, _class_of(results)),
+            "hits": cards.hit_cards(hits, thumbnails, None if note else calibration, _class_of(results)),
             "status": cards.count(len(results.hits), "neighbour"),
             "how": _how(results),
             "note": note,
