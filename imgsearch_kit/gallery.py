@@ -225,10 +225,12 @@ class Gallery:
 
     def labels(self) -> dict[str, int]:
         """How many records have each label, in order of the labels."""
-        counts: Counter[str] = Counter()
-        for label, count in self.index.label_counts().items():  # an older index may have one in two Unicode forms
-            counts[normal(label)] += count
-        return dict(sorted(counts.items()))
+        return _by_normal_label(self.index.label_counts())
+
+    def tally(self) -> tuple[int, dict[str, int]]:
+        """How many records there are now, and how many have each label; on a server one request gives both."""
+        count, labels = self.index.tally()
+        return count, _by_normal_label(labels)
 
     def sample(self, count: int = 12) -> Table:
         """Some pictures spread evenly over the ids, with their labels; in Jupyter with thumbnails."""
@@ -597,6 +599,14 @@ class Gallery:
 
     def _repr_html_(self) -> str:
         return self.index._repr_html_()
+
+
+def _by_normal_label(stored: Mapping[str, int]) -> dict[str, int]:
+    """Counts by label in order; an older index may have a label in two Unicode forms."""
+    counts: Counter[str] = Counter()
+    for label, count in stored.items():
+        counts[normal(label)] += count
+    return dict(sorted(counts.items()))
 
 
 def check_rank(rank: str | None) -> str | None:

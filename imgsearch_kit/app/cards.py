@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.inspection.calibration import Calibration
 from imgsearch_kit.records import Hit, ImageRecord
 from imgsearch_kit.reports import data_uri, visible
@@ -30,14 +29,6 @@ def count(number: int, noun: str) -> str:
     """A number with its noun: ``1 picture``, ``1,234 pictures``, ``3 classes``."""
     plural = noun + ("es" if noun.endswith("s") else "s")
     return f"{number:,} {noun if number == 1 else plural}"
-
-
-def index_line(gallery: Gallery) -> str:
-    """What is indexed, in one line."""
-    passport, labels = gallery.index.read_passport(), gallery.labels()
-    indexed = count(passport.count, "picture") + (f" in {count(len(labels), 'class')}" if labels else "")
-    made_by = f"{passport.spec.name}, " if passport.spec else ""
-    return f"{indexed} · {made_by}{passport.dim}-d vectors"
 
 
 def card(id: str, label: str | None, thumbnail: str) -> dict[str, Any]:  # noqa: A002 (the field's name)

@@ -14,7 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
-from imgsearch_kit.errors import BadQuery, KitError, UnreadableImage
+from imgsearch_kit.errors import BadQuery, IndexNotFound, KitError, ServerUnavailable, UnreadableImage, WeightsNotFound
 
 log = logging.getLogger("imgsearch_kit")
 
@@ -22,6 +22,12 @@ MAX_BODY = 33 << 20  # bytes of one request: a picture of 32 MB, and what stands
 WAITING = 64  # requests or events that wait; further ones are refused, so that they cannot fill memory and disk
 VALUE_SHOWN = 60  # characters of a wrong value that its refusal repeats
 PICTURE_MISSING = "No picture came. Send it as the file `image` of a multipart form."
+OWNERS: dict[type[KitError], str] = {  # what the owner of the page can mend
+    IndexNotFound: "The index is gone: it was deleted or moved while this page was served.",
+    ServerUnavailable: "The server of the index does not answer now. Search again in a moment.",
+    WeightsNotFound: "New pictures cannot be searched for here, only indexed ones: the network's weights are missing.",
+}
+OTHERWISE = "The index cannot answer now; the log of this server says why."
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -105,7 +111,7 @@ def told(error: KitError, address: str) -> tuple[int, str]:
     if isinstance(error, BadQuery) and address not in str(error):
         return 422, str(error)
     log.warning("A request could not be answered: %s", error)
-    return 503, "The index cannot answer now; the log of this server says why."
+    return 503, next((words for kind, words in OWNERS.items() if isinstance(error, kind)), OTHERWISE)
 
 
 def _refusal(status: int, words: str) -> Response:

@@ -8,13 +8,12 @@ from typing import Any
 import gradio as gr
 
 from imgsearch_kit import ui
-from imgsearch_kit.app import cards
 from imgsearch_kit.app.api import add_endpoint
 from imgsearch_kit.app.blocks import WordedBlocks
 from imgsearch_kit.app.frame import Frame
+from imgsearch_kit.app.standing import standing
 from imgsearch_kit.app.tabs.search import search_tab
 from imgsearch_kit.gallery import Gallery
-from imgsearch_kit.reports import visible
 
 PLAIN = Frame()
 UPLOADS_KEPT = 3600  # seconds; uploads are checked at this interval, and deleted at this age
@@ -37,7 +36,7 @@ def build(gallery: Gallery, frame: Frame = PLAIN) -> gr.Blocks:
         style = f"<style>{ui.style()}{STYLE.read_text('utf-8')}</style>"
         own: dict[str, Any] = {"title": frame.title, "about": frame.about, "apply_default_css": False}
         head = gr.HTML(html_template=style + HEAD, js_on_load=DRAW_HEAD, elem_id="head", **own)
-        page.load(lambda: visible(cards.index_line(gallery)), outputs=head, api_visibility="private")
+        page.load(lambda: standing(gallery)["line"], outputs=head, api_visibility="private")
         search_tab(gallery, page)
         add_endpoint(gallery)
     return page

@@ -62,6 +62,7 @@ const basketBox = make("details", {id: "basket", hidden: true});
 const historyBox = make("details", {id: "history", hidden: true});
 const exports = make("div", {id: "exports", hidden: true}, make("span", {}, "Export the hits:"),
   button("CSV", () => exportHits("csv")), button("JSON", () => exportHits("json")));
+const banner = make("div", {id: "banner"});
 const status = make("div", {id: "status"});
 const note = make("div", {id: "note"});
 const own = make("div", {id: "own"});
@@ -76,7 +77,7 @@ const panel = createPanel(side, {onStep: step, onClose: closed});
 root.className = "kit search";
 root.append(
   make("section", {id: "ask", "aria-label": "Your picture"}, file, view, ways, byId, settings, basketBox, historyBox),
-  make("section", {id: "answers", "aria-label": "Answers"}, status, note, marks, own, welcome, hits, more, exports),
+  make("section", {id: "answers", "aria-label": "Answers"}, banner, status, note, marks, own, welcome, hits, more, exports),
   side);
 
 // -- asking ------------------------------------------------------------------------------------------------------
@@ -88,7 +89,7 @@ function ask(change, {push = true, random = false, more: further = false} = {}) 
   pending = {serial: ++serial, search: wanted, push, further};
   say(wanted.rank && wanted.rank !== "as indexed" && wanted.rank !== shown?.rank ? "Ranking … (the first time, it is learned from the whole index)" : "Searching …", "busy");
   syncSettings();
-  trigger("ask", {...request, serial, random, generation: start.generation});
+  trigger("ask", {...request, serial, random, state: start.state});
 }
 
 // Marks a picture as liked (1) or not (-1); the same mark again removes it.
@@ -184,7 +185,7 @@ function receive(found) {
     grid.show(found.hits);
     panel.close();
   }
-  if (found.indexed) drawIndexed(found.indexed);
+  if (found.indexed.state !== start.state) drawIndexed(found.indexed);
   drawAnswer();
   if (change) status.firstChild.after(make("span", {class: "status change"}, change));
   if (push) remember();
@@ -515,6 +516,7 @@ watch("value", () => {
   usual = told.usual;
   basket = keptList(`imgsearch-basket-${start.uuid}`, 200);
   trail = keptList(`imgsearch-history-${start.uuid}`, 30);
+  banner.replaceChildren(...(start.moved ? [make("p", {class: "unlike", role: "note"}, start.moved)] : []));
   drawSettings();
   drawKept();
   drawIdle();

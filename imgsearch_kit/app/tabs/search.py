@@ -16,6 +16,7 @@ from imgsearch_kit.app import cards
 from imgsearch_kit.app.api import DEFAULT_K, MAX_K
 from imgsearch_kit.app.choices import AS_INDEXED, OTHER, RANKINGS, BackgroundCalibration, spec_of
 from imgsearch_kit.app.request import MOST_HITS, SearchRequest
+from imgsearch_kit.app.standing import moved_away, standing
 from imgsearch_kit.app.tabs.picture import PictureAnswers
 from imgsearch_kit.app.tiles import Shown
 from imgsearch_kit.errors import BadQuery, KitError
@@ -45,23 +46,14 @@ class SearchTab:
         return {
             "kind": "start",
             "uuid": self.gallery.passport.uuid,
-            **self._indexed(),
+            **standing(self.gallery),
+            "moved": moved_away(self.gallery, self.shown.some()),
             "tiles": [cards.card(id_, records[id_].label, thumbnails[id_]) for id_ in records],
             "rankings": rankings,
             "other": OTHER,
             "usual": {"k": DEFAULT_K, "rank": self.gallery.rank or AS_INDEXED},
             "most": MAX_K,
             "explains": dict(zip(("way", "note"), self.gallery.explains(), strict=True)),
-        }
-
-    def _indexed(self) -> dict[str, Any]:
-        """What is indexed now, and its generation."""
-        passport = self.gallery.passport
-        return {
-            "generation": passport.generation,
-            "pictures": passport.count,
-            "line": visible(cards.index_line(self.gallery)),
-            "classes": [[label, visible(label), number] for label, number in self.gallery.labels().items()],
         }
 
     def search(self, given: Any) -> dict[str, Any]:
@@ -80,8 +72,7 @@ class SearchTab:
             return said | {"error": visible(str(error)), "waiting": True}
         try:
             results = asked.answered_by(self.gallery, spec)
-            grown = self.gallery.index.read_passport().generation != given.get("generation")
-            return said | self._answer(asked, results, spec) | ({"indexed": self._indexed()} if grown else {})
+            return said | self._answer(asked, results, spec) | {"indexed": standing(self.gallery, given.get("state"))}
         except KitError as error:
             return said | {"error": visible(str(error))}
 
