@@ -82,13 +82,18 @@ root.append(
 
 // -- asking ------------------------------------------------------------------------------------------------------
 
-function ask(change, {push = true, random = false, more: further = false} = {}) {
-  wanted = {...wanted, ...change};
+// With "quiet" the shown search is asked again, for what the server has learned meanwhile.
+function ask(change, {push = true, random = false, more: further = false, quiet = false} = {}) {
+  if (!quiet) wanted = {...wanted, ...change};
   questions.fetched = null;
-  const request = further ? {...wanted, k: answer.hits.length + 50, shown: answer.hits.length} : wanted;
-  pending = {serial: ++serial, search: wanted, push, further};
-  say(wanted.rank && wanted.rank !== "as indexed" && wanted.rank !== shown?.rank ? "Ranking … (the first time, it is learned from the whole index)" : "Searching …", "busy");
-  syncSettings();
+  const search = quiet ? shown : wanted;
+  const request = further ? {...search, k: answer.hits.length + 50, shown: answer.hits.length} : search;
+  pending = {serial: ++serial, search, push, further, quiet};
+  if (!quiet) {
+    const learns = wanted.rank && wanted.rank !== "as indexed" && wanted.rank !== shown?.rank;
+    say(learns ? "Ranking … (the first time, it is learned from the whole index)" : "Searching …", "busy");
+    syncSettings();
+  }
   trigger("ask", {...request, serial, random, state: start.state});
 }
 
@@ -171,9 +176,10 @@ function refuse({error, waiting = false}) {
 
 function receive(found) {
   if (!pending || (found.serial !== null && found.serial !== pending.serial)) return; // of an earlier question
-  if (found.error) return refuse(found);
-  const {search, push, further} = pending;
+  const {search, push, further, quiet} = pending;
+  if (found.error && !quiet) return refuse(found);
   pending = null;
+  if (quiet) return learned(found);
   const change = further ? null : moves(search, found.hits);
   wanted = {...search, id: found.query.id, picture: found.query.picture};
   shown = {...wanted};
@@ -194,6 +200,28 @@ function receive(found) {
     trail.add({key: query, name: [answer.query.name, ...particulars(shown)].join(" · "), thumbnail: answer.own[0]?.thumbnail ?? "", search: {...shown, picture: null}});
     drawKept();
   }
+}
+
+// Draws what the server has learned of scores into the answer that is shown, or asks once more.
+function learned(found) {
+  if (found.error) return;
+  const known = new Map(found.hits.map((hit) => [hit.id, hit]));
+  answer = {...answer, note: found.note, learning: found.learning, hits: answer.hits.map((hit) => ({...hit, chance: known.get(hit.id)?.chance, bounds: known.get(hit.id)?.bounds}))};
+  if (!found.learning) {
+    grid.show(answer.hits);
+    drawNote();
+  }
+  askLater();
+}
+
+function askLater() {
+  const {learning} = answer, for_ = shown;
+  if (!learning) return;
+  setTimeout(() => { if (shown === for_ && !pending) ask({}, {push: false, quiet: true}); }, 1500);
+}
+
+function drawNote() {
+  note.replaceChildren(...(answer.note ? [make("p", {class: "unlike", role: "note"}, answer.note)] : []));
 }
 
 // What another ranking or another mark did to the answer before it: every hit that moved gets a word on it.
@@ -225,7 +253,8 @@ function drawAnswer() {
   if (!query.preview) setCropping(false);
   cropper.hidden = !query.preview || shown.also.length > 0; // a box belongs to one query
   say(answer.status, "done", answer.how);
-  note.replaceChildren(...(answer.note ? [make("p", {class: "unlike", role: "note"}, answer.note)] : []));
+  drawNote();
+  askLater();
   own.replaceChildren(...(answer.own.length ? [
     make("p", {}, `This picture is ${answer.own.length > 1 ? `${answer.own.length} times ` : ""}in the index:`),
     make("div", {class: "strip"}, answer.own.map((each) => button([picture(each.thumbnail, each.name), make("span", {}, each.name)],

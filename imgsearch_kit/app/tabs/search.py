@@ -106,6 +106,7 @@ class SearchTab:
             "status": cards.count(len(results.hits), "neighbour"),
             "how": _how(results),
             "note": note,
+            "learning": calibration is None and not (spec or steered) and self.calibration.learning(),
             "more": asked.k < MOST_HITS and len(results.hits) == asked.k,
             "nothing": self._nothing(asked) if not results.hits else "",
         }
