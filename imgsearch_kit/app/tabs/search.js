@@ -407,6 +407,7 @@ document.addEventListener("imgsearch-told", ({detail}) => {
   if (!detail || detail.serial !== questions[detail.kind]) return;
   if (detail.kind === "details") drawDetails(detail);
   else if (detail.kind === "boxes") crop.suggest(detail.boxes);
+  else if (detail.kind === "reverse") drawReverse(detail);
   else if (detail.kind === "explained") drawExplained(detail);
   else if (detail.error) refuse(detail);
   else ask({...QUERY, picture: detail.path});
@@ -417,6 +418,13 @@ function drawExplained(detail) {
   if (detail.done !== undefined) return panel.say(`${Math.round(detail.done * 100)} % done …`);
   panel.explain(detail.query, detail.hit, detail.box);
   return panel.say(detail.note);
+}
+
+// In whose top ten a picture is.
+function drawReverse(detail) {
+  if (detail.error) return panel.say(detail.error);
+  panel.say(detail.count ? `In the top ten of ${detail.count}${detail.cards.length < detail.count ? `; the first ${detail.cards.length}:` : ":"}` : "In nobody's top ten.");
+  return panel.strip(detail.cards, openDetails);
 }
 
 function explain(id) {
@@ -436,6 +444,11 @@ function drawDetails(detail) {
     ...(start.explains.way && answer && !shown.also.length && detail.id !== shown.id ? [["Why these match", () => explain(detail.id)]] : []),
     act("More like this", () => vote(detail.id, 1)),
     act("Less like this", () => vote(detail.id, -1)),
+    ["In whose top ten", () => {
+      questions.reverse = ++serial;
+      panel.say("Looking …");
+      trigger("reverse", {id: detail.id, serial});
+    }],
     [basket.has(detail.id) ? "Take out of the basket" : "Keep in the basket", () => keep(detail)],
     act("Add to the query", () => ask({also: [...wanted.also.filter((id) => id !== detail.id), detail.id], box: null})),
     ...(detail.exact ? [act("All of this class", () => ask({classes: [detail.exact], k: start.most}))] : []),

@@ -181,6 +181,7 @@ def search_tab(gallery: Gallery, page: gr.Blocks) -> None:
     )
     view.details(_given(single.details), None, told, **quiet)
     view.boxes(_given(single.boxes), None, told, concurrency_id="search", **quiet)
+    view.reverse(_given(single.reverse), None, told, concurrency_id="explain", **quiet)
     view.fetch(_given(single.fetched), None, told, concurrency_id="fetch", **quiet)
     explaining = view.explain(_given_to(single.explained), None, told, concurrency_id="explain", **quiet)
     view.stop(None, cancels=[explaining], api_visibility="private")
