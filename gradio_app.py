@@ -23,11 +23,23 @@ def port() -> int:
     return int(given)
 
 
+def login() -> tuple[str, str] | None:
+    """The name and the password in $IMGSEARCH_AUTH, as USER:PASS; None where it is not set."""
+    given = os.environ.get("IMGSEARCH_AUTH")
+    if not given:
+        return None
+    name, colon, password = given.partition(":")
+    if not (name and colon and password):
+        sys.exit("IMGSEARCH_AUTH must be USER:PASS.")
+    return name, password
+
+
 if __name__ == "__main__":
-    chosen = port()
+    chosen, auth = port(), login()
+    hosted = "SPACE_ID" in os.environ  # a Space is reached through its own proxy, by everybody who may see it
     try:
-        host = "0.0.0.0" if "SPACE_ID" in os.environ else "127.0.0.1"  # a Space is reached through its own proxy
-        page = gallery().serve(host=host, port=chosen, block=False)
+        host = "0.0.0.0" if hosted else "127.0.0.1"
+        page = gallery().serve(host=host, port=chosen, auth=auth, open=hosted, block=False)
     except KitError as error:
         sys.exit(str(error))
     print(f"The page is at {page.url}", flush=True)

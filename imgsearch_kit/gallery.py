@@ -255,10 +255,12 @@ class Gallery:
 
     def labels(self) -> dict[str, int]:
         """How many records have each label, in order of the labels."""
-        counts: Counter[str] = Counter()
-        for label, count in self.index.label_counts().items():  # an older index may have one in two Unicode forms
-            counts[normal(label)] += count
-        return dict(sorted(counts.items()))
+        return _by_normal_label(self.index.label_counts())
+
+    def tally(self) -> tuple[int, dict[str, int]]:
+        """How many records there are now, and how many have each label; on a server one request gives both."""
+        count, labels = self.index.tally()
+        return count, _by_normal_label(labels)
 
     def sample(self, count: int = 12) -> Table:
         """Some pictures spread evenly over the ids, with their labels; in Jupyter with thumbnails."""
@@ -611,11 +613,11 @@ class Gallery:
     def serve(self, **options: Any) -> Page:
         """The running page: drop a picture, see its neighbours. It returns when the page was stopped.
 
-        ``options`` are those of ``imgsearch_kit.app.serving.launch_page``: ``host``, ``port``, ``share``, ``auth``, and
-        ``block``, False to return at once.
+        ``options`` are those of ``imgsearch_kit.app.serving.launch_page``: ``host``, ``port``, ``auth``, ``open``,
+        ``share``, ``cors``, ``title``, ``about``, ``favicon``, ``read_only``, and ``block``, False to return at once.
 
         :raises MissingExtra: when gradio is not installed.
-        :raises BadQuery: when a public link is asked for without a password, or the port is taken.
+        :raises BadQuery: when others could reach the page without a password and ``open``, or the port is taken.
         """
         from imgsearch_kit.app import serve
 
@@ -640,6 +642,14 @@ class Gallery:
 
     def _repr_html_(self) -> str:
         return self.index._repr_html_()
+
+
+def _by_normal_label(stored: Mapping[str, int]) -> dict[str, int]:
+    """Counts by label in order; an older index may have a label in two Unicode forms."""
+    counts: Counter[str] = Counter()
+    for label, count in stored.items():
+        counts[normal(label)] += count
+    return dict(sorted(counts.items()))
 
 
 def check_rank(rank: str | None) -> str | None:

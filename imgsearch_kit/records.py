@@ -373,7 +373,8 @@ def _name_of(query: Mapping[str, Any]) -> str:
 class Results(Report):
     """The hits of one search in rank order, and separately the query picture's own records.
 
-    ``own`` are ids of the same picture (same id, same sha256, or cosine above 0.9999). ``ms`` holds the time taken in
+    ``own`` are ids of the same picture (same id, same sha256, or cosine above 0.9999); ``own_hits`` are the same with
+    their cosines, as hits of rank 0. ``ms`` holds the time taken in
     milliseconds under "load" (of the network), "extract" and "search". ``query`` describes the query: its "id" or
     "file", and "sha256"; where they were given its "box", and the ids of the pictures marked "plus" and "minus". Of
     several queries, "queries" describes each.
@@ -386,6 +387,7 @@ class Results(Report):
     method: str = "exact"
     note: str = ""
     ms: Mapping[str, float] = field(default_factory=dict)
+    own_hits: tuple[Hit, ...] = field(default=(), repr=False)
     picture: Callable[[str], Path] | None = field(default=None, repr=False, compare=False)
 
     def title(self) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from imgsearch_kit.arguments import LARGEST_NUMBER, cosine_given, strings, whole_number
@@ -70,6 +70,7 @@ class Searcher:
             query=query.about,
             hits=found.ranked(k, min_score),
             own=tuple(record.id for record in found.own),
+            own_hits=found.themselves(),
             method=found.method,
             note=found.note,
             ms={name: round(value, 3) for name, value in ms.items()},
@@ -111,6 +112,13 @@ class Answer:
     hits: list[tuple[ImageRecord, float]]
     method: str
     note: str
+    own_scores: Mapping[str, float] = field(default_factory=dict)
+
+    def themselves(self) -> tuple[Hit, ...]:
+        """The query's own records as hits of rank 0, with the cosines of the index."""
+        return tuple(
+            Hit(0, r.id, r.label, self.own_scores[r.id], r.sha256, r.path) for r in self.own if r.id in self.own_scores
+        )
 
     def ranked(self, k: int, min_score: float | None) -> tuple[Hit, ...]:
         """The first ``k`` hits of at least ``min_score``, with ranks from 1."""
@@ -131,6 +139,7 @@ def neighbours(
 ) -> Answer:
     """The query's own records, and at least ``k`` others if there are as many, best first; no marked picture."""
     own = list(query.own)
+    own_scores: dict[str, float] = {}
     while True:
         hidden = [*(record.id for record in own), *query.marked]
         found = index.search(
@@ -141,8 +150,9 @@ def neighbours(
         mine = [record for record, score in pairs if query.owns(record, score)]
         hits = [(record, score) for record, score in pairs if not query.owns(record, score)]
         own += mine
+        own_scores |= {record.id: score for record, score in pairs if query.owns(record, score)}
         if len(hits) >= k or not mine or len(ids) < k + ROOM:
-            return Answer(own, hits, found.method, found.note)
+            return Answer(own, hits, found.method, found.note, own_scores)
 
 
 def reranked(
@@ -154,11 +164,13 @@ def reranked(
     approx: Approx | None = None,
 ) -> Answer:
     """The same with a ranking, which compares the query with all records."""
-    own = neighbours(index, query, k).own
-    found = ranking.search(query.vector, k, labels, [record.id for record in own], exclude=query.marked, approx=approx)
+    plain = neighbours(index, query, k)
+    found = ranking.search(
+        query.vector, k, labels, [record.id for record in plain.own], exclude=query.marked, approx=approx
+    )
     pairs = zip(found.ids[0].tolist(), found.scores[0].tolist(), strict=True)
     hits = [(found.records[id_], score) for id_, score in pairs]
-    return Answer(own, hits, found.method, found.note)
+    return Answer(plain.own, hits, found.method, found.note, plain.own_scores)
 
 
 def without_repetitions(index: VectorIndex, find: Callable[[int], Answer], k: int, bound: float) -> Answer:

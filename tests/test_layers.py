@@ -90,7 +90,7 @@ def test_a_module_imports_only_what_its_layer_may(path):
 
 @pytest.mark.parametrize("folder", ["cli", "app"])
 def test_command_line_and_page_go_through_the_gallery(folder):
-    for path in sorted((KIT / folder).glob("*.py")):
+    for path in sorted((KIT / folder).rglob("*.py")):
         features = {name for name in own(path) if part(name) in FEATURES | {"indexing", "search"} and joins(name)}
         assert not features, f"{path} imports {features}, which a Gallery offers"
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import gradio as gr
 
+from imgsearch_kit.app.blocks import picture_field
+from imgsearch_kit.app.guarding import told
 from imgsearch_kit.errors import BadQuery, KitError
 from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.records import Results
@@ -17,14 +19,14 @@ DEFAULT_K, MAX_K = 10, 50
 
 def answer(
     gallery: Gallery,
-    picture: str | None = None,
+    picture: str | IO[bytes] | None = None,
     id: str | None = None,  # noqa: A002 (the field's name)
     k: int = DEFAULT_K,
     labels: Sequence[str] | None = None,
     min_score: float | None = None,
     rank: str | None = None,
 ) -> Results:
-    """The results for an uploaded file or an indexed id, for both the page and ``/search``.
+    """The results for an uploaded file (its path, or opened) or an indexed id, for the page and every route.
 
     :raises BadQuery: when ``k`` is outside 1 to 50, or the gallery refuses the request.
     :raises UnreadableImage: when the file cannot be decoded.
@@ -33,7 +35,7 @@ def answer(
         raise BadQuery(f"k must be a whole number between 1 and {MAX_K}; it is {k!r}.")
     if bool(picture) == bool(id):
         raise BadQuery("Give either a picture or the id of an indexed one.")
-    image = Path(picture) if picture else None
+    image = Path(picture) if isinstance(picture, str) and picture else picture or None
     return gallery.search(image, id=id or None, k=k, labels=labels or None, min_score=min_score, rank=rank)
 
 
@@ -41,7 +43,7 @@ def add_endpoint(gallery: Gallery) -> None:
     """Adds ``/search``, which returns the document of ``imgsearch search --json``."""
 
     def search(
-        image: str | None,
+        image: str | None = None,
         k: int = DEFAULT_K,
         labels: list[str] | None = None,
         min_score: float | None = None,
@@ -52,10 +54,10 @@ def add_endpoint(gallery: Gallery) -> None:
         try:
             return answer(gallery, image, id, k, labels, min_score, rank).to_json()
         except KitError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise gr.Error(told(error, gallery.index.address)[1], print_exception=False) from error
 
     inputs = [
-        gr.File(label="image", visible=False),
+        picture_field("image"),
         gr.Number(DEFAULT_K, precision=0, minimum=1, maximum=MAX_K, label="k", visible=False),
         gr.Dropdown([], value=None, multiselect=True, allow_custom_value=True, label="labels", visible=False),
         gr.Number(None, minimum=-1, maximum=1, label="min_score", visible=False),

@@ -1,21 +1,16 @@
-"""Results, details and examples as HTML strings."""
+"""Hits, pictures and details as plain values, which the page's script draws as text."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from imgsearch_kit.inspection.calibration import Calibration
-from imgsearch_kit.records import Hit, ImageRecord, Results
-from imgsearch_kit.reports import data_uri, exact_attribute, html_text
-
-RANK_HELP = """<details><summary>Advanced: another ranking</summary><p>Type a SPEC into the field above and press
-Enter: steps joined by commas, each <code>pca:DIMS:POWER</code>, <code>rca:DIMS:N</code>, <code>dba:N:ALPHA</code>,
-<code>qe:N:ALPHA</code> or,
-at the end, <code>krecip:K1:K2:LAMBDA</code>. For example <code>pca:64:0.5,qe:5:1</code>.</p></details>"""
+from imgsearch_kit.records import Hit, ImageRecord
+from imgsearch_kit.reports import data_uri, visible
 
 DRAWING_THREADS = 4  # a new thumbnail must be decoded first, and decoding releases the interpreter lock
 
@@ -36,40 +31,42 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun if number == 1 else plural}"
 
 
-def status(text: str, kind: str = "done") -> str:
-    """One line with the state of the search; ``kind`` is "done", "busy" or "error"."""
-    role = "alert" if kind == "error" else "status"
-    return f'<p class="status {kind}" role="{role}">{_words(text)}</p>'
+def card(id: str, label: str | None, thumbnail: str) -> dict[str, Any]:  # noqa: A002 (the field's name)
+    """A picture to click: its exact ``id``, what people read of it, and its thumbnail as a data URI or ""."""
+    shown = {"name": visible(id), "label": visible(label) if label else None, "file": visible(PurePosixPath(id).name)}
+    return {"id": id, **shown, "thumbnail": thumbnail}
 
 
-def empty_state(headline: str, text: str) -> str:
-    """The text in place of hits when there are none."""
-    return f'<div class="empty"><h3>{html_text(headline)}</h3><p>{_words(text)}</p></div>'
+def hit_cards(
+    hits: Iterable[Hit],
+    thumbnails: Mapping[str, str],
+    calibration: Calibration | None = None,
+    known: str | None = None,
+) -> list[dict[str, Any]]:
+    """The hits in rank order; where the query's class is ``known`` each says whether it is ``right``.
 
-
-def _words(text: str) -> str:
-    """A sentence as HTML; text between backticks becomes code."""
-    return re.sub("`([^`]+)`", r"<code>\1</code>", html_text(text))
-
-
-def hits(results: Results, thumbnails: Mapping[str, str], calibration: Calibration | None = None) -> str:
-    """The hits of a search as buttons in rank order; with ``calibration`` each has the probability of its score."""
-    cards = (_hit(hit, thumbnails[hit.id], calibration) for hit in results.hits)
-    return f'<ol class="hits" aria-label="Neighbours, {html_text(results.method)}">{"".join(cards)}</ol>'
+    Else, with ``calibration``, each has in words the probability of its score.
+    """
+    return [
+        card(hit.id, hit.label, thumbnails[hit.id])
+        | {"rank": hit.rank, "score": hit.score}
+        | ({"right": hit.label == known} if known else _chance(hit, calibration) if calibration else {})
+        for hit in hits
+    ]
 
 
 def unlike(best: float, calibration: Calibration) -> str:
-    """The note that no indexed picture is like the query."""
+    """The sentence that no indexed picture is like the query."""
     return (
-        f'<p class="unlike" role="note"><strong>Nothing like this is indexed.</strong> The best cosine is {best:.3f}; '
-        f"only {calibration.unlike:.0%} of the indexed pictures have none above {calibration.bound:.3f}.</p>"
+        f"Nothing like this is indexed. The best cosine is {best:.3f}; "
+        f"only {calibration.unlike:.0%} of the indexed pictures have none above {calibration.bound:.3f}."
     )
 
 
-def _chance(hit: Hit, calibration: Calibration) -> tuple[str, str]:
-    """The probability that a hit shares the query's class, and its bounds."""
-    probability, low, high = calibration(hit.score)
-    return _percent(probability), f"{_percent(low)} to {_percent(high)}"
+def _chance(hit: Hit, calibration: Calibration) -> dict[str, str]:
+    """The probability that a hit shares the query's class, in words, and with its bounds."""
+    probability, low, high = map(_percent, calibration(hit.score))
+    return {"chance": f"{probability} same class", "bounds": f"{probability} ({low} to {high})"}
 
 
 def _percent(probability: float) -> str:
@@ -77,63 +74,17 @@ def _percent(probability: float) -> str:
     return f"{min(max(probability, 0.01), 0.99):.0%}"
 
 
-def _hit(hit: Hit, thumbnail: str, calibration: Calibration | None) -> str:
-    kind, label = ("label", hit.label) if hit.label else ("label file", PurePosixPath(hit.id).name)
-    chance = f'<span class="chance">{_chance(hit, calibration)[0]} same class</span>' if calibration else ""
-    return (
-        f'<li><button type="button" class="card" data-id="{exact_attribute(hit.id)}" title="{html_text(hit.id)}">'
-        f"{_picture(thumbnail, hit.id)}"
-        f'<span class="line"><span class="rank" aria-label="rank {hit.rank}">{hit.rank}</span>'
-        f'<span class="{kind}">{html_text(label)}</span>'
-        f'<span class="score" aria-label="score {hit.score:.3f}">{hit.score:.3f}</span></span>{chance}'
-        f'<span class="bar" aria-hidden="true"><i style="width:{max(hit.score, 0):.1%}"></i></span>'
-        "</button></li>"
-    )
-
-
-def own(ids: Sequence[str], thumbnails: Mapping[str, str]) -> str:
-    """The query picture's own records, which are not among the hits; "" when it is not in the index."""
-    if not ids:
-        return ""
-    verb = "is" if len(ids) == 1 else f"is {len(ids)} times"
-    return f'<div class="own"><p>This picture {verb} in the index:</p>{strip(ids, thumbnails)}</div>'
-
-
-def strip(ids: Sequence[str], thumbnails: Mapping[str, str], *, names: bool = True) -> str:
-    """A row of small pictures to click, with their ids beside them if ``names``."""
-    buttons = (
-        f'<button type="button" class="small" data-id="{exact_attribute(id_)}" title="{html_text(id_)}">'
-        f"{_picture(thumbnails.get(id_, ''), id_)}{f'<span>{html_text(id_)}</span>' if names else ''}</button>"
-        for id_ in ids
-    )
-    return '<div class="strip">' + "".join(buttons) + "</div>"
-
-
-def _picture(uri: str, name: str) -> str:
-    if not uri:
-        return '<span class="gone">The file no longer exists</span>'
-    return f'<img src="{uri}" alt="{html_text(name)}" decoding="async">'
-
-
-def details(record: ImageRecord, hit: Hit | None, preview: str, calibration: Calibration | None = None) -> str:
-    """A dialog with everything known about one picture, and the button that searches with it."""
+def details(record: ImageRecord, preview: str) -> dict[str, Any]:
+    """What is known of a picture without a search: a card with its ``path`` below the root, preview and facts."""
     facts = {
-        "Class": record.label or "none",
-        **({"Rank": str(hit.rank), "Score": f"{hit.score:.4f}"} if hit else {}),
-        **({"Same class": "{} ({})".format(*_chance(hit, calibration))} if hit and calibration else {}),
+        "Class": visible(record.label or "none"),
         "Size": f"{record.width} × {record.height} pixels" if record.width else "unknown",
+        "Path": visible(record.path or record.id),
         "File": _file(record),
         "SHA-256": f"{record.sha256[:16]}…" if record.sha256 else "unknown",
     }
-    rows = "".join(f"<dt>{name}</dt><dd>{html_text(value)}</dd>" for name, value in facts.items())
-    return (
-        f'<dialog class="details" aria-label="Details of {html_text(record.id)}">'
-        '<button type="button" class="close" data-close aria-label="Close">×</button>'
-        f'<div class="preview">{_picture(preview, record.id)}</div>'
-        f'<div class="facts"><h3>{html_text(record.id)}</h3><dl>{rows}</dl>'
-        f'<button type="button" class="again" data-again="{exact_attribute(record.id)}">Search with this one</button>'
-        "</div></dialog>"
-    )
+    about = {"path": record.path or record.id, "exact": record.label, "preview": preview, "facts": list(facts.items())}
+    return card(record.id, record.label, "") | about
 
 
 def _file(record: ImageRecord) -> str:

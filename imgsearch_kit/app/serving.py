@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from typing import Any
 
 import gradio as gr
 
+from imgsearch_kit.app.blocks import misnamed
+from imgsearch_kit.app.doors import address_for_others, check_origin, is_loopback, own_middleware
 from imgsearch_kit.app.environment import check_proxies, sheltered
+from imgsearch_kit.app.frame import frame_of
+from imgsearch_kit.app.guarding import MAX_BODY, WAITING
 from imgsearch_kit.app.page import build
+from imgsearch_kit.app.rest import rest_routes
 from imgsearch_kit.arguments import whole_number
 from imgsearch_kit.errors import BadQuery, WeightsNotFound
 from imgsearch_kit.gallery import Gallery
@@ -23,20 +30,39 @@ from imgsearch_kit.gallery import Gallery
 log = logging.getLogger("imgsearch_kit")
 
 MAX_UPLOAD = "32mb"
-WAITING = 64  # searches in the queue; further ones are refused
 SEARCHES_AT_ONCE = 2
 
 FONT = gr.themes.utils.fonts.LocalFont("IBM Plex Sans", (400, 700))  # its 600 lacks most letters
 THEME = gr.themes.Default(primary_hue="indigo", font=(FONT, "system-ui", "sans-serif"))
 
 
+SECURE: dict[str, Any] = {
+    "max_file_size": MAX_UPLOAD,
+    "prevent_thread_lock": True,
+    "quiet": True,
+    "ssr_mode": False,
+    "mcp_server": False,
+    "enable_monitoring": False,
+    "run_history": False,
+    "footer_links": ["api"],
+}
+NOT_SHARED = (
+    "The page is not shared: there is no tunnel to gradio.live (no connection to it, or its program is not here and "
+    "cannot be downloaded). The page is served on this machine all the same."
+)
+
+
 @dataclass(frozen=True)
 class Page:
-    """A running page: its local address, the public one if it is shared, and how to stop it."""
+    """A running page: its address here, the public one if it is shared, and how to stop it.
+
+    ``others_url`` is the address for other machines; None where it listens to this machine alone.
+    """
 
     url: str
     share_url: str | None
     blocks: gr.Blocks
+    others_url: str | None = None
 
     def close(self) -> None:
         """Stops the server."""
@@ -57,18 +83,25 @@ def launch_page(
     *,
     host: str = "127.0.0.1",
     port: int = 7860,
-    share: bool = False,
     auth: tuple[str, str] | None = None,
+    open: bool = False,  # noqa: A002 (as on the command line)
+    share: bool = False,
+    cors: Sequence[str] = (),
     block: bool = True,
+    **frame: Any,
 ) -> Page:
     """The running page of a gallery; with ``block`` it returns only after the page was stopped.
 
     The network is loaded and checked first, so that the first visitor does not wait for it. If its weights are missing,
     only indexed pictures can be the query, and the log says so. The page listens on ``host``, by default only on this
-    machine. No folder is served: pictures are part of the answers, and Gradio serves uploads only, for at most an hour.
-    Uploads are limited to 32 MB. ``share`` asks Gradio for a public link.
+    machine; on an address that other machines reach, it asks for the name and password ``auth``, or is ``open`` to all.
+    No folder is served: pictures are part of the answers, and Gradio serves uploads only, for at most an hour.
+    Uploads are limited to 32 MB. ``share`` asks Gradio for a public link; where there is none, the log says so.
+    ``cors`` are origins of web sites whose scripts may call the routes. ``frame`` are the options of ``frame_of``:
+    ``title``, ``about``, ``favicon`` and ``read_only``.
 
-    :raises BadQuery: when ``share`` is given without ``auth``, or the host or port cannot be used.
+    :raises BadQuery: when ``share`` or another ``host`` than this machine is given without ``auth``, the host, the port
+        or an origin cannot be used, or a file of the frame cannot be read.
     :raises IndexMismatch: when the extractor's results have changed since the index was made.
     """
     if share and not auth:
@@ -77,6 +110,12 @@ def launch_page(
         )
     port = whole_number("port", port, most=65_535)
     name = _listenable(host, port)
+    if not (auth or open or is_loopback(name)):
+        raise BadQuery(
+            f"On {host} every machine that reaches this one could search and see the pictures, without a login. "
+            "Give --auth USER:PASS, or --open if that is meant."
+        )
+    around, origins = frame_of(**frame), [check_origin(each) for each in cors]
     if share:
         check_proxies()
     try:
@@ -84,8 +123,8 @@ def launch_page(
     except (WeightsNotFound, BadQuery) as error:  # the extractor is unknown, or its weights are missing
         log.warning("Only indexed pictures can be used as queries, no others: %s", error)
     try:
-        with sheltered(name.strip("[]"), past_all=not share):
-            blocks = build(gallery)
+        with sheltered(name.strip("[]"), past_all=not share), redirect_stdout(io.StringIO()):
+            blocks = build(gallery, around)
             blocks.queue(max_size=WAITING, default_concurrency_limit=SEARCHES_AT_ONCE)
             _, url, share_url = blocks.launch(
                 server_name=name,
@@ -93,20 +132,23 @@ def launch_page(
                 share=share,
                 auth=auth,
                 theme=THEME,
-                max_file_size=MAX_UPLOAD,
-                prevent_thread_lock=True,
-                quiet=True,
-                ssr_mode=False,
-                mcp_server=False,
-                enable_monitoring=False,
-                run_history=False,
-                footer_links=["api"],
+                favicon_path=around.icon,
+                app_kwargs={
+                    "routes": rest_routes(gallery, auth, around),
+                    "openapi_url": None,  # rest has its own, behind the login
+                    "max_body_size": MAX_BODY,
+                    "lifespan": own_middleware(origins, around if not auth else around.unsaid()),
+                    "exception_handlers": {TypeError: misnamed, KeyError: misnamed},
+                },
+                **SECURE,
             )
     except OSError as error:
         reason = error.strerror or "the server did not start; the port may be in use on 127.0.0.1"
         raise _deaf(host, port, reason) from error
+    if share and not share_url:
+        log.warning("%s", NOT_SHARED)
     url = url.replace("//[::]:", "//[::1]:")  # a browser cannot open the address that stands for all
-    page = Page(url, share_url, blocks)
+    page = Page(url, share_url, blocks, address_for_others(name, port))
     if block:
         page.wait()
     return page

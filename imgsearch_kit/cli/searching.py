@@ -108,7 +108,16 @@ def serve(
     address: Index = DEFAULT_INDEX,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 7860,
+    open_: Annotated[bool, typer.Option("--open", help="Let other machines search without a login.")] = False,
     share: Annotated[bool, typer.Option("--share", help="Make a public link through Gradio; needs --auth.")] = False,
+    cors: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="A web site whose scripts may call the routes; can be repeated."),
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="The page's title.")] = None,
+    about: Annotated[Path | None, typer.Option(metavar="FILE.md", help="What the page says of itself.")] = None,
+    favicon: Annotated[Path | None, typer.Option(metavar="FILE", help="A picture for the page's icon.")] = None,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Hide indexing and original files.")] = False,
     auth: Annotated[
         str | None, typer.Option(metavar="USER:PASS", envvar="IMGSEARCH_AUTH", help="Require this login.")
     ] = None,
@@ -126,15 +135,29 @@ def serve(
     if auth is not None and not all(auth.partition(":")):
         raise typer.BadParameter("--auth takes USER:PASS")
     options: dict[str, Any] = {"weights": weights, "engine": engine, "root": root, "force": force, "rank": rank}
+    login = tuple(auth.split(":", 1)) if auth else None
+    doors: dict[str, Any] = {
+        "host": host,
+        "port": port,
+        "auth": login,
+        "open": open_,
+        "share": share,
+        "cors": cors or (),
+    }
     with Gallery.open(address, extractor, max_pixels=round(max_megapixels * 1e6), **options) as gallery:
-        serve_page(gallery, host=host, port=port, share=share, auth=auth)
+        serve_page(gallery, title=title, about=about, favicon=favicon, read_only=read_only, **doors)
 
 
-def serve_page(gallery: Any, **options: Any) -> None:
+def serve_page(gallery: Any, *, share: bool = False, **options: Any) -> None:
     """Serves until Ctrl-C."""
-    auth = options.pop("auth", None)
-    page = gallery.serve(auth=tuple(auth.split(":", 1)) if auth else None, block=False, **options)
-    shared = f" and publicly at {page.share_url}" if page.share_url else ""
-    say(f"The page is at {page.url}{shared}")
+    if share:
+        note(
+            "Who has the public link and the login sees the thumbnails, names and classes of all "
+            f"{len(gallery):,} pictures and can search. What they upload passes through Gradio's servers."
+        )
+    page = gallery.serve(share=share, block=False, **options)
+    others = f", for other machines at {page.others_url}" if page.others_url else ""
+    shared = f" and publicly at {page.share_url}" if page.share_url else ", not shared" if share else ""
+    say(f"The page is at {page.url}{others}{shared}")
     sys.stdout.flush()
     page.wait()

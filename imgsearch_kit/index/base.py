@@ -124,6 +124,10 @@ class VectorIndex(ABC):
         counts = Counter(record.label for record in self.records() if record.label is not None)
         return dict(sorted(counts.items()))
 
+    def tally(self) -> tuple[int, dict[str, int]]:
+        """The number of records and ``label_counts`` as of now, at the cost of one request on a server."""
+        return len(self), self.label_counts()
+
     @abstractmethod
     def vectors(self, ids: Sequence[str] | None = None) -> Vectors:
         """The ``(n, dim)`` float32 vectors of all records, or of ``ids``, in id order; unknown ids are left out."""

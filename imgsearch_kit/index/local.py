@@ -326,6 +326,9 @@ class LocalIndex(VectorIndex):
             if db.in_transaction:  # within another of these
                 yield db
                 return
+            if self._path and self.address.startswith("local:") and not self._path.exists():
+                # it was deleted, and only this connection still sees it
+                raise sqlite.not_found(self.address)
             if self._frozen:  # such a connection never reads a page twice
                 self._database = sqlite.connect(self._path, sqlite.FROZEN)
                 db.close()

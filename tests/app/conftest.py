@@ -96,8 +96,8 @@ def visit(browser, serving):  # servers outlive the pages that talk to them
         page.set_default_timeout(20_000)
         watch(page)
         page.goto(url)
-        page.locator("#welcome .empty").wait_for()
-        page.locator("#head .status").wait_for()
+        page.locator("#search [data-ready]").wait_for()
+        page.locator("#head .status", has_text="vectors").wait_for()
         return page
 
     yield open_

@@ -13,6 +13,7 @@ from gradio_client.exceptions import AppError
 from imgsearch_kit import Gallery
 from imgsearch_kit.index import create_index, new_passport
 from tests.app.test_page import BETWEEN_2_AND_3, ORDER
+from tests.small_extractor import QuarterColours
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +128,57 @@ def test_plain_http_is_held_to_the_same_bounds(served, query):
         event, error = post(served, "call/search", {"data": [sent(served, query), k, None, None, None, None]})
         assert event == "error"
         assert "value" in error["error"], error
+
+
+UPLOAD = {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        [],
+        [None, 3],
+        ["text", 3, None, None, None, None],
+        [None, "x", None, None, "red/00.png", None],
+        [None, 3, None, "x", "red/00.png", None],
+        [UPLOAD, 3, None, None, None, None],
+        [[UPLOAD], 3, None, None, None, None],
+        [{"a": 1}, 3, None, None, None, None],
+    ],
+    ids=str,
+)
+def test_values_that_do_not_fit_are_refused_in_words(served, data):
+    words = "The values of this call do not fit. It takes image, k, labels, min_score, id, rank, in this order; a file"
+    event, error = post(served, "call/search", {"data": data})
+    assert (event, error["error"].startswith(words)) == ("error", True)
+    assert httpx.post(f"{served}/gradio_api/run/search", json={"data": data}).json()["error"].startswith(words)
+
+
+def test_a_call_by_names_may_leave_out_the_picture_and_wrong_names_are_said(served):
+    assert post(served, "call/v2/search", {"id": "red/00.png", "k": 2})[1][0]["own"] == ["red/00.png"]
+    assert post(served, "call/v2/search", {})[1]["error"] == "Give either a picture or the id of an indexed one."
+    for call, body in (("search", {"picture": None}), ("serch", {})):
+        answer = httpx.post(f"{served}/gradio_api/call/v2/{call}", json=body)
+        assert (answer.status_code, answer.json()["detail"][:22]) == (422, "There is no such call,")
+
+
+def test_a_failure_is_said_in_words_and_logged(gallery, serving, upload, caplog):
+    class Failing(QuarterColours):
+        def extract(self, pixels):
+            if pixels[0].max() > 250:  # not the probe pictures
+                raise RuntimeError("a secret of this machine")
+            return super().extract(pixels)
+
+    url = serving(Gallery(gallery.index, Failing()))
+    with pytest.raises(AppError, match="unexpected error; its log says why") as said:
+        Client(url, verbose=False).predict(handle_file(upload("white.png", (255, 255, 255))), api_name="/search")
+    assert "secret" not in str(said.value)
+    assert "a secret of this machine" in caplog.text
+
+
+def test_the_description_has_a_picture_as_the_example(served):
+    [image] = httpx.get(f"{served}/gradio_api/info").json()["named_endpoints"]["/search"]["parameters"][:1]
+    assert image["example_input"]["path"] == "query.jpg"
 
 
 def test_callers_at_once_get_each_their_own_answer(served, upload, gallery):

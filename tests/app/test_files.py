@@ -27,6 +27,7 @@ from imgsearch_kit.index import create_index, new_passport
 from imgsearch_kit.indexing.folder import index_folder
 from tests.app.conftest import free_port, paint_folder
 from tests.app.test_api import post, sent
+from tests.app.test_page import choose
 from tests.small_extractor import QuarterColours
 
 SOURCES = Path(imgsearch_kit.__file__).parent
@@ -116,19 +117,24 @@ def test_the_endpoint_opens_uploads_only(local, home, target):
 
 
 @pytest.mark.parametrize("target", ["/etc/passwd", "pictures/red/00.png"])
-def test_the_events_of_the_page_open_uploads_only(local, home, target):
+def test_the_events_of_the_page_open_uploads_only(local, home, target, upload):
+    stored = Path(sent(local, upload("mine.png", (200, 0, 0)))["path"]).parent
     config = httpx.get(f"{local}/config").json()
-    [query] = [c["id"] for c in config["components"] if c["props"].get("elem_id") == "query"]
-    [event] = [d for d in config["dependencies"] if query in d["inputs"] and d["backend_fn"]]
-    for meta in ({"meta": {"_type": "gradio.FileData"}}, {}):
-        data = [{"path": str(home / target), **meta}, 3, [], None]
-        body = {"data": data, "fn_index": event["id"], "session_hash": "stranger"}
+    [view] = [c["id"] for c in config["components"] if c["props"].get("elem_id") == "search"]
+    [event] = [d for d in config["dependencies"] if [view, "ask"] in d["targets"]]
+    for path in (
+        str(home / target),
+        f"{stored}/../../../../../../..{home / target}",
+        "\0",
+        [str(home / target)],
+    ):
+        request = {"picture": path, "k": 3, "serial": 1}
+        body = {"data": [], "event_data": request, "fn_index": event["id"], "session_hash": "stranger"}
         httpx.post(f"{local}/gradio_api/queue/join", json=body).raise_for_status()
         stream = httpx.get(f"{local}/gradio_api/queue/data?session_hash=stranger", timeout=30).text
         messages = [json.loads(line.removeprefix("data: ")) for line in stream.splitlines() if line]
-        [answer] = [message for message in messages if message["msg"] == "process_completed"]
-        assert not answer["success"], answer
-        assert "not a picture" not in stream
+        [said] = [message["output"]["data"][0] for message in messages if message["msg"] == "process_completed"]
+        assert said == {"kind": "answer", "serial": 1, "error": "That file was not uploaded."}
 
 
 def test_the_endpoint_fetches_nothing_from_the_machine_itself(local):
@@ -176,12 +182,14 @@ def test_uploads_are_deleted_when_they_are_old(gallery, serving, upload, monkeyp
     assert vanishes(stored)
 
 
-def test_previews_shown_as_the_query_are_deleted_too(gallery, serving, visit, monkeypatch):
-    monkeypatch.setattr(page_module, "UPLOADS_KEPT", 2)
+def test_the_query_is_drawn_from_a_preview_that_is_kept_nowhere(gallery, serving, visit, upload, own_cache):
     page = visit(serving(gallery))
-    page.locator("#examples .small").first.click()
-    source = page.locator("#query img").get_attribute("src")
-    assert vanishes(Path(source.split("file=")[1]))
+    choose(page, upload("mine.tiff", (200, 24, 0)))  # which browsers do not draw
+    page.locator("#hits [data-id]").first.wait_for()
+    assert page.locator("#query img").evaluate("(i) => i.naturalWidth") == 32
+    assert page.locator("#query img").get_attribute("src").startswith("data:image/webp;base64,")
+    digest = hashlib.sha256(upload("mine.tiff", (200, 24, 0)).read_bytes()).hexdigest()
+    assert not [path for path in own_cache.rglob("*") if digest in path.name]
 
 
 def test_nothing_is_told_to_anyone(local):

@@ -37,20 +37,23 @@ def as_base64(path):
     return base64.b64encode(path.read_bytes()).decode()
 
 
-def drop(page, path):
-    """What a browser does when a file is let go over the page."""
+def drop(page, path, place="#head h1"):
+    """What a browser does when a file is let go somewhere over the page."""
     transfer = page.evaluate_handle(DROP, [path.name, as_base64(path)])
-    target = page.locator("#query button[aria-dropeffect]")
     for event in ("dragenter", "dragover", "drop"):
-        target.dispatch_event(event, {"dataTransfer": transfer})
+        page.locator(place).dispatch_event(event, {"dataTransfer": transfer})
 
 
 def choose(page, path):
-    page.locator("#query input[type=file]").set_input_files(path)
+    page.locator("#query-file").set_input_files(path)
+
+
+def remove(page):
+    page.get_by_role("button", name="Remove", exact=True).click()
 
 
 def hits(page):
-    return [card.get_attribute("data-id") for card in page.locator("#hits .card").all()]
+    return page.locator("#hits [data-id]").evaluate_all("(cards) => cards.map((card) => card.dataset.id)")
 
 
 def wait_for_first(page, id_):
@@ -58,7 +61,7 @@ def wait_for_first(page, id_):
 
 
 def wait_for_status(page, text):
-    page.locator("#status .status").filter(has_text=re.compile(text)).wait_for()
+    page.locator("#status").filter(has_text=re.compile(text)).wait_for()
 
 
 def query_picture(page):
@@ -72,23 +75,28 @@ def test_a_dropped_picture_puts_its_neighbours_up(visit, served, upload):
     assert hits(page)[: len(ORDER)] == ORDER
     assert len(hits(page)) == 10
     page.wait_for_function(ALL_DRAWN)
-    first = page.locator("#hits .card").first
+    first = page.locator("#hits .kit-card").first
     assert first.locator(".rank").inner_text() == "1"
     assert first.locator(".label").inner_text() == "red"
     assert first.locator(".score").inner_text() == "1.000"
     scores = [float(text) for text in page.locator("#hits .score").all_inner_texts()]
     assert scores == sorted(scores, reverse=True)
-    assert re.search(r"10 neighbours · extraction \d+ ms · search [\d.]+ ms", page.locator("#status").inner_text())
+    assert page.locator("#status .status").inner_text() == "10 neighbours"
+    page.locator("#how summary").click()
+    assert re.search(r"extraction \d+ ms · search [\d.]+ ms · exact", page.locator("#how").inner_text())
     assert page.locator("#own").inner_text() == ""
     assert query_picture(page).evaluate("(i) => i.naturalWidth") == 32
+    assert page.locator("[data-query]").get_attribute("data-query") == "mine.png"
 
 
 def test_a_chosen_file_and_a_second_one_after_it(visit, served, upload):
     page = visit(served)
     choose(page, upload("mine.png", BETWEEN_2_AND_3))
     wait_for_first(page, "red/02.png")
-    page.get_by_role("button", name="Remove Image").click()
-    page.locator("#welcome .empty", has_text="No picture yet").wait_for()
+    remove(page)
+    page.locator("#welcome .tile").first.wait_for()
+    assert hits(page) == []
+    assert page.locator("[data-query]").count() == 0
     choose(page, upload("other.png", (0, 200, 104)))
     wait_for_first(page, "green/10.png")
 
@@ -96,7 +104,7 @@ def test_a_chosen_file_and_a_second_one_after_it(visit, served, upload):
 def test_a_pasted_picture_is_searched_for(visit, served, upload):
     page = visit(served, permissions=["clipboard-read", "clipboard-write"])
     page.evaluate(COPY, as_base64(upload("mine.png", BETWEEN_2_AND_3)))
-    page.get_by_role("button", name="Paste from clipboard").click()
+    page.keyboard.press("Control+V")
     wait_for_first(page, ORDER[0])
 
 
@@ -105,9 +113,9 @@ def test_a_hit_shows_its_details_and_can_be_searched_with(visit, served, upload,
     choose(page, upload("mine.png", BETWEEN_2_AND_3))
     wait_for_first(page, "red/02.png")
     page.locator('#hits [data-id="red/05.png"]').click()
-    assert page.evaluate("scrollY") > 0
     dialog = page.get_by_role("dialog")
     dialog.wait_for()
+    assert page.evaluate("scrollY") > 0
     facts = dialog.inner_text()
     record = gallery.record("red/05.png")
     expected = ["red/05.png", "red", "6", "32 × 24 pixels", f"{record.size} bytes", record.sha256[:16]]
@@ -116,9 +124,10 @@ def test_a_hit_shows_its_details_and_can_be_searched_with(visit, served, upload,
     assert cosine == pytest.approx(
         (200 * 200 + 24 * 50) / (200.0**2 + 24**2) ** 0.5 / (200.0**2 + 50**2) ** 0.5, abs=1e-3
     )
-    page.wait_for_function("() => document.querySelector('dialog img').naturalWidth > 0")
+    page.wait_for_function("() => [...document.querySelectorAll('dialog img')].every((i) => i.naturalWidth > 0)")
+    assert dialog.locator("figcaption").all_inner_texts() == ["Your picture", "Rank 6"]
 
-    dialog.get_by_role("button", name="Search with this one").click()
+    dialog.get_by_role("button", name="Search with this").click()
     page.wait_for_function("() => document.querySelector('#query').getBoundingClientRect().top > -1")
     wait_for_first(page, "red/06.png")  # at an angle the tangent makes smaller than the one to number 4
     assert hits(page)[:4] == ["red/06.png", "red/04.png", "red/07.png", "red/03.png"]
@@ -141,8 +150,8 @@ def test_the_page_can_be_used_from_the_keyboard(visit, served, upload):
     page = visit(served)
     choose(page, upload("mine.png", BETWEEN_2_AND_3))
     wait_for_first(page, "red/02.png")
-    page.locator("#hits .card").nth(1).focus()
-    page.keyboard.press("Tab")
+    page.locator("#hits .kit-card").nth(1).focus()
+    page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
     page.get_by_role("dialog", name="Details of red/01.png").wait_for()
     assert page.evaluate("document.activeElement.closest('dialog') !== null")
@@ -166,7 +175,7 @@ def test_text_renamed_to_jpg_is_refused_in_words(visit, served, text_as_jpg):
     alert.wait_for()
     assert alert.inner_text().startswith("holiday.jpg: It is text, not a picture")
     assert "results" not in alert.inner_text()
-    assert page.locator("#welcome .empty").is_visible()
+    assert page.locator("#welcome .tile").first.is_visible()
     assert page.locator("#query img").count() == 0
 
 
@@ -180,7 +189,7 @@ def test_a_refused_picture_leaves_the_results_before_it_and_says_whose_they_are(
     alert.wait_for()
     assert "earlier results are still shown" in alert.inner_text()
     assert hits(page) == before
-    page.wait_for_function("() => document.querySelector('#query img').src.endsWith('/mine.png')")
+    assert page.locator("[data-query]").get_attribute("data-query") == "mine.png"
 
 
 def test_a_picture_of_the_index_stands_apart_from_its_neighbours(visit, served, pictures, tmp_path):
@@ -198,38 +207,65 @@ def test_the_number_of_neighbours_follows_its_control(visit, served, upload):
     page = visit(served)
     choose(page, upload("mine.png", BETWEEN_2_AND_3))
     wait_for_first(page, "red/02.png")
-    number = page.get_by_label("number input for Neighbours")
+    number = page.get_by_label("Number of neighbours")
     for k in (50, 1):
         number.fill(str(k))
         number.press("Enter")
-        wait_for_status(page, rf"^{k} neighbours? ")
+        wait_for_status(page, rf"^{k} neighbours?How")
         assert len(hits(page)) == k
     page.wait_for_function(ALL_DRAWN)
-    slider = page.get_by_label("range slider for Neighbours")
-    slider.focus()
-    slider.press("ArrowRight")
-    wait_for_status(page, "^2 neighbours ")
-    assert hits(page) == ORDER[:2]
+    page.get_by_role("button", name="20", exact=True).click()
+    wait_for_status(page, "^20 neighbours")
+    assert hits(page)[:6] == ORDER
+    assert number.input_value() == "20"
+
+
+@pytest.mark.parametrize("text", ["0", "75", "ten", "2.5", "-3", ""])
+def test_a_number_that_cannot_be_is_a_sentence_at_the_field_and_no_request(visit, served, upload, text):
+    page = visit(served)
+    choose(page, upload("mine.png", BETWEEN_2_AND_3))
+    wait_for_first(page, "red/02.png")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    number = page.get_by_label("Number of neighbours")
+    number.fill(text)
+    number.press("Enter")
+    page.locator("#k-said", has_text=f"Give a whole number from 1 to 50; it is “{text}”.").wait_for()
+    assert number.get_attribute("aria-invalid") == "true"
+    assert len(hits(page)) == 10
+    assert asked == []
+
+
+def test_more_hits_than_fifty_follow_on_demand(visit, served, upload, gallery):
+    page, picture = visit(served), upload("mine.png", BETWEEN_2_AND_3)
+    choose(page, picture)
+    wait_for_first(page, "red/02.png")
+    page.get_by_role("button", name="50", exact=True).click()
+    wait_for_status(page, "^50 neighbours")
+    page.get_by_role("button", name="Show more").click()
+    wait_for_status(page, "^62 neighbours")
+    assert hits(page) == [hit.id for hit in gallery.search(picture, k=100).hits]
+    assert page.locator("#hits .rank").all_inner_texts() == [str(i) for i in range(1, 63)]
+    assert page.get_by_role("button", name="Show more").count() == 0  # those are all
+    page.wait_for_function(ALL_DRAWN)
 
 
 def test_the_class_filter_keeps_only_the_chosen_classes(visit, served, upload):
     page = visit(served)
     choose(page, upload("mine.png", BETWEEN_2_AND_3))
     wait_for_first(page, "red/02.png")
-    page.get_by_label("number input for Neighbours").fill("50")
-    classes = page.get_by_label("Only these classes")
-    classes.click()
-    page.get_by_role("option", name="blue").click()
+    page.get_by_role("button", name="50", exact=True).click()
+    page.get_by_role("checkbox", name="blue").check()
     wait_for_first(page, "blue/19.png")  # the blue that leans most to red
     assert set(page.locator("#hits .label").all_inner_texts()) == {"blue"}
-    page.get_by_role("option", name="green").click()
+    page.get_by_role("checkbox", name="green").check()
     page.locator("#hits .label", has_text="green").first.wait_for()
     assert set(page.locator("#hits .label").all_inner_texts()) == {"blue", "green"}
 
 
 def test_an_example_is_searched_with_one_click(visit, served):
     page = visit(served)
-    example = page.locator('#examples [data-id^="green/"]')
+    example = page.locator('#welcome [data-id^="green/"]').first
     id_ = example.get_attribute("data-id")
     example.click()
     page.locator(f'#own [data-id="{id_}"]').wait_for()
@@ -275,10 +311,10 @@ def test_an_empty_index_says_what_to_do(visit, serving):
     extractor = QuarterColours()
     index = create_index("memory:", new_passport(extractor.spec))
     page = visit(serving(Gallery(index, extractor)))
-    page.locator("#welcome .empty", has_text="Nothing is indexed yet").wait_for()
+    page.locator("#welcome", has_text="Nothing is indexed yet").wait_for()
     assert page.locator("#welcome").get_by_text("imgsearch index FOLDER").is_visible()
     assert page.locator("#head .status").inner_text() == "0 pictures · quarters, 12-d vectors"
-    assert page.locator("#classes").count() == 0
+    assert not page.locator("#classes").is_visible()
 
 
 def test_a_reload_shows_what_was_indexed_meanwhile(visit, serving, tmp_path):
@@ -292,7 +328,33 @@ def test_a_reload_shows_what_was_indexed_meanwhile(visit, serving, tmp_path):
     index_folder(tmp_path, gallery.index, QuarterColours(), progress=False)
     page.reload()
     page.locator("#head").get_by_text("2 pictures in 2 classes").wait_for()
-    assert page.locator("#examples .small").count() == 2
+    assert page.locator("#welcome .tile").count() == 2
+
+
+def test_an_answer_shows_what_was_indexed_meanwhile(visit, serving, tmp_path):
+    from imgsearch_kit.indexing.folder import index_folder
+
+    paint(tmp_path / "red/0.png", (200, 0, 0))
+    gallery = make_gallery(tmp_path)
+    page = visit(serving(gallery))
+    paint(tmp_path / "blue/0.png", (0, 0, 200))
+    index_folder(tmp_path, gallery.index, QuarterColours(), progress=False)
+    page.locator(".tile").click()
+    wait_for_status(page, "^1 neighbour")
+    page.locator("#head").get_by_text("2 pictures in 2 classes").wait_for()
+    page.get_by_role("checkbox", name="blue").check()
+    wait_for_first(page, "blue/0.png")
+
+
+def test_hits_of_an_indexed_query_are_marked_right_or_wrong(visit, served):
+    page = visit(served)
+    page.locator("#welcome [data-id^='red/']").first.click()
+    page.get_by_role("button", name="50", exact=True).click()
+    wait_for_status(page, "^50 neighbours")
+    labels = page.locator("#hits .label").all_inner_texts()
+    marks = page.locator("#hits .mark").all_inner_texts()
+    assert marks == ["✓ same class" if label == "red" else "✗ other class" for label in labels]
+    assert len(set(marks)) == 2
 
 
 def test_an_original_that_is_gone_is_said_in_its_place(visit, serving, tmp_path, upload):
@@ -305,8 +367,21 @@ def test_an_original_that_is_gone_is_said_in_its_place(visit, serving, tmp_path,
     wait_for_first(page, "red/0.png")
     assert page.locator('#hits [data-id="red/1.png"]').get_by_text("The file no longer exists").is_visible()
     page.locator('#hits [data-id="red/1.png"]').click()
-    page.get_by_role("button", name="Search with this one").click()
+    page.get_by_role("button", name="Search with this").click()
     wait_for_first(page, "red/2.png")  # by its stored vector
+
+
+def test_one_banner_says_that_most_pictures_are_gone(visit, serving, tmp_path):
+    for i in range(4):
+        paint(tmp_path / f"red/{i}.png", (200, 20 * i, 0))
+    gallery = make_gallery(tmp_path)
+    for i in range(3):
+        (tmp_path / f"red/{i}.png").unlink()
+    page = visit(serving(gallery))
+    assert "serve --root FOLDER" in page.locator("#banner").inner_text()
+    page.locator(".tile").first.click()
+    wait_for_status(page, "^3 neighbours")  # by the stored vectors
+    assert page.locator("#banner").is_visible()
 
 
 def test_names_with_markup_are_shown_as_they_are(visit, served, upload):
@@ -318,7 +393,7 @@ def test_names_with_markup_are_shown_as_they_are(visit, served, upload):
     dialog = page.get_by_role("dialog")
     dialog.wait_for()
     assert dialog.locator("h3").inner_text() == STRANGE
-    dialog.get_by_role("button", name="Search with this one").click()
+    dialog.get_by_role("button", name="Search with this").click()
     wait_for_status(page, "^10 neighbours")
 
 
@@ -363,7 +438,7 @@ def test_both_colour_schemes_are_readable(visit, served, upload, scheme):
     page = visit(served, color_scheme=scheme)
     choose(page, upload("mine.png", (200, 0, 0)))
     wait_for_first(page, "red/01.png")
-    page.locator("#hits .card").first.click()
+    page.locator("#hits .kit-card").first.click()
     page.get_by_role("dialog").wait_for()
     for selector in ("#head h1", "#head .status", "#status .status", "#hits .label", "#own .small span", "dialog dd"):
         text, behind = page.evaluate(LUMINANCE, selector)
@@ -389,10 +464,10 @@ def test_a_flat_folder_has_examples_and_names_and_no_sentence_runs_into_another(
     for i in range(20):
         paint(tmp_path / "flat" / f"IMG_20240714_1200{i:02}.png", (200, 10 * i, 0))
     page = visit(serving(make_gallery(tmp_path / "flat")))
-    assert page.locator("#examples .small").count() == 8
-    page.locator("#examples .small").first.click()
-    page.locator('.card[data-id="IMG_20240714_120001.png"]').wait_for()
-    name = page.locator(".card .label").first
+    assert page.locator("#welcome .tile").count() == 18
+    page.locator("#welcome .tile").first.click()
+    page.locator('.kit-card[data-id="IMG_20240714_120001.png"]').wait_for()
+    name = page.locator(".kit-card .label").first
     assert name.inner_text() == "IMG_20240714_120001.png"
     # Its end, in which names of one day differ, is not cut.
     assert name.evaluate("(name) => name.scrollWidth <= name.clientWidth && name.scrollHeight <= name.clientHeight + 1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 
 import pytest
 
@@ -10,24 +11,20 @@ from imgsearch_kit.app.choices import LABELLED, BackgroundCalibration
 from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.inspection.over_index import calibration
 from tests.app.conftest import make_gallery
-from tests.app.test_page import BETWEEN_2_AND_3, choose, hits, wait_for_first, wait_for_status
+from tests.app.test_page import BETWEEN_2_AND_3, choose, hits, remove, wait_for_first, wait_for_status
 from tests.small_extractor import paint
 
 KRECIP, TYPED = "krecip:20:6:0.3", "pca:2:0.5,qe:3:1"
 
 
-def ranking(page):
-    return page.locator("#rank input")
-
-
 def choose_ranking(page, name):
-    ranking(page).click()
-    page.get_by_role("option", name=name, exact=True).click()
+    page.get_by_label("Ranking", exact=True).select_option(label=name)
 
 
 def type_ranking(page, spec):
-    ranking(page).fill(spec)
-    ranking(page).press("Enter")
+    choose_ranking(page, "Your own SPEC …")
+    page.get_by_label("Your own SPEC").fill(spec)
+    page.get_by_label("Your own SPEC").press("Enter")
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +32,8 @@ def half_and_half(tmp_path_factory):
     """Reds and blues, enough to learn from, each as far from the other as can be."""
     folder = tmp_path_factory.mktemp("halves")
     for i in range(LABELLED // 2):
-        paint(folder / f"red/{i:02}.png", (250, 2 * i, 0))
-        paint(folder / f"blue/{i:02}.png", (0, 2 * i, 250))
+        paint(folder / f"red/{i:02}.png", (250, 5 * i, 0))
+        paint(folder / f"blue/{i:02}.png", (0, 5 * i, 250))
     gallery = make_gallery(folder)
     calibration(gallery.index)  # what the page learns in the background, so that no test has to wait
     return gallery
@@ -58,6 +55,26 @@ def test_another_ranking_ranks_the_shown_search_anew(visit, served, upload, gall
     assert hits(page) == [hit.id for hit in gallery.search(picture).hits]
 
 
+def test_what_another_ranking_moved_is_marked(visit, served, upload, gallery):
+    page, picture = visit(served), upload("mine.png", BETWEEN_2_AND_3)
+    choose(page, picture)
+    wait_for_first(page, "red/02.png")
+    before = {hit.id: hit.rank for hit in gallery.search(picture).hits}
+    type_ranking(page, "qe:20:1")
+    wait_for_status(page, "qe:20:1")
+    expected = []
+    for hit in gallery.search(picture, rank="qe:20:1").hits:
+        up = before.get(hit.id, 0) - hit.rank
+        expected += [] if up == 0 else ["new"] if hit.id not in before else [f"{'↑' if up > 0 else '↓'}{abs(up)}"]
+    assert expected
+    assert page.locator("#hits .moved").all_inner_texts() == expected
+    new = expected.count("new")
+    assert page.locator("#status .change").inner_text() == f"{len(expected) - new} moved, {new} new"
+    page.get_by_role("button", name="20", exact=True).click()
+    wait_for_status(page, "^20 neighbours")
+    assert page.locator("#hits .moved").count() == 0  # more hits are no other ranking
+
+
 @pytest.mark.parametrize(("spec", "sentence"), [("pac:2", "no ranking step 'pac:2'"), ("pca:128:0.5", "Use fewer")])
 def test_a_ranking_that_is_not_possible_is_a_sentence_and_loses_nothing(visit, served, upload, spec, sentence):
     page = visit(served)
@@ -69,7 +86,7 @@ def test_a_ranking_that_is_not_possible_is_a_sentence_and_loses_nothing(visit, s
     alert.wait_for()
     assert "earlier results are still shown" in alert.inner_text()
     assert hits(page) == before
-    page.get_by_role("button", name="Remove Image").click()
+    remove(page)
     choose(page, upload("other.png", (0, 200, 104)))  # dropped while the ranking is wrong: it waits for a right one
     alert.wait_for()
     choose_ranking(page, "As indexed")
@@ -78,7 +95,7 @@ def test_a_ranking_that_is_not_possible_is_a_sentence_and_loses_nothing(visit, s
 
 def test_the_page_starts_with_the_ranking_of_the_gallery(visit, serving, gallery, upload):
     page = visit(serving(Gallery(gallery.index, gallery.extractor, rank=KRECIP)))
-    assert ranking(page).input_value() == "k-reciprocal"
+    assert page.get_by_label("Ranking", exact=True).input_value() == KRECIP
     choose(page, upload("mine.png", BETWEEN_2_AND_3))
     wait_for_status(page, f"exact, then {KRECIP}")
     choose_ranking(page, "As indexed")
@@ -87,14 +104,14 @@ def test_the_page_starts_with_the_ranking_of_the_gallery(visit, serving, gallery
 
 def test_hits_say_how_probably_they_share_the_class(visit, serving, half_and_half, upload):
     page, learned = visit(serving(half_and_half)), calibration(half_and_half.index).calibration
-    picture = upload("mine.png", (250, 21, 0))
+    picture = upload("mine.png", (250, 52, 4))  # near, and no record is the same picture
     choose(page, picture)
     page.locator("#hits .chance").first.wait_for()
     found = half_and_half.search(picture).hits
     expected = [f"{min(learned(hit.score)[0], 0.99):.0%} same class" for hit in found]
     assert page.locator("#hits .chance").all_inner_texts() == expected
     assert page.locator(".unlike").count() == 0
-    page.locator("#hits .card").first.click()
+    page.locator("#hits .kit-card").first.click()
     assert re.search(r"Same class\s+\d+% \(\d+% to \d+%\)", page.get_by_role("dialog").inner_text())
     page.get_by_role("button", name="Close").click()
     choose_ranking(page, "k-reciprocal")
@@ -102,12 +119,33 @@ def test_hits_say_how_probably_they_share_the_class(visit, serving, half_and_hal
     assert page.locator("#hits .chance").count() == 0  # its scores are no cosines
 
 
+def test_what_a_score_means_is_drawn_into_the_answer_once_it_is_learned(visit, serving, half_and_half, upload):
+    learn = threading.Event()
+
+    class Slow(Gallery):
+        def calibration(self, **options):
+            assert learn.wait(60)
+            return super().calibration(**options)
+
+    page = visit(serving(Slow(half_and_half.index, half_and_half.extractor)))
+    choose(page, upload("mine.png", (250, 52, 4)))
+    wait_for_status(page, "^10 neighbours")
+    before = hits(page)
+    page.locator("#hits [data-id]").nth(2).focus()
+    assert page.locator("#hits .chance").count() == 0
+    learn.set()
+    page.locator("#hits .chance").nth(9).wait_for()
+    assert hits(page) == before
+    assert page.evaluate("document.activeElement.dataset.id") == before[2]  # nobody is interrupted
+    assert page.locator("#status .status").inner_text() == "10 neighbours"
+
+
 def test_a_picture_unlike_all_is_told_so(visit, serving, half_and_half, upload):
     page = visit(serving(half_and_half))
     choose(page, upload("grey.png", (100, 250, 100)))
     page.get_by_role("note").filter(has_text="Nothing like this is indexed").wait_for()
-    page.locator("#classes input").click()
-    page.get_by_role("option", name="blue").click()
+    assert page.locator("#hits .chance").count() == 0  # no percentage beside it
+    page.get_by_role("checkbox", name="blue").check()
     page.get_by_role("note").wait_for(state="detached")  # among some classes it would say nothing of the others
 
 
@@ -115,9 +153,9 @@ def test_too_few_labels_say_nothing(visit, served, upload):
     page = visit(served)
     for colour in (BETWEEN_2_AND_3, (0, 200, 104)):
         choose(page, upload(f"{colour[0]}.png", colour))
-        page.locator("#hits .card").first.wait_for()
+        page.locator("#hits .kit-card").first.wait_for()
         assert page.locator("#hits .chance, .unlike").count() == 0
-        page.get_by_role("button", name="Remove Image").click()
+        remove(page)
 
 
 def learned_by(calibration):

@@ -716,3 +716,14 @@ def test_labels_are_counted_without_reading_records(path, monkeypatch):
         monkeypatch.setattr(type(index), "records", lambda *_: pytest.fail("records were read"))
         counts = list(index.label_counts().items())
     assert counts == [(f"label {i}", 2) for i in range(7)]
+
+
+def test_a_file_that_is_deleted_is_no_longer_answered_from(tmp_path):
+    path = tmp_path / "imgsearch.db"
+    with create_index(f"local:{path}", new_passport(None, dim=2)) as index:
+        index.add([ImageRecord("a.jpg", "cat"), ImageRecord("b.jpg")], np.eye(2, dtype=np.float32))
+        assert index.tally() == (2, {"cat": 1})
+        path.rename(tmp_path / "moved.db")
+        for read in (index.tally, index.read_passport, lambda: index.search(np.eye(2, dtype=np.float32)[:1], 1)):
+            with pytest.raises(IndexNotFound, match=r"There is no index at local:.*imgsearch\.db"):
+                read()

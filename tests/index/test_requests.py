@@ -77,6 +77,9 @@ def test_labels_cost_one_request_however_many_records_there_are(proxy, address):
             assert list(index.label_counts()) == [f"class {i}" for i in range(7)]
         assert asked == ["_search"]
         with sent(proxy) as asked:
+            assert index.tally() == (N, index.label_counts())
+        assert asked == ["_search", "_search"]
+        with sent(proxy) as asked:
             index.search(units(1), 10, labels=["class 3"])
         assert asked == ["_search"]
 

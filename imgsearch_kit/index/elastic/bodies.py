@@ -312,6 +312,11 @@ def labels_body(query: Json, after: Json | None) -> Json:
     return {"size": 0, "track_total_hits": False, "query": query, "aggs": {"labels": by_label}}
 
 
+def tally_body(query: Json, after: Json | None) -> Json:
+    """The same, and the number of all records, as ``count_body`` gives it."""
+    return labels_body(query, after) | {"track_total_hits": True}
+
+
 def paging(point: str, after: Any) -> Json:
     """The part of a search that selects the page after the sort value ``after`` (None: the first)."""
     where = {"pit": {"id": point, "keep_alive": KEEP_ALIVE}, "sort": ["_shard_doc"]}

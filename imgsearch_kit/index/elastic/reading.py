@@ -147,15 +147,27 @@ class ElasticReader(VectorIndex):
         if self._catalogue() is not None:
             return super().label_counts()
         self._catch_up()
+        return self._by_label(bodies.labels_body)[1]
+
+    @following
+    def tally(self) -> tuple[int, dict[str, int]]:
+        """The number of records and of those of each label, from one count by the server."""
+        if self._catalogue() is not None:
+            return super().tally()
+        self._catch_up()
+        return self._by_label(bodies.tally_body)
+
+    def _by_label(self, page: Callable[[Json, Json | None], Json]) -> tuple[int, dict[str, int]]:
+        """The number of records, where the pages' body asks for it, and of those of each label."""
         found: dict[str, int] = {}
         after = None
         while True:
-            body = bodies.labels_body(self._documents.everything, after)
+            body = page(self._documents.everything, after)
             answer = self._request("POST", "_search", body, allow_partial_search_results="false")
             buckets = answer["aggregations"]["labels"]["buckets"]
             found |= {bucket["key"]["label"]: bucket["doc_count"] for bucket in buckets}
             if len(buckets) < bodies.MOST:
-                return found
+                return answer["hits"].get("total", {"value": 0})["value"], found
             after = answer["aggregations"]["labels"]["after_key"]
 
     def _catalogue(self) -> Mapping[str, ImageRecord] | None:

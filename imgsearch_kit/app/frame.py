@@ -1,0 +1,89 @@
+"""What the owner says of the page: its title, icon and About text, which are shown as text and never run."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+from PIL import Image
+
+from imgsearch_kit.errors import BadQuery, UnreadableImage
+from imgsearch_kit.files import process_folder
+from imgsearch_kit.images import load_pixels
+from imgsearch_kit.reports import html_text
+from imgsearch_kit.tables import read_text
+
+ICON = 64  # pixels a side
+LONGEST_ABOUT = 200_000  # characters
+LONGEST_DESCRIPTION = 200
+# HTML in the text is shown, not obeyed; pictures would be fetched from elsewhere by every visitor.
+MARKDOWN = MarkdownIt("commonmark", {"html": False}).disable("image")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The page around its tabs: ``about`` is HTML without scripts, all else is plain text.
+
+    ``read_only`` hides what changes the index or hands out originals.
+    """
+
+    title: str = "Image search"
+    about: str = ""
+    description: str = ""
+    icon: Path | None = None
+    read_only: bool = False
+
+    def unsaid(self) -> Frame:
+        """The frame for who has not logged in: the title alone."""
+        return Frame(self.title, icon=self.icon)
+
+    def head(self) -> str:
+        """The page's title, description and ``og:`` tags as HTML."""
+        tags = [("name", "description", self.description), ("property", "og:title", self.title)]
+        tags += [("property", "og:description", self.description), ("property", "og:type", "website")]
+        metas = (f'<meta {kind}="{name}" content="{html_text(text)}">' for kind, name, text in tags if text)
+        return f"<title>{html_text(self.title)}</title>{''.join(metas)}"
+
+
+def frame_of(
+    title: str | None = None,
+    about: Path | str | None = None,
+    favicon: Path | str | None = None,
+    read_only: bool = False,
+) -> Frame:
+    """The frame with a title, the Markdown file of its About text, and the picture file of its icon.
+
+    :raises BadQuery: when the title is blank, or a file cannot be read.
+    """
+    if title is not None and not title.strip():
+        raise BadQuery("The title is blank. Give --title some words, or leave it out.")
+    title = title.strip() if title else Frame.title
+    icon = _icon(Path(favicon)) if favicon else None
+    if about is None:
+        return Frame(title, icon=icon, read_only=read_only)
+    text = read_text(Path(about), "About file")
+    if len(text) > LONGEST_ABOUT:
+        raise BadQuery(f"The About file {about} has {len(text):,} characters; at most {LONGEST_ABOUT:,} are shown.")
+    return Frame(title, MARKDOWN.render(text), _first_words(text), icon, read_only)
+
+
+def _first_words(markdown: str) -> str:
+    """The first paragraph as plain text, shortened between words."""
+    tokens = MARKDOWN.parse(markdown)
+    first = next((tokens[i + 1] for i, token in enumerate(tokens) if token.type == "paragraph_open"), None)
+    pieces = [child.content or " " for child in (first.children or [])] if first else []
+    text = re.sub(r"\s+", " ", "".join(pieces)).strip()
+    return text if len(text) <= LONGEST_DESCRIPTION else text[:LONGEST_DESCRIPTION].rpartition(" ")[0] + " …"
+
+
+def _icon(picture: Path) -> Path:
+    """A small PNG of a picture: decoded, so that nothing but pixels is handed out."""
+    try:
+        pixels = load_pixels(picture, ICON)
+    except UnreadableImage as error:
+        raise BadQuery(f"The icon {picture}: {error}") from error
+    made = process_folder() / "favicon.png"
+    Image.fromarray(pixels).save(made)
+    return made

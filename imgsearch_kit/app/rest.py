@@ -1,0 +1,154 @@
+"""Plain HTTP beside the page: search, the original system's route, health, and their description."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import IO, Annotated, Any
+
+import anyio
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, File, Form, Query, Request, UploadFile
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import HTMLResponse, JSONResponse
+from starlette.routing import BaseRoute
+
+import imgsearch_kit
+from imgsearch_kit.app.api import DEFAULT_K, MAX_K, answer
+from imgsearch_kit.app.frame import Frame
+from imgsearch_kit.app.guarding import Guard
+from imgsearch_kit.app.rest_docs import described
+from imgsearch_kit.app.rest_models import HealthAnswer, OriginalHit, Refusal, SearchAnswer
+from imgsearch_kit.gallery import Gallery
+from imgsearch_kit.records import Results
+from imgsearch_kit.reports import json_text
+
+SEARCHES_TOGETHER = 2  # searches by these routes that run at the same time; the page's own are counted apart
+ABOUT = 'Search for the neighbours of a picture, over plain HTTP. Refusals are `{"detail": "a sentence"}`.'
+
+PICTURE_FILE = File(description="The file of a picture, at most 32 MB.", json_schema_extra={"format": "binary"})
+
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    400: {"model": Refusal, "description": "There is no picture in the request, or it cannot be read as one."},
+    401: {"model": Refusal, "description": "The login of the page is missing or wrong."},
+    413: {"model": Refusal, "description": "The request is too large."},
+    415: {"model": Refusal, "description": "The file is no picture that the kit can decode."},
+    422: {"model": Refusal, "description": "An argument is wrong."},
+    503: {"model": Refusal, "description": "The index cannot answer now, or too many requests wait."},
+}
+
+
+class Rest:
+    """The handlers of the routes over one gallery; their descriptions are those of the OpenAPI document."""
+
+    def __init__(self, gallery: Gallery, guard: Guard, frame: Frame):
+        self.gallery, self.guard, self.frame = gallery, guard, frame
+        self._limit = anyio.CapacityLimiter(SEARCHES_TOGETHER)
+        self.router = APIRouter(route_class=guard.route_class())
+        add = partial(self.router.add_api_route, responses=REFUSALS, response_class=JsonText)
+        add("/search", self.search, methods=["POST"], response_model=SearchAnswer)
+        add("/image_query", self.image_query, methods=["POST"], response_model=list[OriginalHit])
+        add("/health", self.health, methods=["GET"], response_model=HealthAnswer)
+        hide = partial(self.router.add_api_route, methods=["GET"], include_in_schema=False)
+        hide("/openapi.json", self.openapi)
+        hide("/docs", self.docs)
+
+    async def search(
+        self,
+        image: Annotated[UploadFile | None, PICTURE_FILE] = None,
+        id: Annotated[str | None, Form(description="An indexed picture, in place of a file.")] = None,  # noqa: A002
+        k: Annotated[int, Form(ge=1, le=MAX_K, description="How many neighbours.")] = DEFAULT_K,
+        labels: Annotated[list[str] | None, Form(description="Only these classes; can be repeated.")] = None,
+        min_score: Annotated[float | None, Form(ge=-1, le=1, description="Only hits of at least this cosine.")] = None,
+        rank: Annotated[str | None, Form(description="Re-rank by a SPEC, e.g. `pca:128:0.5,qe:10:1`.")] = None,
+    ) -> Any:
+        """The neighbours of a picture, or of an indexed one, as `imgsearch search --json` prints them."""
+        ask = partial(answer, self.gallery, id=id, k=k, labels=labels, min_score=min_score, rank=rank)
+        return JsonText((await self._run(lambda: ask(_named(image)))).to_json())
+
+    async def image_query(
+        self,
+        image: Annotated[UploadFile, PICTURE_FILE],
+        size: Annotated[int, Query(ge=1, le=MAX_K, description="How many records.")] = DEFAULT_K,
+    ) -> Any:
+        """The records nearest to a picture, its own among them, as the original system's server answers.
+
+        `_score` is 1 / (1 + d), where d is the Euclidean distance of the unit vectors.
+        """
+        found = await self._run(lambda: answer(self.gallery, _named(image), k=size, rank=""))
+        return JsonText(in_original_form(found, self._index_name(), size))
+
+    async def health(self) -> Any:
+        """Whether the index can be read now, and how many pictures it has."""
+        passport = await self._run(self.gallery.index.read_passport)
+        made_by = passport.spec.name if passport.spec else None
+        index = {"uuid": passport.uuid, "generation": passport.generation, "pictures": passport.count}
+        about = {"title": self.frame.title, "version": imgsearch_kit.__version__, "read_only": self.frame.read_only}
+        return JsonText({"status": "ok", **about, "extractor": made_by, "index": index})
+
+    def openapi(self) -> Any:
+        """The OpenAPI document of these routes."""
+        return JsonText(self.document())
+
+    def docs(self, request: Request) -> Any:
+        """The same for people, without a script: nothing is fetched from another server."""
+        return HTMLResponse(described(self.document(), str(request.base_url).rstrip("/"), login=bool(self.guard.auth)))
+
+    def document(self) -> dict[str, Any]:
+        """The OpenAPI description as plain JSON values."""
+        made = get_openapi(
+            title="imgsearch", version=imgsearch_kit.__version__, description=ABOUT, routes=self.router.routes
+        )
+        if self.guard.auth:
+            made["components"]["securitySchemes"] = {"login": {"type": "http", "scheme": "basic"}}
+            made["security"] = [{"login": []}]
+        return made
+
+    async def _run(self, work: Callable[[], Any]) -> Any:
+        """What ``work`` returns, in a thread; two at once, so that many clients cannot exhaust memory."""
+        return await run_sync(work, limiter=self._limit)
+
+    def _index_name(self) -> str:
+        """The name of the index: on a server the name there, else that of its file without its folder."""
+        return re.split(r"[/\\:]", self.gallery.index.address.rstrip(":/"))[-1].removesuffix(".db")
+
+
+class JsonText(JSONResponse):
+    """A JSON text that names every character exactly."""
+
+    def render(self, content: Any) -> bytes:
+        """The text in ASCII."""
+        return json_text(content, ascii_only=True).encode()
+
+
+def rest_routes(gallery: Gallery, auth: tuple[str, str] | None, frame: Frame) -> list[BaseRoute]:
+    """The routes over a gallery, each behind the login ``auth`` if there is one."""
+    return list(Rest(gallery, Guard(gallery.index.address, auth), frame).router.routes)
+
+
+def in_original_form(found: Results, index: str, size: int) -> list[dict[str, Any]]:
+    """The first ``size`` records, the query's own among them, as the original system's server lists them."""
+    best = sorted([*found.own_hits, *found.hits], key=lambda hit: (-hit.score, hit.id))[:size]
+    return [
+        {
+            "_index": index,
+            "_id": hit.id,
+            "_score": 1 / (1 + math.sqrt(max(0.0, 2 - 2 * hit.score))),
+            "_source": {"image_path": hit.path or hit.id},
+        }
+        for hit in best
+    ]
+
+
+def _named(upload: UploadFile | None) -> IO[bytes] | None:
+    """An upload as an open file with a name; None for none, as a form without a chosen file sends it too."""
+    if upload is None or not upload.filename:
+        return None
+    upload.file.seek(0)
+    content = io.BytesIO(upload.file.read())
+    content.name = upload.filename
+    return content

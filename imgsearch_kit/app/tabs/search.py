@@ -1,0 +1,205 @@
+"""The search tab: a query picture and its neighbours."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from imgsearch_kit import ui
+from imgsearch_kit.app import cards
+from imgsearch_kit.app.api import DEFAULT_K, MAX_K
+from imgsearch_kit.app.choices import AS_INDEXED, OTHER, RANKINGS, BackgroundCalibration, spec_of
+from imgsearch_kit.app.request import MOST_HITS, SearchRequest
+from imgsearch_kit.app.standing import moved_away, standing
+from imgsearch_kit.app.tabs.picture import PictureAnswers
+from imgsearch_kit.app.tiles import Shown
+from imgsearch_kit.errors import BadQuery, KitError
+from imgsearch_kit.gallery import Gallery
+from imgsearch_kit.records import Results
+from imgsearch_kit.reports import data_uri, visible
+
+OWN_SHOWN = 8
+CRASHED = "The search failed with an unexpected error; see the server's log."
+
+
+class SearchTab:
+    """What the server answers to the tab's events over one gallery: plain values that the script draws as text."""
+
+    def __init__(self, gallery: Gallery, uploads: str):
+        self.gallery, self.uploads = gallery, Path(uploads).resolve()
+        self.calibration = BackgroundCalibration(gallery)
+        self.shown = Shown(gallery)
+
+    def start(self) -> dict[str, Any]:
+        """What the page begins with, from the index as it is now: what can be chosen, and pictures to click."""
+        self.calibration.now()  # starts while the visitor chooses a picture
+        _, typical = self.shown.now()
+        records = {record.id: record for record in typical}
+        thumbnails = cards.data_uris(lambda id_: self.gallery.thumbnail(records[id_]), records)
+        rankings = [{"spec": spec, "name": name, "about": about} for spec, (name, about) in RANKINGS.items()]
+        return {
+            "kind": "start",
+            "uuid": self.gallery.passport.uuid,
+            **standing(self.gallery),
+            "moved": moved_away(self.gallery, self.shown.some()),
+            "tiles": [cards.card(id_, records[id_].label, thumbnails[id_]) for id_ in records],
+            "rankings": rankings,
+            "other": OTHER,
+            "usual": {"k": DEFAULT_K, "rank": self.gallery.rank or AS_INDEXED},
+            "most": MAX_K,
+            "explains": dict(zip(("way", "note"), self.gallery.explains(), strict=True)),
+        }
+
+    def search(self, given: Any) -> dict[str, Any]:
+        """The answer to a search; an error is a sentence in it, so that the page can keep what it shows."""
+        serial = given.get("serial") if isinstance(given, Mapping) else None
+        said: dict[str, Any] = {"kind": "answer", "serial": serial}
+        try:
+            asked = SearchRequest.read(self._chosen(given), self.uploads)
+        except KitError as error:
+            return said | {"error": visible(str(error))}
+        spec = spec_of(asked.rank)
+        try:
+            if spec:
+                self.gallery.ranked(spec)
+        except KitError as error:  # the picture can still be searched for with another ranking
+            return said | {"error": visible(str(error)), "waiting": True}
+        try:
+            results = asked.answered_by(self.gallery, spec)
+            return said | self._answer(asked, results, spec) | {"indexed": standing(self.gallery, given.get("state"))}
+        except KitError as error:
+            return said | {"error": visible(str(error))}
+
+    def _chosen(self, given: Any) -> Any:
+        """The request, with an id by chance where it asks for one."""
+        if not isinstance(given, Mapping) or not given.get("random"):
+            return given
+        ids, _ = self.shown.now()
+        if not ids:
+            raise BadQuery("Nothing is indexed yet.")
+        return {**given, "id": random.choice(ids)}
+
+    def _answer(self, asked: SearchRequest, results: Results, spec: str) -> dict[str, Any]:
+        own, hits = results.own[:OWN_SHOWN], results.hits[asked.shown :]
+        marks = {"also": asked.also, "plus": asked.plus, "minus": asked.minus}
+        marked = [id_ for ids in marks.values() for id_ in ids]
+        thumbnails = cards.data_uris(
+            results.picture or self.gallery.thumbnail, [*own, *marked, *(hit.id for hit in hits)]
+        )
+        steered = bool(marked or asked.box)
+        calibration = None if spec or steered else self.calibration.now()
+        note = ""
+        if calibration and results.hits and not (asked.classes or own):
+            best = results.hits[0].score
+            note = cards.unlike(best, calibration) if calibration.nothing_alike(best) else ""
+        return {
+            "query": self._query(asked, results),
+            "marks": {name: [cards.card(id_, None, thumbnails[id_]) for id_ in ids] for name, ids in marks.items()},
+            "own": [cards.card(id_, None, thumbnails[id_]) for id_ in own],
+            "hits": cards.hit_cards(hits, thumbnails, None if note else calibration, _class_of(results)),
+            "status": cards.count(len(results.hits), "neighbour"),
+            "how": _how(results),
+            "note": note,
+            "learning": calibration is None and not (spec or steered) and self.calibration.learning(),
+            "more": asked.k < MOST_HITS and len(results.hits) == asked.k,
+            "nothing": self._nothing(asked) if not results.hits else "",
+        }
+
+    def _query(self, asked: SearchRequest, results: Results) -> dict[str, Any]:
+        """The query as it is shown: from the server's own preview, because browsers do not draw every format."""
+        about = results.query.get("queries", [results.query])[0]
+        if asked.id is not None:
+            shown = cards.card(str(about["id"]), about.get("label"), "") | {"picture": None}
+            return shown | {"preview": data_uri(self.gallery.preview, str(about["id"]))}
+        assert asked.picture is not None
+        name = str(about["file"])
+        return {"id": None, "name": visible(name), "label": None, "picture": str(asked.picture)} | {
+            "preview": _preview(asked.picture, str(about["sha256"]), self.gallery.max_pixels)
+        }
+
+    def _nothing(self, asked: SearchRequest) -> str:
+        if not len(self.gallery):
+            return "Nothing is indexed yet."
+        if asked.least is not None:
+            return f"No other picture has a score of at least {asked.least:g}."
+        return "No other picture of these classes is indexed." if asked.classes else "No other picture is indexed."
+
+
+def _class_of(results: Results) -> str | None:
+    """The class of the query where it is indexed; None for several queries, and for pictures of other classes."""
+    if "queries" in results.query:
+        return None
+    return results.query.get("label") or next((hit.label for hit in results.own_hits if hit.label), None)
+
+
+def _how(results: Results) -> list[str]:
+    """How the answer came about, a few words each."""
+    extract, search = (results.ms.get(name, 0.0) for name in ("extract", "search"))
+    words = [f"extraction {extract:.0f} ms", f"search {search:.1f} ms", results.method, results.note]
+    return [visible(word) for word in words if word]
+
+
+def _preview(path: Path, sha256: str, max_pixels: int) -> str:
+    """The preview of an upload as a data URI; nothing of it stays on the disk."""
+    from imgsearch_kit.images import PREVIEW, thumbnail
+
+    with tempfile.TemporaryDirectory() as folder:
+        return data_uri(lambda _: thumbnail(path, sha256, PREVIEW, folder=Path(folder), max_pixels=max_pixels), "")
+
+
+TELL = "watch('value', () => document.dispatchEvent(new CustomEvent('imgsearch-told', {detail: props.value})));"
+
+
+def tab_script() -> str:
+    """The script of the tab: the modules it is drawn with, and its own; Gradio runs it as the body of a function."""
+    return ui.script(files(__package__).joinpath("search.js").read_text("utf-8"))
+
+
+def search_tab(gallery: Gallery, page: gr.Blocks) -> None:
+    """Draws the tab into the open page and wires its events.
+
+    Gradio runs what a template renders as code, so the templates here are constant, and all values are drawn by the
+    script from ``props.value``. Its value changes with every answer, because each has the serial of its question.
+    """
+    plain: dict[str, Any] = {"apply_default_css": False, "html_template": "<div></div>"}
+    view = gr.HTML(js_on_load=tab_script(), elem_id="search", **plain)
+    told = gr.HTML(js_on_load=TELL, elem_id="told", **plain)
+    tab = SearchTab(gallery, view.GRADIO_CACHE)
+    single = PictureAnswers(gallery, tab.uploads, view.temp_files)
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "always_last"}
+    page.load(tab.start, outputs=view, show_progress="hidden", api_visibility="private")
+    crashed = {"kind": "answer", "serial": None, "error": CRASHED}
+
+    view.ask(_given(tab.search), None, view, concurrency_id="search", **quiet).failure(
+        lambda: crashed, outputs=view, show_progress="hidden", api_visibility="private"
+    )
+    view.details(_given(single.details), None, told, **quiet)
+    view.boxes(_given(single.boxes), None, told, concurrency_id="search", **quiet)
+    view.reverse(_given(single.reverse), None, told, concurrency_id="explain", **quiet)
+    view.fetch(_given(single.fetched), None, told, concurrency_id="fetch", **quiet)
+    explaining = view.explain(_given_to(single.explained), None, told, concurrency_id="explain", **quiet)
+    view.stop(None, cancels=[explaining], api_visibility="private")
+
+
+def _given(handler: Callable[[Any], dict[str, Any]]) -> Callable[[gr.EventData], dict[str, Any]]:
+    """A handler of what the script sends with an event."""
+
+    def handle(event: gr.EventData) -> dict[str, Any]:
+        return handler(event._data)
+
+    return handle
+
+
+def _given_to(handler: Callable[[Any], Iterator[dict[str, Any]]]) -> Callable[[gr.EventData], Iterator[dict[str, Any]]]:
+    """The same for a handler that answers several times."""
+
+    def handle(event: gr.EventData) -> Iterator[dict[str, Any]]:
+        yield from handler(event._data)
+
+    return handle

@@ -1,0 +1,23 @@
+// Elements made from plain values; what comes from outside becomes text or an attribute's value, never markup.
+
+export function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name === "data") Object.assign(element.dataset, value);
+    else if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+export function button(text, onclick, attributes = {}) {
+  return make("button", {type: "button", onclick, ...attributes}, text);
+}
+
+// A picture, or words where its file is gone.
+export function picture(src, alt) {
+  if (!src) return make("span", {class: "kit-gone"}, "The file no longer exists");
+  return make("img", {src, alt, decoding: "async"});
+}
