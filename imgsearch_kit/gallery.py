@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from imgsearch_kit.indexing.labels import LabelReport
     from imgsearch_kit.indexing.report import IndexReport
     from imgsearch_kit.inspection.health import Health
+    from imgsearch_kit.inspection.novelty import Novelty
     from imgsearch_kit.inspection.over_index import Calibrated
     from imgsearch_kit.map.over_index import MapReport
     from imgsearch_kit.map.projection import Projection
@@ -367,6 +368,17 @@ class Gallery:
         from imgsearch_kit.inspection.over_index import calibration
 
         return calibration(self.index, k=k, seed=seed, progress=progress)
+
+    def novelty(self, *, seed: int = 0, progress: bool | None = None) -> Novelty:
+        """When nothing here looks like a picture, learned with whole classes held out, and how often that errs.
+
+        It is kept in the cache; searches read it there, and give no verdict where it was never learned.
+
+        :raises BadQuery: when there are too few classes or pictures, or too many without a label.
+        """
+        from imgsearch_kit.inspection.verdicts import novelty
+
+        return novelty(self.index, seed=seed, progress=progress)
 
     def projection(self, *, seed: int = 42, progress: bool | None = None) -> Projection:
         """The pictures on a plane, ``(n, 2)`` positions in id order, and how far to trust them. Kept in the cache.

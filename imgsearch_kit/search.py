@@ -15,11 +15,12 @@ from imgsearch_kit.arguments import LARGEST_NUMBER, strings, whole_number
 from imgsearch_kit.errors import BadQuery, UnreadableImage
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.names import has_other_forms, normal
-from imgsearch_kit.records import Approx, Hit, ImageRecord, Results, Vectors
+from imgsearch_kit.records import Approx, Hit, ImageRecord, Results, Vectors, Verdict
 
 if TYPE_CHECKING:
     from imgsearch_kit.gallery import Gallery
     from imgsearch_kit.images import Picture
+    from imgsearch_kit.inspection.verdicts import KeptNovelty
     from imgsearch_kit.ranking.over_index import RankedGallery
 
 OWN_COSINE = 0.9999
@@ -35,6 +36,7 @@ class Searcher:
         self._gallery = gallery
         self._recent: dict[str, Vectors] = {}  # by the hash of the pixels
         self._ranked: dict[str, RankedGallery] = {}  # by SPEC
+        self._novelty: KeptNovelty | None = None
         self._learning = threading.Lock()  # separate, so that plain searches are not blocked
 
     def search(
@@ -58,10 +60,12 @@ class Searcher:
         query = self._of_id(id) if id is not None else self._of_picture(picture, ms)  # type: ignore[arg-type]
         stored = labels and self._as_stored(labels)
         started = time.perf_counter()
+        novelty = None if id is not None or labels or approx else self.novelty()
+        wide = max(k, novelty.nearest) if novelty else k
         if rank:
-            found = reranked(self._gallery.index, query, self.ranked(rank), k, stored, approx)
+            found = reranked(self._gallery.index, query, self.ranked(rank), wide, stored, approx)
         else:
-            found = neighbours(self._gallery.index, query, k, stored, approx)
+            found = neighbours(self._gallery.index, query, wide, stored, approx)
         if labels:  # the labels of hits exist; only others must be looked up
             self._check_labels(set(map(normal, labels)).difference(record.label for record, _ in found.hits))
         ms["search"] = (time.perf_counter() - started) * 1e3
@@ -74,7 +78,25 @@ class Searcher:
             note=found.note,
             ms={name: round(value, 3) for name, value in ms.items()},
             picture=lambda id_: self._gallery.thumbnail(records.get(id_, id_)),
+            verdict=self._verdict(novelty, query, found),
         )
+
+    @staticmethod
+    def _verdict(novelty: KeptNovelty | None, query: Query, found: Answer) -> Verdict | None:
+        """Whether anything indexed is like the query; of an indexed one this is not asked."""
+        if novelty is None or found.own:
+            return None
+        return novelty.verdict(query.vector, [(record.id, score) for record, score in found.near])
+
+    def novelty(self) -> KeptNovelty | None:
+        """What `health` or the page has learned of the index as it is now, from the cache; None if nothing."""
+        passport = self._gallery.passport
+        kept = self._novelty
+        if kept is None or kept.of != (passport.uuid, passport.generation):
+            from imgsearch_kit.inspection.verdicts import kept_novelty
+
+            kept = self._novelty = kept_novelty(passport)
+        return kept
 
     def _check_labels(self, labels: Iterable[str]) -> None:
         unknown = set(labels)
@@ -152,12 +174,16 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The query's own records, and hits in rank order with scores; ``method`` and ``note`` come from the index."""
+    """The query's own records, and hits in rank order with scores; ``method`` and ``note`` come from the index.
+
+    ``near`` are the hits in the order of the index, with their cosines.
+    """
 
     own: list[ImageRecord]
     hits: list[tuple[ImageRecord, float]]
     method: str
     note: str
+    near: list[tuple[ImageRecord, float]]
 
     def ranked(self, k: int, min_score: float | None) -> tuple[Hit, ...]:
         """The first ``k`` hits of at least ``min_score``, with ranks from 1."""
@@ -204,7 +230,7 @@ def neighbours(
         hits = [(record, score) for record, score in pairs if not query.owns(record, score)]
         own += mine
         if len(hits) >= k or not mine or len(ids) < k + ROOM:
-            return Answer(own, hits, found.method, found.note)
+            return Answer(own, hits, found.method, found.note, hits)
 
 
 def reranked(
@@ -216,8 +242,8 @@ def reranked(
     approx: Approx | None = None,
 ) -> Answer:
     """The same with a ranking, which compares the query with all records."""
-    own = neighbours(index, query, k).own
-    found = ranking.search(query.vector, k, labels, [record.id for record in own], approx=approx)
+    plain = neighbours(index, query, k)
+    found = ranking.search(query.vector, k, labels, [record.id for record in plain.own], approx=approx)
     pairs = zip(found.ids[0].tolist(), found.scores[0].tolist(), strict=True)
     hits = [(found.records[id_], score) for id_, score in pairs]
-    return Answer(own, hits, found.method, found.note)
+    return Answer(plain.own, hits, found.method, found.note, plain.near)
