@@ -360,14 +360,19 @@ class Gallery:
 
         return health(self.index, k=k, **options)
 
-    def calibration(self, *, k: int = 10, seed: int = 0, progress: bool | None = None) -> Calibrated:
-        """What the cosines mean: the probability that a hit shares the query's class. Kept in the cache.
+    def calibration(
+        self, *, k: int = 10, seed: int = 0, rank: str | None = None, progress: bool | None = None
+    ) -> Calibrated:
+        """What the scores mean: the probability that a hit shares the query's class. Kept in the cache.
 
-        :raises BadQuery: when fewer than four pictures have a label.
+        ``rank`` is a SPEC, the gallery's own if None, "" for the cosines of the index.
+
+        :raises BadQuery: when fewer than four pictures have a label, or the SPEC is misspelt or not possible.
         """
         from imgsearch_kit.inspection.over_index import calibration
 
-        return calibration(self.index, k=k, seed=seed, progress=progress)
+        rank = self.rank if rank is None else check_rank(rank)
+        return calibration(self.index, k=k, seed=seed, rank=rank or None, progress=progress)
 
     def novelty(self, *, seed: int = 0, progress: bool | None = None) -> Novelty:
         """When nothing here looks like a picture, learned with whole classes held out, and how often that errs.
