@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from imgsearch_kit.images import Picture
     from imgsearch_kit.indexing.labels import LabelReport
     from imgsearch_kit.indexing.report import IndexReport
+    from imgsearch_kit.inspection.calibration import Calibrated
     from imgsearch_kit.inspection.health import Health
     from imgsearch_kit.inspection.novelty import Novelty
-    from imgsearch_kit.inspection.over_index import Calibrated
     from imgsearch_kit.map.over_index import MapReport
     from imgsearch_kit.map.projection import Projection
     from imgsearch_kit.ranking.over_index import RankedGallery

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
+from imgsearch_kit.app.words import HitWords, hit_words
 from imgsearch_kit.inspection.calibration import Calibration
 from imgsearch_kit.records import Hit, ImageRecord, Results
 from imgsearch_kit.reports import data_uri, exact_attribute, html_text
@@ -52,34 +53,28 @@ def _words(text: str) -> str:
     return re.sub("`([^`]+)`", r"<code>\1</code>", html_text(text))
 
 
-def hits(results: Results, thumbnails: Mapping[str, str], calibration: Calibration | None = None) -> str:
-    """The hits of a search as buttons in rank order; with ``calibration`` each has the probability of its score."""
-    cards = (_hit(hit, thumbnails[hit.id], calibration) for hit in results.hits)
+def hits(
+    results: Results,
+    thumbnails: Mapping[str, str],
+    calibration: Calibration | None = None,
+    known: str | None = None,
+) -> str:
+    """The hits of a search as buttons in rank order, with what is said of each; ``known`` is the query's class."""
+    said = [hit_words(hit, known=known, calibration=calibration, verdict=results.verdict) for hit in results.hits]
+    cards = (_hit(hit, thumbnails[hit.id], each) for hit, each in zip(results.hits, said, strict=True))
     return f'<ol class="hits" aria-label="Neighbours, {html_text(results.method)}">{"".join(cards)}</ol>'
 
 
-def unlike(best: float, calibration: Calibration) -> str:
-    """The note that no indexed picture is like the query."""
-    return (
-        f'<p class="unlike" role="note"><strong>Nothing like this is indexed.</strong> The best cosine is {best:.3f}; '
-        f"only {calibration.unlike:.0%} of the indexed pictures have none above {calibration.bound:.3f}.</p>"
-    )
+def unlike(sentence: str, errs: str) -> str:
+    """The note that no indexed picture is like the query, and how often that errs; "" without a sentence."""
+    if not sentence:
+        return ""
+    return f'<p class="unlike" role="note" title="{html_text(errs)}"><strong>{html_text(sentence)}</strong></p>'
 
 
-def _chance(hit: Hit, calibration: Calibration) -> tuple[str, str]:
-    """The probability that a hit shares the query's class, and its bounds."""
-    probability, low, high = calibration(hit.score)
-    return _percent(probability), f"{_percent(low)} to {_percent(high)}"
-
-
-def _percent(probability: float) -> str:
-    """The percentage, at least 1 and at most 99, because certainty cannot be known."""
-    return f"{min(max(probability, 0.01), 0.99):.0%}"
-
-
-def _hit(hit: Hit, thumbnail: str, calibration: Calibration | None) -> str:
+def _hit(hit: Hit, thumbnail: str, said: HitWords) -> str:
     kind, label = ("label", hit.label) if hit.label else ("label file", PurePosixPath(hit.id).name)
-    chance = f'<span class="chance">{_chance(hit, calibration)[0]} same class</span>' if calibration else ""
+    chance = f'<span class="chance" title="{html_text(said.long)}">{said.short}</span>' if said.short else ""
     return (
         f'<li><button type="button" class="card" data-id="{exact_attribute(hit.id)}" title="{html_text(hit.id)}">'
         f"{_picture(thumbnail, hit.id)}"
@@ -115,12 +110,12 @@ def _picture(uri: str, name: str) -> str:
     return f'<img src="{uri}" alt="{html_text(name)}" decoding="async">'
 
 
-def details(record: ImageRecord, hit: Hit | None, preview: str, calibration: Calibration | None = None) -> str:
+def details(record: ImageRecord, hit: Hit | None, preview: str, said: HitWords | None = None) -> str:
     """A dialog with everything known about one picture, and the button that searches with it."""
     facts = {
         "Class": record.label or "none",
         **({"Rank": str(hit.rank), "Score": f"{hit.score:.4f}"} if hit else {}),
-        **({"Same class": "{} ({})".format(*_chance(hit, calibration))} if hit and calibration else {}),
+        **({"Meaning": said.long} if said and said.long else {}),
         "Size": f"{record.width} × {record.height} pixels" if record.width else "unknown",
         "File": _file(record),
         "SHA-256": f"{record.sha256[:16]}…" if record.sha256 else "unknown",

@@ -12,7 +12,8 @@ from gradio.processing_utils import save_file_to_cache
 
 from imgsearch_kit.app import cards
 from imgsearch_kit.app.api import DEFAULT_K, MAX_K, answer
-from imgsearch_kit.app.choices import AS_INDEXED, RANKINGS, BackgroundCalibration, explained, spec_of
+from imgsearch_kit.app.choices import AS_INDEXED, BackgroundLearning, explained, spec_of
+from imgsearch_kit.app.words import hit_words, query_class, verdict_words
 from imgsearch_kit.errors import KitError
 from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.inspection.calibration import Calibration
@@ -54,7 +55,7 @@ element.addEventListener('click', (event) => {
 class TabState:
     """What one visitor sees: the file shown as the query, its id if it is an indexed picture, and the results.
 
-    ``calibration`` gives the probability of a score; None where it is unknown, or a ranking changed the scores.
+    ``calibration`` gives the probability of a score; None where it is unknown.
     """
 
     picture: str | None = None
@@ -71,11 +72,11 @@ class SearchTab:
 
     def __init__(self, gallery: Gallery, uploads: str):
         self.gallery, self.uploads = gallery, Path(uploads).resolve()
-        self.calibration = BackgroundCalibration(gallery)
+        self.learning = BackgroundLearning(gallery)
 
     def loaded(self) -> tuple[Any, ...]:
         """The class filter, the examples and the welcome text, from the index as it is now."""
-        self.calibration.now()  # starts while the visitor chooses a picture
+        self.learning.start()  # while the visitor chooses a picture
         labels, examples = list(self.gallery.labels()), {record.id: record for record in self.examples()}
         pictures = cards.data_uris(lambda id_: self.gallery.thumbnail(examples[id_]), examples)
         strip = cards.strip([*examples], pictures, names=False)
@@ -148,10 +149,10 @@ class SearchTab:
         thumbnails = cards.data_uris(
             results.picture or self.gallery.thumbnail, [*own, *(hit.id for hit in results.hits)]
         )
-        calibration = None if spec else self.calibration.now()
-        found = cards.hits(results, thumbnails, calibration) if results.hits else self._nothing(labels)
-        if calibration and results.hits and not (labels or own) and calibration.nothing_alike(results.hits[0].score):
-            found = cards.unlike(results.hits[0].score, calibration) + found
+        calibration = self.learning.calibration(spec)
+        known = query_class(self.gallery, results)
+        found = cards.hits(results, thumbnails, calibration, known) if results.hits else self._nothing(labels)
+        found = cards.unlike(*verdict_words(results.verdict, self.learning.novelty())) + found
         state = dataclasses.replace(wanted, results=results, calibration=calibration)
         return drawn, self._line(results), cards.own(own, thumbnails), found, state
 
@@ -182,7 +183,13 @@ class SearchTab:
             return ""  # deleted since it was shown
         hits = state.results.hits if state.results else ()
         hit = next((hit for hit in hits if hit.id == record.id), None)
-        return cards.details(record, hit, data_uri(self.gallery.preview, record.id), state.calibration)
+        known = query_class(self.gallery, state.results) if state.results else None
+        said = (
+            hit_words(hit, known=known, calibration=state.calibration, verdict=state.results.verdict)
+            if hit and state.results
+            else None
+        )
+        return cards.details(record, hit, data_uri(self.gallery.preview, record.id), said)
 
 
 def search_tab(gallery: Gallery, page: gr.Blocks) -> None:
@@ -202,6 +209,7 @@ def search_tab(gallery: Gallery, page: gr.Blocks) -> None:
                 buttons=["fullscreen"],
                 alt_text="The picture searched for",
             )
+            tab = SearchTab(gallery, query.GRADIO_CACHE)
             k = gr.Slider(1, MAX_K, DEFAULT_K, step=1, label="Neighbours", elem_id="k")
             labels = gr.Dropdown(
                 [],
@@ -211,12 +219,12 @@ def search_tab(gallery: Gallery, page: gr.Blocks) -> None:
                 elem_id="classes",
                 visible=False,
             )
-            start = gallery.rank or AS_INDEXED
+            choices = tab.learning.choices()
             rank = gr.Dropdown(
-                [(name, spec) for spec, (name, _) in RANKINGS.items()],
-                value=start,
+                [(choice.name, choice.spec or AS_INDEXED) for choice in choices],
+                value=choices[0].spec or AS_INDEXED,
                 label="Ranking",
-                info=explained(start),
+                info=choices[0].what,
                 allow_custom_value=True,
                 elem_id="rank",
             )
@@ -229,7 +237,6 @@ def search_tab(gallery: Gallery, page: gr.Blocks) -> None:
             hits = gr.HTML(js_on_load=ON_CLICK, elem_id="hits", **plain)
             details = gr.HTML(js_on_load=ON_DIALOG, elem_id="details", **plain)
 
-    tab = SearchTab(gallery, query.GRADIO_CACHE)
     outputs = [query, status, own, hits, state]
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     page.load(tab.loaded, outputs=[labels, examples, welcome], **quiet)
@@ -244,6 +251,6 @@ def search_tab(gallery: Gallery, page: gr.Blocks) -> None:
     wire([query.input], tab.picture, [query, *options], preprocess=False)
     wire([k.change, labels.change], tab.options, options)
     wire([rank.input], tab.options, options, RANKING)
-    rank.input(lambda choice: gr.update(info=explained(choice)), rank, rank, **quiet)
+    rank.input(lambda choice: gr.update(info=explained(choice, choices)), rank, rank, **quiet)
     wire([examples.select, details.select], tab.again, options)
     gr.on([hits.select, own.select], tab.details, [state], details, **quiet)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,17 +13,16 @@ from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.evaluation.metrics import same_picture
 from imgsearch_kit.files import artefact
 from imgsearch_kit.index.base import VectorIndex
-from imgsearch_kit.inspection.calibration import Calibration, Reliability, calibrate, reliability
+from imgsearch_kit.inspection.calibration import Calibrated, calibrate, reliability
 from imgsearch_kit.inspection.health import NEAR, Health, examine
 from imgsearch_kit.inspection.neighbours import leave_one_out
 from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.ranking.chain import kept_ranking
 from imgsearch_kit.records import IndexPassport, Vectors
-from imgsearch_kit.reports import Report, Table
 from imgsearch_kit.vectors import Bools, Ints, Scores, blocks, first
 
 if TYPE_CHECKING:
-    from imgsearch_kit.plots import Plot
+    pass
 
 
 def health(index: VectorIndex, *, k: int = 10, near: float = NEAR, progress: bool | None = None) -> Health:
@@ -40,53 +38,6 @@ def health(index: VectorIndex, *, k: int = 10, near: float = NEAR, progress: boo
         return examine(ids, vectors, labels, hashes, k=places(k, len(ids)), near=near, done=bar.update)
 
 
-@dataclass(frozen=True)
-class Calibrated(Report):
-    """A calibration learned from all labelled pictures, and how well one learned from half of them fits the others.
-
-    ``precision`` is the mean P@4 of the same rankings, each picture against all others but its copies; None when fewer
-    than four hits were looked at, or no picture shares its label. ``rank`` is the SPEC they were ranked by, or None.
-    """
-
-    calibration: Calibration
-    held_out: Reliability
-    precision: float | None = None
-    rank: str | None = None
-
-    @classmethod
-    def from_json(cls, plain: dict[str, Any]) -> Calibrated:
-        """What ``to_json`` wrote."""
-        parts = Calibration.from_json(plain["calibration"]), Reliability.from_json(plain["held_out"])
-        return cls(*parts, plain.get("precision"), plain.get("rank"))
-
-    def title(self) -> str:
-        """What the calibration was learned from."""
-        return self.calibration.title()
-
-    def tables(self) -> Sequence[Table]:
-        """The table of the calibration."""
-        return self.calibration.tables()
-
-    def notes(self) -> Sequence[str]:
-        """The notes of the calibration, and its expected error."""
-        error = f"{self.held_out.error:.3f}"
-        return [
-            *self.calibration.notes(),
-            f"When learned from half of the pictures, its mean error is {error} on the others.",
-        ]
-
-    def plot(self) -> Plot:
-        """The curve of the calibration; ``held_out.plot()`` shows how one fits other pictures.
-
-        :raises MissingExtra: when matplotlib is not installed.
-        """
-        return self.calibration.plot()
-
-    def frame(self) -> Iterable[Mapping[str, Any]]:
-        """The rows of ``to_dataframe``: those of the calibration."""
-        return self.calibration.frame()
-
-
 def calibration(
     index: VectorIndex, *, k: int = 10, seed: int = 0, rank: str | None = None, progress: bool | None = None
 ) -> Calibrated:
@@ -100,7 +51,7 @@ def calibration(
     k, seed = whole_number("k", k), whole_number("seed", seed, 0)
     return artefact(
         index.read_passport(),
-        "calibration.json",
+        "ranked_calibration.json" if rank else "calibration.json",  # so that rankings tried out leave this one
         {"k": k, "seed": seed, "rank": rank or ""},
         lambda: _calibration(index, k, seed, rank or None, progress),
         lambda made, path: path.write_text(json.dumps(made.to_json()), encoding="utf-8"),

@@ -26,6 +26,7 @@ BY_FEATURE = {
     "together": "Its ten closest together are further away than those of indexed pictures nearly always are.",
     "crowd": "Its closest pictures are much closer to each other than to it.",
     "classes": "Its ten closest are of many classes: at most {together} are of one.",
+    "between": "It lies between the indexed classes, hardly nearer to one than to the next.",
     "outside": "It differs from the indexed pictures in what hardly differs between them.",
 }
 BY_COSINE = "The closest is {closest:.2f}; indexed pictures nearly always have one above {usual:.2f}."

@@ -75,9 +75,10 @@ def test_the_features_of_one_picture_by_hand():
     half = np.array([[0.6, 0.8]], np.float32)
     rows = np.array([[0, 1, 2, 3, 4, 12, 13, 14, 15, 16]])
     near = np.array([[0.6] * 5 + [0.8] * 5], np.float32)
-    first, mean, relative, share = known.features(half, rows, near)[0, :4]
+    first, mean, relative, of_first, share, gap = known.features(half, rows, near)[0, :6]
     assert (first, mean, share) == (pytest.approx(0.6), pytest.approx(0.7), 0.5)
-    assert relative == pytest.approx(0.7 - 1)
+    assert (relative, of_first) == (pytest.approx(0.7 - 1), pytest.approx(0.6 - 1))
+    assert gap == pytest.approx(0.8 - 0.6)
     assert known.together(rows).tolist() == [5]
 
 
@@ -196,15 +197,17 @@ def test_what_was_learned_is_kept_whole(gallery):
         (0, "as usual, but it is far in what tells the indexed classes apart"),
         (1, "Its ten closest together"),
         (2, "much closer to each other than to it"),
-        (3, "at most 10 are of one"),
-        (8, "differs from the indexed pictures in what hardly differs between them"),
+        (3, "much closer to each other than to it"),
+        (4, "at most 10 are of one"),
+        (5, "hardly nearer to one than to the next"),
+        (12, "differs from the indexed pictures in what hardly differs between them"),
     ],
 )
 def test_where_the_cosine_is_usual_the_feature_that_decides_is_named(gallery, part, words):
     novelty(gallery.index)
     kept = kept_novelty(gallery.passport)
-    scale = np.ones(12)
-    model = NoveltyModel(np.full(12, -1.0), scale, np.eye(12)[part], -100.0)
+    scale = np.ones(16)
+    model = NoveltyModel(np.full(16, -2.0), scale, np.eye(16)[part], -100.0)
     told = dataclasses.replace(kept, novelty=dataclasses.replace(kept.novelty, model=model))
     vector = gallery.index.vectors(["c00/000.jpg"])
     near = [(f"c00/{row:03}.jpg", 0.999) for row in range(10)]
