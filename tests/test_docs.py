@@ -196,6 +196,15 @@ def test_engines_and_int8_are_quoted_from_their_results():
         assert f"| `{row['extractor']}` | {shown} | {row['overlap']:.3f} | {row['least_cosine']:.3f} |" in QUALITY
 
 
+def test_how_often_novelty_is_told_is_quoted_from_its_results():
+    found = json.loads((ROOT / "benchmarks/results/novelty.json").read_text())
+    for name, row in found["rows"].items():
+        shares = f"{row['mean']:.3f} | {row['least']:.2f} to {row['most']:.2f} | {row['mean_over_classes']:.3f}"
+        assert f"| {name} | {shares} | {row['false_alarms']:.3f} |" in QUALITY
+    assert found["rows"]["the kit's model"]["mean"] > found["rows"]["the best cosine alone"]["mean"] + 0.1
+    assert f"of {found['about']['folds'] * found['about']['partitions']} folds" in QUALITY
+
+
 def test_servers_quotes_the_sizes_on_disk():
     found = json.loads((ROOT / "benchmarks/results/sizes.json").read_text())["bytes_per_vector"]
     rows = re.findall(r"^\| (.*?)`([^`]+)` \| ([\d,]+) \| ([\d,]+) \|$", SERVERS, re.M)
