@@ -51,23 +51,29 @@ def folds(vectors: Vectors, classes: Ints, files: Ints, seed: int) -> list[Fold]
     return made
 
 
-def measure(made: Sequence[Fold], features: Sequence[int]) -> list[tuple[float, float]]:
-    """The share of absent and of present pictures that are told, in each fold, by a model of some features."""
+def measure(made: Sequence[Fold], features: Sequence[int]) -> list[tuple[float, float, float]]:
+    """The shares that a model of some features tells in each fold: of absent pictures, of present ones, and by class.
+
+    The last is the mean over the absent classes.
+    """
     kept = [tuple(dataclasses.replace(part, features=part.features[:, features]) for part in fold) for fold in made]
     rates = []
     for fold, (present, _, tested) in enumerate(kept):
         others = [number for number in range(FOLDS) if number != fold]
         absent = [kept[number][1] for number in others if (number + 1) % FOLDS != fold]
         model = NoveltyModel.fit(Examples.joined([kept[number][0] for number in others]), Examples.joined(absent))
-        rates.append(tuple(float(model.novel(part.features).mean()) for part in (tested, present)))
+        told = model.novel(tested.features)
+        by_class = [told[tested.classes == number].mean() for number in np.unique(tested.classes)]
+        rates.append((float(told.mean()), float(model.novel(present.features).mean()), float(np.mean(by_class))))
     return rates
 
 
-def summary(rates: Sequence[tuple[float, float]]) -> dict[str, Any]:
+def summary(rates: Sequence[tuple[float, float, float]]) -> dict[str, Any]:
     """Means, least and largest over the folds of all partitions."""
-    found, alarms = (np.array(part) for part in zip(*rates, strict=True))
+    found, alarms, by_class = (np.array(part) for part in zip(*rates, strict=True))
     spread = {"mean": float(found.mean()), "least": float(found.min()), "most": float(found.max())}
-    return spread | {"deviation": float(found.std()), "false_alarms": float(alarms.mean())}
+    spread |= {"deviation": float(found.std()), "mean_over_classes": float(by_class.mean())}
+    return spread | {"false_alarms": float(alarms.mean())}
 
 
 def main() -> None:

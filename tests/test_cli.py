@@ -49,9 +49,14 @@ HIT = {
 }
 SEARCH = {
     "type": "object",
-    "required": ["query", "method", "hits", "own", "ms"],
+    "required": ["query", "method", "hits", "own", "verdict", "ms"],
     "properties": {
         "query": {"type": "object"},
+        "verdict": {
+            "type": ["object", "null"],
+            "required": ["like", "closest", "usual"],
+            "properties": {"like": {"type": "boolean"}, "closest": NUMBER, "usual": NUMBER},
+        },
         "method": {"type": "string"},
         "hits": {"type": "array", "items": HIT},
         "own": {"type": "array", "items": {"type": "string"}},
@@ -268,7 +273,10 @@ def test_health_says_what_is_wrong_with_the_index(workplace, tmp_path):
     text = run("health", "-k", 3, cwd=workplace).stdout
     assert "hubs" in text
     assert "shares the query's class with probability" in text
-    written = json.loads(run("health", "-k", 3, "--json", "-o", tmp_path / "h.json", cwd=workplace).stdout)
+    done = run("health", "-k", 3, "--json", "-o", tmp_path / "h.json", cwd=workplace)
+    written = json.loads(done.stdout)
+    assert written["novelty"] is None
+    assert "No search will say that nothing looks like its picture. 2 classes have several pictures" in done.stderr
     assert json.loads((tmp_path / "h.json").read_text()) == written
 
 

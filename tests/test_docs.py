@@ -209,6 +209,15 @@ def test_quality_quotes_the_gain_of_feedback():
     assert f"{rows[0]['queries']:,} queries" in QUALITY
 
 
+def test_how_often_novelty_is_told_is_quoted_from_its_results():
+    found = json.loads((ROOT / "benchmarks/results/novelty.json").read_text())
+    for name, row in found["rows"].items():
+        shares = f"{row['mean']:.3f} | {row['least']:.2f} to {row['most']:.2f} | {row['mean_over_classes']:.3f}"
+        assert f"| {name} | {shares} | {row['false_alarms']:.3f} |" in QUALITY
+    assert found["rows"]["the kit's model"]["mean"] > found["rows"]["the best cosine alone"]["mean"] + 0.1
+    assert f"of {found['about']['folds'] * found['about']['partitions']} folds" in QUALITY
+
+
 def test_servers_quotes_the_sizes_on_disk():
     found = json.loads((ROOT / "benchmarks/results/sizes.json").read_text())["bytes_per_vector"]
     rows = re.findall(r"^\| (.*?)`([^`]+)` \| ([\d,]+) \| ([\d,]+) \|$", SERVERS, re.M)

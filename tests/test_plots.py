@@ -69,7 +69,7 @@ BY_NAME = [bars, confusion, class_map, front]
 def calibration():
     cosines = np.linspace(0.3, 1, 50)
     p = 1 / (1 + np.exp(-12 * (cosines - 0.6)))
-    return plots.calibration_curve(cosines, p, p - 0.03, p + 0.03, bound=0.45)
+    return plots.calibration_curve(cosines, p, p - 0.03, p + 0.03)
 
 
 def reliability():

@@ -191,7 +191,7 @@ def health(
     output: Output = None,
     force: Overwrite = False,
 ) -> None:
-    """Find duplicates, hubs, orphans and doubtful labels; learn what scores mean."""
+    """Find duplicates, hubs, orphans and doubtful labels; calibrate scores."""
     from imgsearch_kit.errors import BadQuery
     from imgsearch_kit.gallery import Gallery
 

@@ -1,4 +1,4 @@
-"""Calibration of cosines: the probability that a hit has the query's class, and when nothing similar is indexed."""
+"""Calibration of scores: the probability that a hit has the query's class."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 GRID = 128
 CURVES = 400  # that bounds are percentiles of
-UNLIKE = 0.01
 
 
 @dataclass(frozen=True)
@@ -30,8 +29,7 @@ class Calibration(Report):
 
     ``grid`` ``(G,)`` holds ascending cosines; ``probability``, ``low`` and ``high`` ``(G,)`` the probability there that
     a hit shares the query's class, with 95 % bounds, none of them decreasing. ``k`` is how many hits of each of
-    ``queries`` pictures they were learned from. ``bound`` is the cosine below which a best hit means that nothing
-    similar is indexed: a picture like the indexed ones is below it with a probability of at most ``unlike``.
+    ``queries`` pictures they were learned from.
     """
 
     grid: Floats
@@ -40,8 +38,6 @@ class Calibration(Report):
     high: Floats
     k: int
     queries: int
-    bound: float
-    unlike: float = UNLIKE
 
     def __call__(self, cosines: npt.ArrayLike) -> Floats:
         """(probability, low, high) on a new last axis, each linear between grid points and constant beyond the ends.
@@ -55,10 +51,6 @@ class Calibration(Report):
         """The smallest grid cosine at which hits share the class with at least this probability, or None."""
         enough = np.flatnonzero(self.probability >= probability)
         return float(self.grid[enough[0]]) if len(enough) else None
-
-    def nothing_alike(self, best: float) -> bool:
-        """Whether a query whose best hit has cosine ``best`` is less similar than indexed pictures are to another."""
-        return bool(best < self.bound)
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Calibration:
@@ -78,13 +70,6 @@ class Calibration(Report):
         steps = [(number(p, form=".0%"), number(cosine, form=".3f") or "never seen") for p, cosine in rows]
         return [Table(steps, ("same class", "from a cosine of"))]
 
-    def notes(self) -> Sequence[str]:
-        """When nothing similar is indexed."""
-        return [
-            f"Nothing similar is indexed when the best hit is below {self.bound:.3f} "
-            f"({self.unlike:.0%} of the indexed pictures are that far from all others)."
-        ]
-
     def frame(self) -> Iterable[Mapping[str, Any]]:
         """The rows of ``to_dataframe``, one a grid point: cosine, probability, low and high."""
         columns = (self.grid, self.probability, self.low, self.high)
@@ -92,13 +77,13 @@ class Calibration(Report):
         return (dict(zip(("cosine", "probability", "low", "high"), row, strict=True)) for row in rows)
 
     def plot(self) -> Plot:
-        """The probability of the same class over the cosine, with its interval and the bound for "nothing alike".
+        """The probability of the same class over the cosine, with its interval.
 
         :raises MissingExtra: when matplotlib is not installed.
         """
         from imgsearch_kit.plots import calibration_curve
 
-        return calibration_curve(self.grid, self.probability, self.low, self.high, bound=self.bound)[0]
+        return calibration_curve(self.grid, self.probability, self.low, self.high)[0]
 
 
 def calibrate(
@@ -106,7 +91,6 @@ def calibrate(
     same: Bools,
     *,
     weights: Floats | None = None,
-    unlike: float = UNLIKE,
     resamples: int = CURVES,
     seed: int = 0,
 ) -> Calibration:
@@ -121,8 +105,6 @@ def calibrate(
     The probability is the isotonic regression of ``same`` on the cosine (Zadrozny and Elkan 2002), with one right pair
     added at the lowest and one wrong pair at the highest cosine so that it is never 0 or 1. Bounds are percentiles of
     the regressions of resampled queries (their hits depend on each other, so whole queries are drawn).
-    The bound for "nothing alike" is the conformal quantile of the nearest neighbours' cosines: the
-    floor(unlike * (m + 1))-th smallest, -1 if that is none (Vovk, Gammerman and Shafer 2005, chapter 2).
 
     :raises BadQuery: when shapes differ, or no query has a hit.
     """
@@ -144,8 +126,6 @@ def calibrate(
     times_drawn = rng.multinomial(m, np.full(m, 1 / m), size=resamples)
     curves = np.stack([_isotonic(x, y, (times * weight)[query], grid) for times in times_drawn])
     low, high = np.quantile(curves, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    nearest = np.sort(cosines[:, 0][~np.isnan(cosines[:, 0])].astype(np.float64))
-    rank = int(unlike * (len(nearest) + 1))
     return Calibration(
         grid,
         probability,
@@ -153,8 +133,6 @@ def calibrate(
         np.maximum(high, probability),
         k=k,
         queries=m,
-        bound=float(nearest[rank - 1]) if rank else -1.0,
-        unlike=unlike,
     )
 
 
@@ -265,19 +243,15 @@ class Calibrated(Report):
 
     def title(self) -> str:
         """What the calibration was learned from."""
-        return self.calibration.title()
+        return self.calibration.title() + (f", ranked by {self.rank}" if self.rank else "")
 
     def tables(self) -> Sequence[Table]:
         """The table of the calibration."""
         return self.calibration.tables()
 
     def notes(self) -> Sequence[str]:
-        """The notes of the calibration, and its expected error."""
-        error = f"{self.held_out.error:.3f}"
-        return [
-            *self.calibration.notes(),
-            f"When learned from half of the pictures, its mean error is {error} on the others.",
-        ]
+        """The expected error."""
+        return [f"When learned from half of the pictures, its mean error is {self.held_out.error:.3f} on the others."]
 
     def plot(self) -> Plot:
         """The curve of the calibration; ``held_out.plot()`` shows how one fits other pictures.

@@ -5,17 +5,12 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from imgsearch_kit.plots.figure import ACCENT, DARK, LIGHT, Plot, empty_axes, new
+from imgsearch_kit.plots.figure import DARK, LIGHT, Plot, empty_axes, new
 from imgsearch_kit.vectors import Floats
 
 
-def calibration_curve(
-    cosines: Floats, probability: Floats, low: Floats, high: Floats, *, bound: float | None = None
-) -> tuple[Plot, Axes]:
-    """The probability that a hit shares the query's class over its cosine, with its interval; all arrays ``(G,)``.
-
-    ``bound`` is the cosine below which a best hit means that nothing alike is indexed; that side is hatched.
-    """
+def calibration_curve(cosines: Floats, probability: Floats, low: Floats, high: Floats) -> tuple[Plot, Axes]:
+    """The probability that a hit shares the query's class over its cosine, with its interval; all arrays ``(G,)``."""
     figure, ax = new(6, 4, "Probability of the same class over cosine")
     if not len(cosines):
         empty_axes(ax, "hits")
@@ -25,15 +20,7 @@ def calibration_curve(
     )
     ax.fill_between(cosines, low, high, color=LIGHT, alpha=0.6, linewidth=0, label="95 % interval")
     ax.plot(cosines, probability, color=DARK, linewidth=1.6, label="same class")
-    left = min(cosines[0], cosines[-1] - 0.05)
-    if bound is not None and bound > -1:
-        left = min(left, bound - 0.05)
-        ax.axvspan(left, bound, facecolor="none", edgecolor="0.85", hatch="///", linewidth=0)
-        ax.axvline(
-            bound, color=ACCENT, linestyle="--", linewidth=1.2, label="best hit further left: nothing alike indexed"
-        )
-        figure.alt_text += f" A best hit below {bound:.2f} means that nothing alike is indexed."
-    ax.set_xlim(left, cosines[-1])
+    ax.set_xlim(min(cosines[0], cosines[-1] - 0.05), cosines[-1])
     ax.set_ylim(0, 1.02)
     ax.set_xlabel("cosine of query and hit")
     ax.set_ylabel("probability of the same class")

@@ -14,7 +14,7 @@ from imgsearch_kit.inspection.calibration import Calibration
 from imgsearch_kit.inspection.novelty import Novelty
 from imgsearch_kit.records import ExtractorSpec, Hit, ImageRecord, Results, Verdict
 
-SURE = Calibration(np.array([0.0, 1.0]), np.array([0.0, 1.0]), np.zeros(2), np.ones(2), 10, 100, 0.0)
+SURE = Calibration(np.array([0.0, 1.0]), np.array([0.0, 1.0]), np.zeros(2), np.ones(2), 10, 100)
 HIT = Hit(1, "cat/1.jpg", "cat", 0.8)
 NOTHING = Verdict(False, 0.56, 0.62, "The closest is 0.56; indexed pictures nearly always have one above 0.62.")
 

@@ -94,19 +94,6 @@ def test_short_rankings_count_what_they_have():
     np.testing.assert_array_equal(calibrate(cosines, same).probability, calibrate(cosines, flipped).probability)
 
 
-def test_a_picture_like_the_indexed_ones_is_called_unlike_as_rarely_as_promised():
-    rng = np.random.default_rng(0)
-    nearest, new = rng.beta(5, 2, size=(500, 1)), rng.beta(5, 2, size=20_000)
-    found = calibrate(nearest, nearest > 0.5, unlike=0.05)
-    assert np.mean([found.nothing_alike(best) for best in new]) == pytest.approx(0.05, abs=0.02)
-    assert np.mean(nearest < found.bound) <= 0.05
-
-
-def test_too_few_pictures_never_say_that_nothing_is_alike():
-    cosines, same = hits(50)
-    assert not calibrate(cosines, same, unlike=0.01).nothing_alike(-0.99)
-
-
 def test_the_cosine_that_a_probability_needs():
     found = calibrate(*hits(2000))
     cosine = found.cosine_for(0.8)
@@ -120,7 +107,7 @@ def test_it_survives_a_file(tmp_path):
     (tmp_path / "calibration.json").write_text(json.dumps(found.to_json() | {"later": 1}))
     again = Calibration.from_json(json.loads((tmp_path / "calibration.json").read_text()))
     np.testing.assert_array_equal(again(np.linspace(-1, 1, 50)), found(np.linspace(-1, 1, 50)))
-    assert (again.bound, again.k, again.queries) == (found.bound, 10, 300)
+    assert (again.k, again.queries) == (10, 300)
 
 
 def test_the_same_seed_gives_the_same_bounds():
@@ -129,11 +116,10 @@ def test_the_same_seed_gives_the_same_bounds():
     assert not np.array_equal(one.low, other.low)
 
 
-def test_its_lines_name_the_cosines_and_the_bound():
+def test_its_lines_name_the_cosines():
     found = calibrate(*hits(2000))
     text = "\n".join(found.lines())
     assert re.search(rf"80% +{found.cosine_for(0.8):.3f}", text)
-    assert f"{found.bound:.3f}" in text
 
 
 def test_wrong_shapes_and_no_hits_are_refused():
