@@ -38,13 +38,19 @@ def card(id: str, label: str | None, thumbnail: str) -> dict[str, Any]:  # noqa:
 
 
 def hit_cards(
-    hits: Iterable[Hit], thumbnails: Mapping[str, str], calibration: Calibration | None = None
+    hits: Iterable[Hit],
+    thumbnails: Mapping[str, str],
+    calibration: Calibration | None = None,
+    known: str | None = None,
 ) -> list[dict[str, Any]]:
-    """The hits in rank order; with ``calibration`` each has in words the probability of its score."""
+    """The hits in rank order; where the query's class is ``known`` each says whether it is ``right``.
+
+    Else, with ``calibration``, each has in words the probability of its score.
+    """
     return [
         card(hit.id, hit.label, thumbnails[hit.id])
         | {"rank": hit.rank, "score": hit.score}
-        | (_chance(hit, calibration) if calibration else {})
+        | ({"right": hit.label == known} if known else _chance(hit, calibration) if calibration else {})
         for hit in hits
     ]
 

@@ -1,5 +1,5 @@
 // A picture on which a box can be drawn, by mouse, by touch, or by four numbers.
-import {make, picture} from "./dom.js";
+import {button, make, picture} from "./dom.js";
 
 const SMALLEST = 0.02; // of a side; less is a click, not a box
 const SIDES = ["Left", "Top", "Right", "Bottom"];
@@ -20,8 +20,9 @@ export function createCrop(element, {onChange} = {}) {
   const shade = make("div", {class: "kit-box", hidden: true}, ["nw", "ne", "sw", "se"].map((corner) => make("i", {data: {corner}})));
   const numbers = SIDES.map((name) => make("input", {type: "number", min: 0, max: 1, step: 0.01, inputmode: "decimal"}));
   const said = make("p", {class: "kit-said", role: "alert"});
+  const suggested = make("div", {class: "kit-suggested"});
   const fields = make("fieldset", {class: "kit-numbers"}, make("legend", {}, "Box, as fractions of the picture"),
-    numbers.map((input, i) => make("label", {}, make("span", {}, SIDES[i]), input)), said);
+    numbers.map((input, i) => make("label", {}, make("span", {}, SIDES[i]), input)), said, suggested);
 
   function draw(shown) {
     const [left, top, right, bottom] = shown || [0, 0, 1, 1];
@@ -93,7 +94,13 @@ export function createCrop(element, {onChange} = {}) {
       else frame.replaceChildren(image, shade);
       if (image) image.draggable = false;
     },
+    // Boxes to choose from, strongest first.
+    suggest(boxes) {
+      suggested.replaceChildren(...(boxes.length ? [make("span", {}, "Suggested"),
+        ...boxes.map((each, i) => button(String(i + 1), () => change(readBox(each)), {"aria-label": `${i + 1}. suggested box`}))] : []));
+    },
     set(wanted) {
+      if (String(wanted) === String(box) && fields.contains(document.activeElement)) return; // numbers are being typed
       draw(box = wanted);
     },
     cropping(on) {

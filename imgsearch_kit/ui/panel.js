@@ -1,10 +1,13 @@
 // The details of one picture in a panel at the side, beside the query; the hits stay in view.
 import {button, make, picture} from "./dom.js";
+import {heat} from "./heat.js";
 
 // details has: id, name, label, preview, facts ([name, text] pairs), path. actions are [text, onclick] pairs.
 // onStep(1 | -1) is called for the next and the previous hit, onClose() after it was closed.
 export function createPanel(element, {onStep, onClose} = {}) {
   const dialog = make("dialog", {class: "kit-panel"});
+  const said = make("p", {role: "status", class: "kit-panel-said"});
+  let frames = [];
 
   function close() {
     if (!dialog.open) return;
@@ -22,7 +25,7 @@ export function createPanel(element, {onStep, onClose} = {}) {
     event.stopPropagation();
   });
 
-  async function copy(path, said) {
+  async function copy(path) {
     try {
       await navigator.clipboard.writeText(path);
       said.textContent = "Copied.";
@@ -33,10 +36,19 @@ export function createPanel(element, {onStep, onClose} = {}) {
 
   return {
     close,
+    say(text) {
+      said.textContent = text;
+    },
+    // Draws how much each place of query and hit adds to their match; box is the part of the query that was searched for.
+    explain(query, hit, box) {
+      for (const each of dialog.querySelectorAll(".kit-heat")) each.remove();
+      frames.at(0).append(heat(query, box));
+      frames.at(-1).append(heat(hit));
+    },
     isOpen: () => dialog.open,
     show(details, query, actions) {
-      const said = make("span", {role: "status"});
-      const figure = (src, alt, caption) => make("figure", {}, picture(src, alt), make("figcaption", {}, caption));
+      const figure = (src, alt, caption) => make("figure", {}, make("span", {class: "kit-frame"}, picture(src, alt)), make("figcaption", {}, caption));
+      said.textContent = "";
       dialog.setAttribute("aria-label", `Details of ${details.name}`);
       dialog.replaceChildren(
         make("div", {class: "kit-bar-top"},
@@ -50,7 +62,8 @@ export function createPanel(element, {onStep, onClose} = {}) {
         make("dl", {}, details.facts.map(([name, text]) => [make("dt", {}, name), make("dd", {}, text)])),
         make("div", {class: "kit-actions"},
           actions.map(([text, act], i) => button(text, act, {class: i ? "" : "kit-first"})),
-          button("Copy path", () => copy(details.path, said)), said));
+          button("Copy path", () => copy(details.path))), said);
+      frames = [...dialog.querySelectorAll(".kit-frame")];
       if (!dialog.isConnected) element.append(dialog);
       if (!dialog.open) dialog.show();
       dialog.querySelector(".kit-close").focus({preventScroll: true});

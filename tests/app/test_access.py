@@ -38,7 +38,7 @@ def test_axe_finds_nothing_serious_in_any_state_of_the_tab(visit, served, scheme
     wait_for_first(page, "red/01.png")
     page.locator("#hits li").nth(4).get_by_role("button", name="More like this").click()
     page.locator(".marked.plus").wait_for()
-    page.get_by_role("button", name="Crop").click()
+    page.get_by_role("button", name="Crop", exact=True).click()
     if device:
         page.get_by_role("button", name="Settings").click()
     page.get_by_label("Number of neighbours").fill("75")
@@ -64,7 +64,7 @@ def tab_to(page, name, most=60):
 
 def test_a_whole_search_by_keyboard_alone(visit, served, gallery):
     page = visit(served)
-    tab_to(page, "Id of an indexed picture")
+    tab_to(page, "Id of an indexed picture, or address of one")
     page.keyboard.type("red/05.png")
     page.keyboard.press("Enter")
     wait_for_status(page, "^10 neighbours")
@@ -108,7 +108,7 @@ def test_on_a_phone_results_come_first_and_targets_are_large(visit, served, uplo
     settings = page.get_by_role("button", name="Settings")
     settings.click()
     assert settings.get_attribute("aria-expanded") == "true"
-    page.get_by_role("button", name="Crop").click()
+    page.get_by_role("button", name="Crop", exact=True).click()
     assert page.evaluate(SMALL_TARGETS) == []
     page.get_by_role("checkbox", name="blue").check()
     wait_for_first(page, "blue/19.png")
@@ -131,7 +131,7 @@ def test_narrow_windows_and_large_letters_need_no_sideways_scrolling(visit, serv
     wait_for_first(page, "red/01.png")
     assert page.evaluate(fits)
     page.get_by_role("button", name="Settings").click()
-    page.get_by_role("button", name="Crop").click()
+    page.get_by_role("button", name="Crop", exact=True).click()
     assert page.evaluate(fits)
     page.locator("#hits [data-id]").first.click()
     page.get_by_role("dialog").get_by_role("button", name="Copy path").scroll_into_view_if_needed()

@@ -14,7 +14,7 @@ def address(page):
 
 
 def search_by_id(page, id_):
-    page.get_by_label("Id of an indexed picture").fill(id_)
+    page.get_by_label("Id of an indexed picture, or address of one").fill(id_)
     page.get_by_role("button", name="Search", exact=True).click()
 
 

@@ -44,7 +44,7 @@ def test_hostile_names_and_labels_are_drawn_as_text_and_nothing_runs(visit, serv
     assert set(page.locator(".tile .label").all_inner_texts()) == set(HOSTILE)
     assert page.locator(".class-list label span").all_inner_texts() == sorted(HOSTILE)
     for name in HOSTILE:
-        page.get_by_label("Id of an indexed picture").fill(name)
+        page.get_by_label("Id of an indexed picture, or address of one").fill(name)
         page.get_by_role("button", name="Search", exact=True).click()
         page.locator("[data-query]").and_(page.locator(f"[data-query={as_css(name)}]")).wait_for()
         assert set(page.locator("#hits .label").all_inner_texts()) == set(HOSTILE) - {name}

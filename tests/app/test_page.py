@@ -331,6 +331,32 @@ def test_a_reload_shows_what_was_indexed_meanwhile(visit, serving, tmp_path):
     assert page.locator("#welcome .tile").count() == 2
 
 
+def test_an_answer_shows_what_was_indexed_meanwhile(visit, serving, tmp_path):
+    from imgsearch_kit.indexing.folder import index_folder
+
+    paint(tmp_path / "red/0.png", (200, 0, 0))
+    gallery = make_gallery(tmp_path)
+    page = visit(serving(gallery))
+    paint(tmp_path / "blue/0.png", (0, 0, 200))
+    index_folder(tmp_path, gallery.index, QuarterColours(), progress=False)
+    page.locator(".tile").click()
+    wait_for_status(page, "^1 neighbour")
+    page.locator("#head").get_by_text("2 pictures in 2 classes").wait_for()
+    page.get_by_role("checkbox", name="blue").check()
+    wait_for_first(page, "blue/0.png")
+
+
+def test_hits_of_an_indexed_query_are_marked_right_or_wrong(visit, served):
+    page = visit(served)
+    page.locator("#welcome [data-id^='red/']").first.click()
+    page.get_by_role("button", name="50", exact=True).click()
+    wait_for_status(page, "^50 neighbours")
+    labels = page.locator("#hits .label").all_inner_texts()
+    marks = page.locator("#hits .mark").all_inner_texts()
+    assert marks == ["✓ same class" if label == "red" else "✗ other class" for label in labels]
+    assert len(set(marks)) == 2
+
+
 def test_an_original_that_is_gone_is_said_in_its_place(visit, serving, tmp_path, upload):
     for i in range(3):
         paint(tmp_path / f"red/{i}.png", (200, 20 * i, 0))

@@ -31,8 +31,8 @@ def half_and_half(tmp_path_factory):
     """Reds and blues, enough to learn from, each as far from the other as can be."""
     folder = tmp_path_factory.mktemp("halves")
     for i in range(LABELLED // 2):
-        paint(folder / f"red/{i:02}.png", (250, 2 * i, 0))
-        paint(folder / f"blue/{i:02}.png", (0, 2 * i, 250))
+        paint(folder / f"red/{i:02}.png", (250, 5 * i, 0))
+        paint(folder / f"blue/{i:02}.png", (0, 5 * i, 250))
     gallery = make_gallery(folder)
     calibration(gallery.index)  # what the page learns in the background, so that no test has to wait
     return gallery
@@ -103,7 +103,7 @@ def test_the_page_starts_with_the_ranking_of_the_gallery(visit, serving, gallery
 
 def test_hits_say_how_probably_they_share_the_class(visit, serving, half_and_half, upload):
     page, learned = visit(serving(half_and_half)), calibration(half_and_half.index).calibration
-    picture = upload("mine.png", (250, 21, 0))
+    picture = upload("mine.png", (250, 52, 4))  # near, and no record is the same picture
     choose(page, picture)
     page.locator("#hits .chance").first.wait_for()
     found = half_and_half.search(picture).hits
@@ -122,6 +122,7 @@ def test_a_picture_unlike_all_is_told_so(visit, serving, half_and_half, upload):
     page = visit(serving(half_and_half))
     choose(page, upload("grey.png", (100, 250, 100)))
     page.get_by_role("note").filter(has_text="Nothing like this is indexed").wait_for()
+    assert page.locator("#hits .chance").count() == 0  # no percentage beside it
     page.get_by_role("checkbox", name="blue").check()
     page.get_by_role("note").wait_for(state="detached")  # among some classes it would say nothing of the others
 

@@ -16,7 +16,7 @@ from imgsearch_kit.extractors import load_extractor
 from imgsearch_kit.index import create_index, new_passport
 from imgsearch_kit.indexing.folder import index_folder
 from tests.app.conftest import free_port
-from tests.app.test_page import ALL_DRAWN, drop
+from tests.app.test_page import ALL_DRAWN, drop, hits
 
 APP = Path(__file__).resolve().parents[2] / "gradio_app.py"
 
@@ -70,6 +70,19 @@ def test_a_part_of_a_photograph_finds_its_other_views(start, visit, photographs,
     assert page.locator("#hits .label").all_inner_texts()[:8] == ["coffee"] * 8
     assert page.locator("#own").inner_text() == ""
     page.wait_for_function(ALL_DRAWN)
+
+    page.get_by_role("button", name="Crop", exact=True).click()
+    page.get_by_role("button", name="1. suggested box").click()
+    page.locator(".search:not(.busy) .kit-box").wait_for()
+    assert hits(page)[0].startswith("coffee/")
+    page.locator("#hits [data-id]").first.click()
+    page.get_by_role("button", name="Why these match").click()
+    page.get_by_text("Exact shares of the cosine by region").wait_for()
+    drawn = page.locator("dialog .kit-heat").evaluate_all(
+        """(all) => all.map((c) => c.getContext('2d').getImageData(0, 0, c.width, c.height).data
+          .some((value, i) => i % 4 === 3 && value > 150))"""
+    )
+    assert drawn == [True, True]
 
 
 def test_an_index_that_is_not_there_is_said_and_nothing_starts(start, tmp_path):

@@ -19,7 +19,7 @@ def halves(tmp_path):
 
 
 def crop(page):
-    page.get_by_role("button", name="Crop").click()
+    page.get_by_role("button", name="Crop", exact=True).click()
     return page.locator("#query .kit-frame img").bounding_box()
 
 
@@ -71,7 +71,7 @@ def test_a_box_by_four_numbers_stands_in_the_address_and_opens_again(visit, serv
     page = visit(served)
     search_by_id(page, "red/10.png")
     wait_for_first(page, "red/11.png")
-    page.get_by_role("button", name="Crop").press("Enter")
+    page.get_by_role("button", name="Crop", exact=True).press("Enter")
     page.get_by_label("Left", exact=True).fill("0.9")
     page.get_by_label("Right", exact=True).fill("0.5")
     page.get_by_label("Right", exact=True).press("Enter")
@@ -118,7 +118,7 @@ def test_the_panel_marks_adds_to_the_query_and_filters_to_a_class(visit, served,
     page.locator('.marked [data-id="red/02.png"]').click()
     page.get_by_role("dialog").get_by_role("button", name="Less like this").click()  # again: no more
     wait_for_address(page, id=["red/00.png"])
-    page.get_by_label("Id of an indexed picture").fill("blue/00.png")
+    page.get_by_label("Id of an indexed picture, or address of one").fill("blue/00.png")
     page.get_by_role("button", name="Search", exact=True).click()
     page.locator('#hits [data-id="blue/02.png"]').click()
     page.get_by_role("dialog").get_by_role("button", name="Add to the query").click()

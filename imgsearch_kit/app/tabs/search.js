@@ -19,6 +19,8 @@ let wanted = {...IDLE}; // what is chosen, answered or not
 let shown = null; // the search that the answers on the page belong to
 let answer = null;
 let pending = null, serial = 0, opened = null;
+const questions = {}; // the serial of the latest question on one picture, by its kind
+let suggestedFor = null;
 
 // -- the parts ---------------------------------------------------------------------------------------------------
 
@@ -27,7 +29,7 @@ const view = make("div", {id: "query"});
 const crop = createCrop(view, {onChange: (box) => ask({box})});
 const cropper = button("Crop", () => setCropping(cropper.getAttribute("aria-pressed") !== "true"), {"aria-pressed": "false", hidden: true});
 const remover = button("Remove", () => home(), {id: "remove", hidden: true});
-const known = make("input", {type: "text", id: "query-id", placeholder: "Id of an indexed picture", "aria-label": "Id of an indexed picture", autocomplete: "off", spellcheck: "false"});
+const known = make("input", {type: "text", id: "query-id", placeholder: "Id, or address of a picture", "aria-label": "Id of an indexed picture, or address of one", autocomplete: "off", spellcheck: "false"});
 const settingsButton = button("Settings", () => {
   settingsButton.setAttribute("aria-expanded", String(root.classList.toggle("settings-open")));
 }, {id: "settings-button", "aria-expanded": "false", "aria-controls": "settings"});
@@ -57,6 +59,7 @@ const settings = make("section", {id: "settings", "aria-label": "Settings"},
 const status = make("div", {id: "status"});
 const note = make("div", {id: "note"});
 const own = make("div", {id: "own"});
+const banner = make("p", {id: "banner", role: "note", hidden: true});
 const marks = make("div", {id: "marks"});
 const welcome = make("div", {id: "welcome"});
 const hits = make("div", {id: "hits"});
@@ -68,18 +71,19 @@ const panel = createPanel(side, {onStep: step, onClose: closed});
 root.className = "kit search";
 root.append(
   make("section", {id: "ask", "aria-label": "Your picture"}, file, view, ways, byId, settings),
-  make("section", {id: "answers", "aria-label": "Answers"}, status, note, marks, own, welcome, hits, more),
+  make("section", {id: "answers", "aria-label": "Answers"}, banner, status, note, marks, own, welcome, hits, more),
   side);
 
 // -- asking ------------------------------------------------------------------------------------------------------
 
 function ask(change, {push = true, random = false, more: further = false} = {}) {
   wanted = {...wanted, ...change};
+  questions.fetched = null;
   const request = further ? {...wanted, k: answer.hits.length + 50, shown: answer.hits.length} : wanted;
   pending = {serial: ++serial, search: wanted, push, further};
   say(wanted.rank && wanted.rank !== "as indexed" && wanted.rank !== shown?.rank ? "Ranking … (the first time, it is learned from the whole index)" : "Searching …", "busy");
   syncSettings();
-  trigger("ask", {...request, serial, random});
+  trigger("ask", {...request, serial, random, state: start.state});
 }
 
 // Marks a picture as liked (1) or not (-1); the same mark again removes it.
@@ -98,6 +102,15 @@ async function send(chosen) {
   } catch {
     refuse({error: `${chosen.name} could not be sent. Pictures may have 32 MB at most.`});
   }
+}
+
+const isAddress = (text) => /^https?:\/\/\S+$/i.test(text);
+
+// The server brings a picture from the Internet.
+function fetchPicture(address) {
+  questions.fetched = ++serial;
+  say("Fetching the picture …", "busy");
+  trigger("fetch", {address, serial});
 }
 
 async function photograph() {
@@ -166,6 +179,7 @@ function receive(found) {
     grid.show(found.hits);
     panel.close();
   }
+  if (found.indexed.classes) drawIndexed(found.indexed);
   drawAnswer();
   if (change) status.firstChild.after(make("span", {class: "status change"}, change));
   if (push) remember();
@@ -191,6 +205,10 @@ function drawAnswer() {
   const {query} = answer;
   crop.show(query.preview, query.name);
   crop.set(shown.box);
+  if (suggestedFor !== (query.id ?? query.name)) {
+    suggestedFor = null;
+    crop.suggest([]);
+  }
   view.dataset.query = query.id ?? query.name;
   for (const each of [cropper, remover]) each.hidden = false;
   if (!query.preview) setCropping(false);
@@ -207,6 +225,14 @@ function drawAnswer() {
   known.value = query.id ?? "";
   root.classList.add("answered");
   syncSettings();
+}
+
+// The index has grown or shrunk since the page was opened.
+function drawIndexed(indexed) {
+  start = {...start, ...indexed};
+  drawSettings();
+  const line = document.querySelector("#head .status");
+  if (line) line.textContent = indexed.line;
 }
 
 function drawMarks() {
@@ -294,6 +320,11 @@ function drawSettings() {
 function setCropping(on) {
   cropper.setAttribute("aria-pressed", String(on));
   crop.cropping(on);
+  if (on && suggestedFor !== view.dataset.query) { // asked for when they can be used
+    suggestedFor = view.dataset.query;
+    questions.boxes = ++serial;
+    trigger("boxes", {...shown, serial});
+  }
 }
 
 number.addEventListener("change", () => chooseNumber(number.value));
@@ -312,7 +343,9 @@ rank.addEventListener("change", () => chooseRank(rank.value));
 spec.addEventListener("change", () => change({rank: spec.value.trim()}));
 byId.addEventListener("submit", (event) => {
   event.preventDefault();
-  if (known.value.trim()) ask({...QUERY, id: known.value.trim()});
+  const text = known.value.trim();
+  if (isAddress(text)) fetchPicture(text);
+  else if (text) ask({...QUERY, id: text});
 });
 file.addEventListener("change", () => {
   send(file.files[0]);
@@ -322,12 +355,36 @@ file.addEventListener("change", () => {
 // -- details -----------------------------------------------------------------------------------------------------
 
 function openDetails(id) {
-  opened = {id, serial: ++serial};
-  trigger("details", opened);
+  opened = {id};
+  questions.details = ++serial;
+  stopExplaining();
+  trigger("details", {id, serial});
 }
 
-document.addEventListener("imgsearch-details", ({detail}) => {
-  if (!detail || detail.serial !== opened?.serial) return;
+// What the server told of one picture; only the answer to the latest question of its kind counts.
+document.addEventListener("imgsearch-told", ({detail}) => {
+  if (!detail || detail.serial !== questions[detail.kind]) return;
+  if (detail.kind === "details") drawDetails(detail);
+  else if (detail.kind === "boxes") crop.suggest(detail.boxes);
+  else if (detail.kind === "explained") drawExplained(detail);
+  else if (detail.error) refuse(detail);
+  else ask({...QUERY, picture: detail.path});
+});
+
+function drawExplained(detail) {
+  if (detail.error) return panel.say(detail.error);
+  if (detail.done !== undefined) return panel.say(`${Math.round(detail.done * 100)} % done …`);
+  panel.explain(detail.query, detail.hit, detail.box);
+  return panel.say(detail.note);
+}
+
+function explain(id) {
+  questions.explained = ++serial;
+  panel.say("Comparing place by place …");
+  trigger("explain", {...shown, hit: id, serial});
+}
+
+function drawDetails(detail) {
   if (detail.error) return say(detail.error, "error");
   const hit = answer?.hits.find((each) => each.id === detail.id);
   const scored = hit ? [["Rank", String(hit.rank)], ["Score", hit.score.toFixed(4)], ...(hit.bounds ? [["Same class", hit.bounds]] : [])] : [];
@@ -335,6 +392,7 @@ document.addEventListener("imgsearch-details", ({detail}) => {
   const act = (text, does) => [text, () => { panel.close(); does(); }];
   const actions = [
     act("Search with this", () => { ask({...QUERY, id: detail.id}); scrollTo({top: 0}); }),
+    ...(start.explains.way && answer && !shown.also.length && detail.id !== shown.id ? [["Why these match", () => explain(detail.id)]] : []),
     act("More like this", () => vote(detail.id, 1)),
     act("Less like this", () => vote(detail.id, -1)),
     act("Add to the query", () => ask({also: [...wanted.also.filter((id) => id !== detail.id), detail.id], box: null})),
@@ -342,15 +400,21 @@ document.addEventListener("imgsearch-details", ({detail}) => {
   ];
   panel.show({...detail, caption: hit ? `Rank ${hit.rank}` : "Indexed", facts: [first, ...scored, ...rest]}, answer?.query, actions);
   root.classList.add("side-open");
-  grid.current(detail.id);
-});
+  return grid.current(detail.id);
+}
 
 function step(by) {
   const all = answer?.hits ?? [], next = all[all.findIndex((each) => each.id === opened.id) + by];
   if (next) openDetails(next.id);
 }
 
+function stopExplaining() {
+  if (questions.explained) trigger("stop", {});
+  questions.explained = null;
+}
+
 function closed() {
+  stopExplaining();
   root.classList.remove("side-open");
   const id = opened?.id;
   opened = null;
@@ -378,10 +442,11 @@ document.addEventListener("drop", (event) => {
   send(event.dataTransfer.files[0]);
 });
 document.addEventListener("paste", (event) => {
-  const pasted = event.clipboardData?.files[0];
-  if (!pasted) return;
+  const pasted = event.clipboardData?.files[0], text = event.clipboardData?.getData("text/plain").trim() ?? "";
+  if (!pasted && isAddress(text) && !event.target.matches?.("input, textarea")) return fetchPicture(text);
+  if (!pasted) return undefined;
   event.preventDefault();
-  send(pasted);
+  return send(pasted);
 });
 document.addEventListener("keydown", (event) => { if (event.key === "Escape") panel.close(); });
 window.addEventListener("popstate", () => { if (start) recall(); });
@@ -392,6 +457,8 @@ watch("value", () => {
   if (told?.kind !== "start") return undefined;
   start = told;
   usual = told.usual;
+  banner.textContent = told.moved;
+  banner.hidden = !told.moved;
   drawSettings();
   drawIdle();
   recall();

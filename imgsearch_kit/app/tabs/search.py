@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,10 @@ from imgsearch_kit import ui
 from imgsearch_kit.app import cards
 from imgsearch_kit.app.api import DEFAULT_K, MAX_K
 from imgsearch_kit.app.choices import AS_INDEXED, OTHER, RANKINGS, BackgroundCalibration, spec_of
+from imgsearch_kit.app.guarding import told
 from imgsearch_kit.app.request import MOST_HITS, SearchRequest
+from imgsearch_kit.app.standing import moved_away, standing
+from imgsearch_kit.app.tabs.picture import PictureAnswers
 from imgsearch_kit.app.tiles import Shown
 from imgsearch_kit.errors import BadQuery, KitError
 from imgsearch_kit.gallery import Gallery
@@ -24,7 +27,6 @@ from imgsearch_kit.reports import data_uri, visible
 
 OWN_SHOWN = 8
 CRASHED = "The search failed with an unexpected error; see the server's log."
-GONE = "The picture is no longer in the index. Search again."
 
 
 class SearchTab:
@@ -38,19 +40,21 @@ class SearchTab:
     def start(self) -> dict[str, Any]:
         """What the page begins with, from the index as it is now: what can be chosen, and pictures to click."""
         self.calibration.now()  # starts while the visitor chooses a picture
-        ids, typical = self.shown.now()
+        _, typical = self.shown.now()
         records = {record.id: record for record in typical}
         thumbnails = cards.data_uris(lambda id_: self.gallery.thumbnail(records[id_]), records)
         rankings = [{"spec": spec, "name": name, "about": about} for spec, (name, about) in RANKINGS.items()]
         return {
             "kind": "start",
-            "pictures": len(ids),
-            "classes": [[label, visible(label), number] for label, number in self.gallery.labels().items()],
+            "uuid": self.gallery.passport.uuid,
+            **standing(self.gallery),
+            "moved": moved_away(self.gallery, typical),
             "tiles": [cards.card(id_, records[id_].label, thumbnails[id_]) for id_ in records],
             "rankings": rankings,
             "other": OTHER,
             "usual": {"k": DEFAULT_K, "rank": self.gallery.rank or AS_INDEXED},
             "most": MAX_K,
+            "explains": dict(zip(("way", "note"), self.gallery.explains(), strict=True)),
         }
 
     def search(self, given: Any) -> dict[str, Any]:
@@ -60,18 +64,22 @@ class SearchTab:
         try:
             asked = SearchRequest.read(self._chosen(given), self.uploads)
         except KitError as error:
-            return said | {"error": visible(str(error))}
+            return said | {"error": self._words(error)}
         spec = spec_of(asked.rank)
         try:
             if spec:
                 self.gallery.ranked(spec)
         except KitError as error:  # the picture can still be searched for with another ranking
-            return said | {"error": visible(str(error)), "waiting": True}
+            return said | {"error": self._words(error), "waiting": True}
         try:
             results = asked.answered_by(self.gallery, spec)
-            return said | self._answer(asked, results, spec)
+            return said | self._answer(asked, results, spec) | {"indexed": standing(self.gallery, given.get("state"))}
         except KitError as error:
-            return said | {"error": visible(str(error))}
+            return said | {"error": self._words(error)}
+
+    def _words(self, error: KitError) -> str:
+        """What a visitor is told of an error."""
+        return visible(told(error, self.gallery.index.address)[1])
 
     def _chosen(self, given: Any) -> Any:
         """The request, with an id by chance where it asks for one."""
@@ -99,7 +107,7 @@ class SearchTab:
             "query": self._query(asked, results),
             "marks": {name: [cards.card(id_, None, thumbnails[id_]) for id_ in ids] for name, ids in marks.items()},
             "own": [cards.card(id_, None, thumbnails[id_]) for id_ in own],
-            "hits": cards.hit_cards(hits, thumbnails, calibration),
+            "hits": cards.hit_cards(hits, thumbnails, None if note else calibration, _class_of(results)),
             "status": cards.count(len(results.hits), "neighbour"),
             "how": _how(results),
             "note": note,
@@ -126,15 +134,12 @@ class SearchTab:
             return f"No other picture has a score of at least {asked.least:g}."
         return "No other picture of these classes is indexed." if asked.classes else "No other picture is indexed."
 
-    def details(self, given: Any) -> dict[str, Any]:
-        """The details of a picture that was clicked; the script adds the score of a hit, which it has."""
-        asked = given if isinstance(given, Mapping) else {}
-        said = {"serial": asked.get("serial")}
-        try:
-            record = self.gallery.record(str(asked.get("id")))
-        except KitError:
-            return said | {"error": GONE}
-        return said | cards.details(record, data_uri(self.gallery.preview, record.id))
+
+def _class_of(results: Results) -> str | None:
+    """The class of the query where it is indexed; None for several queries, and for pictures of other classes."""
+    if "queries" in results.query:
+        return None
+    return results.query.get("label") or next((hit.label for hit in results.own_hits if hit.label), None)
 
 
 def _how(results: Results) -> list[str]:
@@ -152,7 +157,7 @@ def _preview(path: Path, sha256: str, max_pixels: int) -> str:
         return data_uri(lambda _: thumbnail(path, sha256, PREVIEW, folder=Path(folder), max_pixels=max_pixels), "")
 
 
-TELL = "watch('value', () => document.dispatchEvent(new CustomEvent('imgsearch-details', {detail: props.value})));"
+TELL = "watch('value', () => document.dispatchEvent(new CustomEvent('imgsearch-told', {detail: props.value})));"
 
 
 def tab_script() -> str:
@@ -168,18 +173,36 @@ def search_tab(gallery: Gallery, page: gr.Blocks) -> None:
     """
     plain: dict[str, Any] = {"apply_default_css": False, "html_template": "<div></div>"}
     view = gr.HTML(js_on_load=tab_script(), elem_id="search", **plain)
-    details = gr.HTML(js_on_load=TELL, elem_id="details", **plain)
+    told = gr.HTML(js_on_load=TELL, elem_id="told", **plain)
     tab = SearchTab(gallery, view.GRADIO_CACHE)
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    page.load(tab.start, outputs=view, **quiet)
-
-    def answer_view(event: gr.EventData) -> dict[str, Any]:
-        return tab.search(event._data)
-
-    def open_details(event: gr.EventData) -> dict[str, Any]:
-        return tab.details(event._data)
-
-    options: dict[str, Any] = {"trigger_mode": "always_last", "concurrency_id": "search", **quiet}
+    single = PictureAnswers(gallery, tab.uploads, view.temp_files)
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "always_last"}
+    page.load(tab.start, outputs=view, show_progress="hidden", api_visibility="private")
     crashed = {"kind": "answer", "serial": None, "error": CRASHED}
-    view.ask(answer_view, None, view, **options).failure(lambda: crashed, outputs=view, **quiet)
-    view.details(open_details, None, details, trigger_mode="always_last", **quiet)
+
+    view.ask(_given(tab.search), None, view, concurrency_id="search", **quiet).failure(
+        lambda: crashed, outputs=view, show_progress="hidden", api_visibility="private"
+    )
+    view.details(_given(single.details), None, told, **quiet)
+    view.boxes(_given(single.boxes), None, told, concurrency_id="search", **quiet)
+    view.fetch(_given(single.fetched), None, told, concurrency_id="fetch", **quiet)
+    explaining = view.explain(_given_to(single.explained), None, told, concurrency_id="explain", **quiet)
+    view.stop(None, cancels=[explaining], api_visibility="private")
+
+
+def _given(handler: Callable[[Any], dict[str, Any]]) -> Callable[[gr.EventData], dict[str, Any]]:
+    """A handler of what the script sends with an event."""
+
+    def handle(event: gr.EventData) -> dict[str, Any]:
+        return handler(event._data)
+
+    return handle
+
+
+def _given_to(handler: Callable[[Any], Iterator[dict[str, Any]]]) -> Callable[[gr.EventData], Iterator[dict[str, Any]]]:
+    """The same for a handler that answers several times."""
+
+    def handle(event: gr.EventData) -> Iterator[dict[str, Any]]:
+        yield from handler(event._data)
+
+    return handle
