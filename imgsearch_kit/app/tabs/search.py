@@ -180,7 +180,8 @@ def search_tab(gallery: Gallery, page: gr.Blocks) -> None:
     page.load(tab.start, outputs=view, show_progress="hidden", api_visibility="private")
     crashed = {"kind": "answer", "serial": None, "error": CRASHED}
 
-    view.ask(_given(tab.search), None, view, concurrency_id="search", **quiet).failure(
+    # Every question is sent: with "always_last" the answer to the second of two quick changes may never come.
+    view.ask(_given(tab.search), None, view, concurrency_id="search", **quiet | {"trigger_mode": "multiple"}).failure(
         lambda: crashed, outputs=view, show_progress="hidden", api_visibility="private"
     )
     view.details(_given(single.details), None, told, **quiet)
