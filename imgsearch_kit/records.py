@@ -154,6 +154,7 @@ class IndexPassport(Report):
     every committed change, ``count`` is the number of records. ``spec`` is None when unknown. Where a ranking is
     ``baked`` in, ``dim`` is the dimension of the stored vectors, after the ranking; the probes are before it.
     ``label_levels`` has the prefixes whose labels are not the names of the immediate folders (see ``levels_of``).
+    ``rank`` is the SPEC of the ranking that answers have by default, "" for none.
     """
 
     uuid: str
@@ -168,6 +169,7 @@ class IndexPassport(Report):
     method: str = "exact"
     baked: BakedRank | None = None
     label_levels: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    rank: str = ""
     format: int = FORMAT_VERSION
 
     @property
@@ -220,6 +222,7 @@ class IndexPassport(Report):
             ("weights", spec.weights_digest if spec else "unknown"),
             *(self.baked.rows(self.dim) if self.baked else []),
             ("method", self.method),
+            *([("default ranking", self.rank)] if self.rank else []),
             *(("folder", f"{folder}{f' as {prefix}/' if prefix else ''}") for prefix, folder in folders),
             *(
                 ("label level", f"{levels[-1]}{f' below {prefix}/' if prefix else ''}")
@@ -245,6 +248,8 @@ class IndexPassport(Report):
         plain |= {"spec": spec, "root": self.root, "roots": dict(self.roots), "libraries": dict(self.libraries)}
         plain["probes"] = self.probes.tolist()
         del plain["baked"], plain["label_levels"]
+        if not self.rank:
+            del plain["rank"]
         if self.label_levels:
             plain["label_levels"] = {prefix: list(levels) for prefix, levels in self.label_levels.items()}
         if self.baked:

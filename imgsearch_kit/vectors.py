@@ -58,12 +58,25 @@ def first(scores: npt.NDArray[np.floating], k: int) -> tuple[Ints, npt.NDArray[n
     behind = -scores
     behind[np.isnan(behind)] = np.inf
     if k >= scores.shape[1]:
-        columns = np.argsort(behind, axis=1, kind="stable")
+        columns = _ordered(behind)
     else:
         columns = _smallest(behind, k)
         order = np.argsort(np.take_along_axis(behind, columns, axis=1), axis=1, kind="stable")
         columns = np.take_along_axis(columns, order, axis=1)
     return columns, np.take_along_axis(scores, columns, axis=1)
+
+
+def _ordered(values: npt.NDArray[np.floating]) -> Ints:
+    """The columns of each row of ``(b, n)`` values, none of them NaN, in order of (value, column)."""
+    if values.dtype != np.float32 or values.size == 0:
+        return np.argsort(values, axis=1, kind="stable")
+    # Value and column as one whole number: sorting these is several times as fast as a stable sort.
+    bits = (values + np.float32(0)).view(np.uint32)  # -0.0 becomes 0.0
+    negative = bits >> 31 == 1
+    keys = np.where(negative, ~bits, bits | np.uint32(1 << 31)).astype(np.uint64) << np.uint64(32)
+    keys |= np.arange(values.shape[1], dtype=np.uint64)
+    keys.sort(axis=1)
+    return (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
 
 
 def _smallest(values: npt.NDArray[np.floating], k: int) -> Ints:

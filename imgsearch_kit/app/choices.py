@@ -65,6 +65,10 @@ class BackgroundCalibration:
                 self._thread.start()
         return None
 
+    def learning(self) -> bool:
+        """Whether it is being learned."""
+        return self._thread is not None and self._thread.is_alive()
+
     def _learn(self, generation: int) -> None:
         learned = None
         try:

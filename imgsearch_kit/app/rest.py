@@ -26,7 +26,7 @@ from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.records import Results
 from imgsearch_kit.reports import json_text
 
-ROUTES_AT_ONCE = 2  # searches by these routes that run at the same time; the page's own are counted apart
+SEARCHES_TOGETHER = 2  # searches by these routes that run at the same time; the page's own are counted apart
 ABOUT = 'Search for the neighbours of a picture, over plain HTTP. Refusals are `{"detail": "a sentence"}`.'
 
 PICTURE_FILE = File(description="The file of a picture, at most 32 MB.", json_schema_extra={"format": "binary"})
@@ -47,7 +47,7 @@ class Rest:
 
     def __init__(self, gallery: Gallery, guard: Guard, frame: Frame):
         self.gallery, self.guard, self.frame = gallery, guard, frame
-        self._limit = anyio.CapacityLimiter(ROUTES_AT_ONCE)
+        self._limit = anyio.CapacityLimiter(SEARCHES_TOGETHER)
         self.router = APIRouter(route_class=guard.route_class())
         add = partial(self.router.add_api_route, responses=REFUSALS, response_class=JsonText)
         add("/search", self.search, methods=["POST"], response_model=SearchAnswer)

@@ -15,6 +15,7 @@ from imgsearch_kit.records import ImageRecord, Vectors
 
 TILES = 18
 OF_A_CLASS = 60  # members among which the typical one is looked for, so that a server is asked for few vectors
+SOME = 40  # records that stand for all where files are looked for
 OF_NO_CLASS = 2_000  # pictures that are clustered
 
 
@@ -73,6 +74,7 @@ class Shown:
         self._generation = -1
         self._ids: list[str] = []
         self._tiles: list[ImageRecord] = []
+        self._some: list[ImageRecord] = []
 
     def now(self) -> tuple[list[str], list[ImageRecord]]:
         """All ids, and the typical pictures, of the index as it is now."""
@@ -80,7 +82,12 @@ class Shown:
         with self._lock:
             if generation != self._generation:
                 records = self.gallery.records()
+                self._some = _evenly(records, SOME)
                 self._ids = [record.id for record in records]
                 self._tiles = _typical(self.gallery, records, TILES)
                 self._generation = generation
             return self._ids, self._tiles
+
+    def some(self) -> list[ImageRecord]:
+        """A few records, evenly chosen, as of the last ``now``."""
+        return self._some

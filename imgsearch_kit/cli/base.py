@@ -46,7 +46,7 @@ Root = Annotated[Path | None, typer.Option("--root", metavar="FOLDER", help="The
 # sorts passes its one --force to both, and its help says both.
 Overwrite = Annotated[bool, typer.Option("--force", help="Overwrite also what imgsearch did not write, but no index.")]
 Force = Annotated[bool, typer.Option("--force", help="Search although the network computes other vectors than it did.")]
-Rank = Annotated[str | None, typer.Option("--rank", metavar="SPEC", help="Re-rank, e.g. pca:128:0.5,qe:10:1.")]
+Rank = Annotated[str | None, typer.Option("--rank", metavar="SPEC", help="Re-rank, e.g. pca:128:0.5,qe:10:1; or none.")]
 MaxMegapixels = Annotated[float, typer.Option(min=0.001, max=1e6, help="Refuse pictures larger than this.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write the JSON document there.")]

@@ -42,6 +42,9 @@ def index(
     method: Annotated[
         str | None, typer.Option(metavar="SPEC", help="The search method of a new index; exact by default.")
     ] = None,
+    rank: Annotated[
+        str | None, typer.Option(metavar="SPEC", help="The index's default ranking, kept in it; none removes it.")
+    ] = None,
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Extract all again; the old index stays in use until then.")
     ] = False,
@@ -74,6 +77,7 @@ def index(
         "weights": weights,
         "engine": engine,
         "method": method,
+        "rank": rank,
         "rebuild": rebuild,
         "fetch": False,
         "max_pixels": round(max_megapixels * 1e6),

@@ -11,18 +11,37 @@ import typer
 from imgsearch_kit.cli.base import (
     DEFAULT_INDEX,
     EXIT_FAILURES,
+    Engine,
     Index,
     Json,
     MadeBy,
+    MaxMegapixels,
     Output,
     Overwrite,
     Rank,
     Root,
+    Weights,
     app,
     check_outputs,
+    note,
     print_result,
     read_json,
 )
+
+
+def check_plot(plot: Path | None) -> None:
+    """Checks that a figure's file has a suffix that Matplotlib can write."""
+    if plot and plot.suffix not in (".png", ".svg", ".pdf"):
+        raise typer.BadParameter(f"--plot {plot} must end in .png, .svg or .pdf")
+
+
+def save_plot(result: Any, plot: Path | None, *, force: bool) -> None:
+    """Writes the figure of a result, if a file is given for it."""
+    if plot:
+        from imgsearch_kit.outputs import write_output
+
+        with write_output(plot, force=force) as whole:
+            result.plot().savefig(whole)
 
 
 @app.command()
@@ -75,6 +94,50 @@ def evaluate(
 
 
 @app.command()
+def choose(
+    folder: Annotated[Path, typer.Argument(help="A folder of pictures; sub-folder names become labels.")],
+    write: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Make the index of what is chosen, with its ranking.")
+    ] = None,
+    extractor: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Compare these only; the first is the default.")
+    ] = None,
+    int8: Annotated[
+        bool | None, typer.Option("--int8/--float", help="Compare int8 (by default, without --weights) or float.")
+    ] = None,
+    sample: Annotated[
+        int, typer.Option(min=4, help="At most so many pictures, of all classes the same share.")
+    ] = 10_000,
+    exclude_label: Annotated[list[str] | None, typer.Option(help="A label to leave out everywhere.")] = None,
+    labels: Annotated[Path | None, typer.Option(metavar="CSV", help="Labels: columns path and label.")] = None,
+    label_level: Annotated[
+        int | None, typer.Option(metavar="N", help="Labels from the N-th folder below FOLDER, or from the file up.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The seed of the halves and intervals.")] = 0,
+    weights: Weights = None,
+    engine: Engine = None,
+    max_megapixels: MaxMegapixels = 178,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the best candidates (.png, .svg).")] = None,
+    as_json: Json = False,
+    output: Output = None,
+    force: Overwrite = False,
+) -> None:
+    """Choose features and ranking for a labelled folder, judged on other pictures of it."""
+    from imgsearch_kit.gallery import Gallery
+
+    check_plot(plot)
+    check_outputs(plot, output, force=force)
+    options: dict[str, Any] = {"extractors": extractor, "int8": int8, "sample": sample, "labels": labels, "seed": seed}
+    options |= {"exclude_labels": exclude_label or (), "label_level": label_level, "weights": weights, "engine": engine}
+    found = Gallery.choose(
+        folder, write=write, max_pixels=round(max_megapixels * 1e6), fetch=False, say=note, **options
+    )
+    save_plot(found, plot, force=force)
+    print_result(found.to_json(), as_json, found, output=output, force=force)
+    raise typer.Exit(EXIT_FAILURES if found.failed else 0)
+
+
+@app.command()
 def recall(
     address: Index = DEFAULT_INDEX,
     k: Annotated[int, typer.Option("-k", min=1, help="How many neighbours.")] = 10,
@@ -89,16 +152,11 @@ def recall(
     """Measure what an approximate index loses against exact answers."""
     from imgsearch_kit.gallery import Gallery
 
-    if plot and plot.suffix not in (".png", ".svg", ".pdf"):
-        raise typer.BadParameter(f"--plot {plot} must end in .png, .svg or .pdf")
+    check_plot(plot)
     check_outputs(plot, output, force=force)
     with Gallery.open(address, extractor) as gallery:
         report = gallery.recall(k=k, queries=queries, merge=merge)
-    if plot:
-        from imgsearch_kit.outputs import write_output
-
-        with write_output(plot, force=force) as whole:
-            report.plot().savefig(whole)
+    save_plot(report, plot, force=force)
     print_result(report.to_json(), as_json, report, output=output, force=force)
 
 

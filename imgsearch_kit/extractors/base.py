@@ -58,6 +58,7 @@ class Preset:
 
 
 DEFAULT_PRESET = "vgg16-rmac"
+LOWER_LAYERS = (("block5_conv2", 1.0), ("block4_conv3", 0.5))  # with the last one, of one pass
 
 PRESETS = {
     "vgg16-rmac": Preset("vgg16-conv", "block5_conv3", "rmac", 512),
@@ -66,6 +67,10 @@ PRESETS = {
     "vgg16-mac": Preset("vgg16-conv", "block5_conv3", "mac", 512),
     "vgg16-gem": Preset("vgg16-conv", "block5_conv3", "gem", 512),
     "vgg16-rmac-ms": Preset("vgg16-conv", "block5_conv3", "rmac", 1024, side=320, scales=(224,)),
+    "vgg16-rmac-ml": Preset("vgg16-conv", "block5_conv3", "rmac", 1536, further=LOWER_LAYERS),
+    "vgg16-rmac-ml-ms": Preset(
+        "vgg16-conv", "block5_conv3", "rmac", 3072, side=320, scales=(224,), further=LOWER_LAYERS
+    ),
 }
 
 CONVOLUTIONAL = [name for name, preset in PRESETS.items() if preset.network == "vgg16-conv"]

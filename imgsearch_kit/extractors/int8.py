@@ -20,7 +20,7 @@ from imgsearch_kit.extractors.weights import Say, load_weights, weights_folder
 from imgsearch_kit.files import write_whole
 from imgsearch_kit.records import Pixels
 
-FORM = 1  # of the graphs; to be raised when the same weights and ranges give other codes
+FORM = 2  # of the graphs; to be raised when the same weights and ranges give other codes
 KIT_RANGES = Path(__file__).with_name("int8_ranges.json")
 INT8 = "@int8"  # after the name of a preset
 RANGE_DIGITS = 3  # of a range, so that the same pictures give the same ranges on every machine

@@ -20,7 +20,8 @@ OPSET = 17
 PIXELS = "pixels"
 FLOAT = onnx.TensorProto.FLOAT
 CHANNELS = BLOCKS[-1][0]
-_WEIGHT_STEPS = 127
+# 7 bits: two products of 255 and 64 fit the 16 bits in which processors without VNNI add them.
+_WEIGHT_STEPS = 64
 
 
 def graph(tensors: Tensors, presets: Mapping[str, Preset], ranges: Largest | None = None) -> onnx.ModelProto:
@@ -28,8 +29,8 @@ def graph(tensors: Tensors, presets: Mapping[str, Preset], ranges: Largest | Non
 
     Its input ``pixels`` is ``(n, side, side, 3)`` uint8 RGB. With ``ranges`` the convolutions compute in int8, in QDQ
     form: ``ranges`` has the largest activation of each convolution by "SIDE/LAYER", which 255 steps reach; weights are
-    -127 to 127 steps of a size for each output channel. One output more, ``last_map``, is the map of block5_conv3 at
-    the presets' own side, ``(n, 512, side / 16, side / 16)`` after its ReLU.
+    -64 to 64 steps of a size for each output channel (see ``_WEIGHT_STEPS``). One output more, ``last_map``, is the map
+    of block5_conv3 at the presets' own side, ``(n, 512, side / 16, side / 16)`` after its ReLU.
     """
     made = _Graph(ranges)
     maps = _maps(made, tensors, presets)
@@ -168,7 +169,7 @@ def _convolution(made: _Graph, tensors: Tensors, flow: _Map, layer: str, side: i
 
 
 def _steps(kernel: npt.NDArray[Any], axis: int) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32]]:
-    """A kernel in whole steps from -127 to 127, and the size of the steps of each output channel, those on ``axis``."""
+    """A kernel in whole steps from -64 to 64, and the size of the steps of each output channel, those on ``axis``."""
     others = tuple(i for i in range(kernel.ndim) if i != axis)
     steps = np.abs(kernel).max(axis=others, keepdims=True) / _WEIGHT_STEPS
     steps = np.maximum(steps, np.finfo(np.float32).tiny).astype(np.float32)

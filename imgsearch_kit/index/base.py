@@ -58,6 +58,7 @@ class VectorIndex(ABC):
         *,
         roots: dict[str, str] | None = None,
         label_levels: dict[str, list[int]] | None = None,
+        rank: str | None = None,
         uuid: str | None = None,
     ) -> None:
         """Writes the given passport fields; the others keep their values."""

@@ -240,13 +240,14 @@ class LocalIndex(VectorIndex):
         *,
         roots: dict[str, str] | None = None,
         label_levels: dict[str, list[int]] | None = None,
+        rank: str | None = None,
         uuid: str | None = None,
     ) -> None:
         """Writes the given passport fields, if they differ from what is there."""
         with self._lock:
             self.read_passport()
             old = self._passport
-            new = old.amended(roots=roots, label_levels=label_levels, uuid=uuid)
+            new = old.amended(roots=roots, label_levels=label_levels, rank=rank, uuid=uuid)
             if new == old:
                 return
             with self._writing() as db:

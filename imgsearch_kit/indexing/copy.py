@@ -115,7 +115,7 @@ def copy_index(
     content: VectorIndex | RankedContent = origin
     if rank is not None:
         content = RankedContent(origin, rank)
-        new = dataclasses.replace(new, baked=content.baked, dim=content.dim)
+        new = dataclasses.replace(new, baked=content.baked, dim=content.dim, rank="")
     if replaced or method:
         begun = building(where, new, unchanged=source.generation if replaced else None)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -74,6 +75,8 @@ def rebuild_index_of(
     given[prefix] |= labels_by_id(labels or {}, Names(image.id for image in images[prefix].images).fitting)
     levels = {each: before.levels_of(each)[-1] for each in folders} | ({prefix: label_level} if label_level else {})
     passport = new_passport(extractor.spec, probes=probe_vectors(extractor), method=method or before.method)
+    if before.spec and before.spec.name == extractor.spec.name:  # a ranking suits one extractor
+        passport = dataclasses.replace(passport, rank=before.rank)
     report = IndexReport(removed=len(missing))
     with building(where, passport, unchanged=before.generation) as new:
         for each, folder in folders.items():

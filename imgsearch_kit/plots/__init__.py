@@ -2,7 +2,7 @@
 
 from imgsearch_kit.plots.figure import Plot
 from imgsearch_kit.plots.layout import class_map
-from imgsearch_kit.plots.measures import MethodPoint, confusion_heatmap, precision_bars, recall_latency
+from imgsearch_kit.plots.measures import MethodPoint, confusion_heatmap, interval_dots, precision_bars, recall_latency
 from imgsearch_kit.plots.scores import calibration_curve, reliability_diagram
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "calibration_curve",
     "class_map",
     "confusion_heatmap",
+    "interval_dots",
     "precision_bars",
     "recall_latency",
     "reliability_diagram",

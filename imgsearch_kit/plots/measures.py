@@ -58,6 +58,32 @@ def precision_bars(
     return figure, ax
 
 
+def interval_dots(
+    names: Sequence[str], values: Floats, low: Floats, high: Floats, *, baseline: int, measure: str
+) -> tuple[Plot, Axes]:
+    """A dot per row with its interval, best first, and the interval of the row ``baseline`` as a band over all.
+
+    ``values``, ``low`` and ``high`` are ``(C,)``; bounds may be NaN where unknown.
+    """
+    values, low, high = (np.asarray(array, np.float64) for array in (values, low, high))
+    order = np.argsort(-values, kind="stable")
+    best = order[0]
+    alt = f"{measure} of {len(names)} candidates: {names[best]} has {values[best]:.3f}, "
+    figure, ax = new(7.5, 1.2 + 0.32 * len(names), f"{alt}{names[baseline]} {values[baseline]:.3f}.")
+    y = np.arange(len(names))
+    band = np.nan_to_num([low[baseline], high[baseline]], nan=values[baseline])
+    ax.axvspan(*band, color=ACCENT, alpha=0.15, linewidth=0)
+    ax.axvline(values[baseline], color=ACCENT, linestyle="--", linewidth=1, label=plain_name(names[baseline], 60))
+    spread = np.nan_to_num(np.stack([values - low, high - values])[:, order]).clip(0)
+    ax.errorbar(values[order], y, xerr=spread, fmt="o", color=DARK, markersize=5, label="with its 95 % interval")
+    ax.set_yticks(y, [plain_name(names[i], 60) for i in order], fontsize=9)
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    ax.set_xlabel(measure)
+    ax.grid(axis="x", color="0.92")
+    figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=8)
+    return figure, ax
+
+
 def confusion_heatmap(
     shares: Floats, rows: Sequence[str], columns: Sequence[str], *, k: int | None = None
 ) -> tuple[Plot, Axes]:

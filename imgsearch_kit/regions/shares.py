@@ -12,7 +12,7 @@ from imgsearch_kit.vectors import Floats
 
 EXACT_POOLINGS = ("spoc", "rmac")  # sums over places or regions; the others are attributed in proportion
 OCCLUDED = 7  # places a side that are covered one after the other
-AT_ONCE = 7  # covered pictures in one call of the network
+COVERED_AT_ONCE = 7  # covered pictures in one call of the network
 
 
 def shares(one: Maps, other: Maps, pooling: str) -> tuple[Floats, Floats]:
@@ -72,8 +72,8 @@ def occlusion(
     places = OCCLUDED * OCCLUDED
     falls = np.zeros((2, places))
     for which, pixels in enumerate((one, other)):
-        for start in range(0, places, AT_ONCE):
-            some = range(start, min(start + AT_ONCE, places))
+        for start in range(0, places, COVERED_AT_ONCE):
+            some = range(start, min(start + COVERED_AT_ONCE, places))
             covered = np.concatenate([_covered(pixels, *divmod(place, OCCLUDED)) for place in some])
             falls[which, some] = cosine - extract(covered) @ vectors[1 - which]
             yield (which * places + some.stop) / (2 * places)

@@ -18,6 +18,7 @@ HOSTILE = [
     "</script><script>window.x=1</script>",
     "<img src=x onerror=window.x=1>",
     "`;window.x=1;`",
+    "=cmd|' /C calc'!A0",
     '" onmouseover=window.x=1 x="',
 ]
 

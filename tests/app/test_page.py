@@ -371,6 +371,19 @@ def test_an_original_that_is_gone_is_said_in_its_place(visit, serving, tmp_path,
     wait_for_first(page, "red/2.png")  # by its stored vector
 
 
+def test_one_banner_says_that_most_pictures_are_gone(visit, serving, tmp_path):
+    for i in range(4):
+        paint(tmp_path / f"red/{i}.png", (200, 20 * i, 0))
+    gallery = make_gallery(tmp_path)
+    for i in range(3):
+        (tmp_path / f"red/{i}.png").unlink()
+    page = visit(serving(gallery))
+    assert "serve --root FOLDER" in page.locator("#banner").inner_text()
+    page.locator(".tile").first.click()
+    wait_for_status(page, "^3 neighbours")  # by the stored vectors
+    assert page.locator("#banner").is_visible()
+
+
 def test_names_with_markup_are_shown_as_they_are(visit, served, upload):
     page = visit(served)
     choose(page, upload("mine.png", (120, 121, 119)))

@@ -70,6 +70,22 @@ def test_nonsense_is_answered_in_words(answers, given):
     assert answers.boxes(given)["boxes"] == []
     assert [set(said) for said in answers.explained(given)] == [{"kind", "serial", "error"}]
     assert "error" in answers.fetched(given)
+    assert "has no picture with the id" in answers.reverse(given)["error"]
+
+
+def test_in_whose_top_ten_a_picture_is(visit, served, gallery):
+    expected = []
+    for record in gallery.records():
+        nearest = [hit.id for hit in gallery.search(id=record.id, k=10).hits]
+        expected += [record.id] if "red/05.png" in nearest else []
+    page = visit(f"{served}/?id=red/00.png")
+    page.locator('#hits [data-id="red/05.png"]').click()
+    page.get_by_role("button", name="In whose top ten").click()
+    page.get_by_text(f"In the top ten of {len(expected)}").wait_for()
+    shown = page.locator(".kit-strip [data-id]").evaluate_all("(all) => all.map((each) => each.dataset.id)")
+    assert sorted(shown) == expected
+    page.locator(".kit-strip [data-id]").first.click()
+    page.get_by_role("dialog", name=f"Details of {shown[0]}").wait_for()
 
 
 def test_an_extractor_without_a_map_explains_nothing_and_suggests_no_box(answers):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 
 import pytest
 
@@ -116,6 +117,27 @@ def test_hits_say_how_probably_they_share_the_class(visit, serving, half_and_hal
     choose_ranking(page, "k-reciprocal")
     wait_for_status(page, "krecip")
     assert page.locator("#hits .chance").count() == 0  # its scores are no cosines
+
+
+def test_what_a_score_means_is_drawn_into_the_answer_once_it_is_learned(visit, serving, half_and_half, upload):
+    learn = threading.Event()
+
+    class Slow(Gallery):
+        def calibration(self, **options):
+            assert learn.wait(60)
+            return super().calibration(**options)
+
+    page = visit(serving(Slow(half_and_half.index, half_and_half.extractor)))
+    choose(page, upload("mine.png", (250, 52, 4)))
+    wait_for_status(page, "^10 neighbours")
+    before = hits(page)
+    page.locator("#hits [data-id]").nth(2).focus()
+    assert page.locator("#hits .chance").count() == 0
+    learn.set()
+    page.locator("#hits .chance").nth(9).wait_for()
+    assert hits(page) == before
+    assert page.evaluate("document.activeElement.dataset.id") == before[2]  # nobody is interrupted
+    assert page.locator("#status .status").inner_text() == "10 neighbours"
 
 
 def test_a_picture_unlike_all_is_told_so(visit, serving, half_and_half, upload):

@@ -6,6 +6,7 @@ import json
 import shutil
 
 import numpy as np
+import onnx
 import pytest
 
 from imgsearch_kit.errors import BadQuery, KitError, WeightsNotFound
@@ -30,6 +31,17 @@ def test_int8_is_near_to_float_and_another_extractor(conv_weights):
     assert quantised.spec.name == "vgg16-rmac@int8"
     assert quantised.spec.engine == "onnxruntime"
     assert [line.split(":")[0] for line in exact.spec.differences(quantised.spec)] == ["name", "weights_digest"]
+
+
+def test_sums_of_products_fit_16_bits_also_on_processors_without_vnni(conv_weights, tmp_path):
+    """Two neighbouring products of a code of 8 bits and a weight, which older processors add in 16 bits."""
+    load_extractor("vgg16-rmac-ml@int8", conv_weights)
+    (file,) = (tmp_path / "cache/weights").glob("*.onnx")
+    constants = [onnx.numpy_helper.to_array(each) for each in onnx.load(file).graph.initializer]
+    codes = [each for each in constants if each.dtype == np.int8]
+    assert len(codes) == len(CONVOLUTIONS)
+    assert {int(np.abs(each).max()) for each in codes} == {64}
+    assert 2 * 255 * 64 < 2**15
 
 
 def test_int8_has_a_map_near_to_that_of_float(conv_weights):

@@ -265,7 +265,7 @@ VALUES = {
 }
 VALUES |= {"label_levels": [{"": 1}, {"": []}, {"": [0]}, {"": ["x"]}, [1]]}
 VALUES |= {"method": [None], "spec": [{"name": 1, "dim": 3}, [1], [], "x"], "baked": [{"x": 1}, 1]}
-VALUES |= {"format": [0, -1]}
+VALUES |= {"format": [0, -1], "rank": [3, None, []]}
 
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in VALUES.items() for value in values])

@@ -160,7 +160,7 @@ ALTERED = {
     "spec": ["x", []],
     "method": [3, []],
 }
-ALTERED |= {"label_levels": [[], "x"], "probes": [3, "x"], "uuid": [None], "baked": ["x"]}
+ALTERED |= {"label_levels": [[], "x"], "probes": [3, "x"], "uuid": [None], "baked": ["x"], "rank": [3]}
 STORED = [{}, [], "x", 3, *((name, value) for name, values in ALTERED.items() for value in values)]
 
 

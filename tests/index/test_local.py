@@ -219,6 +219,7 @@ CHANGED |= {
     "spec": ["x", [], {}, {"name": 1}],
     "method": [[]],
     "label_levels": [[], "x"],
+    "rank": [3, None],
     "baked": [[]],
     "probes": ["x"],
 }

@@ -13,10 +13,12 @@ from imgsearch_kit.app import cards
 from imgsearch_kit.app.fetching import fetched_picture
 from imgsearch_kit.app.guarding import told
 from imgsearch_kit.app.request import SearchRequest
+from imgsearch_kit.app.top_tens import TopTens
 from imgsearch_kit.errors import KitError
 from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.reports import data_uri, visible
 
+REVERSE_SHOWN = 24
 GONE = "The picture is no longer in the index. Search again."
 
 
@@ -28,6 +30,7 @@ class PictureAnswers:
 
     def __init__(self, gallery: Gallery, uploads: Path, kept: set[str]):
         self.gallery, self.uploads, self.kept = gallery, uploads, kept
+        self.top_tens = TopTens(gallery)
 
     def details(self, given: Any) -> dict[str, Any]:
         """The details of a picture that was clicked; the script adds the score of a hit, which it has."""
@@ -65,6 +68,20 @@ class PictureAnswers:
             return
         rows = {"query": found.query.round(5).tolist(), "hit": found.hit.round(5).tolist()}
         yield said | rows | {"note": visible(found.note), "box": asked.box}
+
+    def reverse(self, given: Any) -> dict[str, Any]:
+        """Pictures that have this one in their top ten, highest first, at most 24 of them, and how many there are."""
+        said = _said("reverse", given)
+        try:
+            found = self.top_tens.containing(_value(given, "id"))
+        except KitError as error:
+            return said | {"error": visible(str(error))}
+        some = {record.id: record for record in found[:REVERSE_SHOWN]}
+        thumbnails = cards.data_uris(lambda id_: self.gallery.thumbnail(some[id_]), some)
+        return said | {
+            "count": len(found),
+            "cards": [cards.card(id_, record.label, thumbnails[id_]) for id_, record in some.items()],
+        }
 
     def fetched(self, given: Any) -> dict[str, Any]:
         """A picture from the Internet as an upload: its path there."""

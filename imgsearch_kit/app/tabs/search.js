@@ -5,6 +5,7 @@ import {takePicture} from "../../ui/camera.js";
 import {createCrop} from "../../ui/crop.js";
 import {button, make, picture} from "../../ui/dom.js";
 import {createGrid} from "../../ui/grid.js";
+import {csvText, keptList, saveFile} from "../../ui/keep.js";
 import {createPanel} from "../../ui/panel.js";
 
 const root = element.firstElementChild;
@@ -14,6 +15,7 @@ const DISTINCT = 0.97; // a cosine above which two hits count as near-duplicates
 const MARKS = {also: "Together with", plus: "More like", minus: "Less like"};
 const RANK_HELP = ["Type a SPEC into the field above and press Enter: steps joined by commas, each pca:DIMS:POWER, rca:DIMS:N, dba:N:ALPHA, qe:N:ALPHA or, at the end, krecip:K1:K2:LAMBDA. For example pca:64:0.5,qe:5:1."];
 
+let basket = null, trail = null; // pictures kept over searches, and the searches before; of this browser and index
 let start = null, usual = {k: 10, rank: ""};
 let wanted = {...IDLE}; // what is chosen, answered or not
 let shown = null; // the search that the answers on the page belong to
@@ -56,10 +58,14 @@ const settings = make("section", {id: "settings", "aria-label": "Settings"},
   make("div", {}, make("label", {class: "least"}, make("span", {}, "Score at least"), least), leastSaid,
     make("label", {class: "distinct"}, distinct, make("span", {}, "Hide near-duplicates of each other"))),
   make("fieldset", {id: "rank"}, make("legend", {}, "Ranking"), rank, spec, rankAbout, rankHelp));
+const basketBox = make("details", {id: "basket", hidden: true});
+const historyBox = make("details", {id: "history", hidden: true});
+const exports = make("div", {id: "exports", hidden: true}, make("span", {}, "Export the hits:"),
+  button("CSV", () => exportHits("csv")), button("JSON", () => exportHits("json")));
+const banner = make("div", {id: "banner"});
 const status = make("div", {id: "status"});
 const note = make("div", {id: "note"});
 const own = make("div", {id: "own"});
-const banner = make("p", {id: "banner", role: "note", hidden: true});
 const marks = make("div", {id: "marks"});
 const welcome = make("div", {id: "welcome"});
 const hits = make("div", {id: "hits"});
@@ -70,19 +76,24 @@ const panel = createPanel(side, {onStep: step, onClose: closed});
 
 root.className = "kit search";
 root.append(
-  make("section", {id: "ask", "aria-label": "Your picture"}, file, view, ways, byId, settings),
-  make("section", {id: "answers", "aria-label": "Answers"}, banner, status, note, marks, own, welcome, hits, more),
+  make("section", {id: "ask", "aria-label": "Your picture"}, file, view, ways, byId, settings, basketBox, historyBox),
+  make("section", {id: "answers", "aria-label": "Answers"}, banner, status, note, marks, own, welcome, hits, more, exports),
   side);
 
 // -- asking ------------------------------------------------------------------------------------------------------
 
-function ask(change, {push = true, random = false, more: further = false} = {}) {
-  wanted = {...wanted, ...change};
+// With "quiet" the shown search is asked again, for what the server has learned meanwhile.
+function ask(change, {push = true, random = false, more: further = false, quiet = false} = {}) {
+  if (!quiet) wanted = {...wanted, ...change};
   questions.fetched = null;
-  const request = further ? {...wanted, k: answer.hits.length + 50, shown: answer.hits.length} : wanted;
-  pending = {serial: ++serial, search: wanted, push, further};
-  say(wanted.rank && wanted.rank !== "as indexed" && wanted.rank !== shown?.rank ? "Ranking … (the first time, it is learned from the whole index)" : "Searching …", "busy");
-  syncSettings();
+  const search = quiet ? shown : wanted;
+  const request = further ? {...search, k: answer.hits.length + 50, shown: answer.hits.length} : search;
+  pending = {serial: ++serial, search, push, further, quiet};
+  if (!quiet) {
+    const learns = wanted.rank && wanted.rank !== "as indexed" && wanted.rank !== shown?.rank;
+    say(learns ? "Ranking … (the first time, it is learned from the whole index)" : "Searching …", "busy");
+    syncSettings();
+  }
   trigger("ask", {...request, serial, random, state: start.state});
 }
 
@@ -165,9 +176,10 @@ function refuse({error, waiting = false}) {
 
 function receive(found) {
   if (!pending || (found.serial !== null && found.serial !== pending.serial)) return; // of an earlier question
-  if (found.error) return refuse(found);
-  const {search, push, further} = pending;
+  const {search, push, further, quiet} = pending;
+  if (found.error && !quiet) return refuse(found);
   pending = null;
+  if (quiet) return learned(found);
   const change = further ? null : moves(search, found.hits);
   wanted = {...search, id: found.query.id, picture: found.query.picture};
   shown = {...wanted};
@@ -179,10 +191,37 @@ function receive(found) {
     grid.show(found.hits);
     panel.close();
   }
-  if (found.indexed.classes) drawIndexed(found.indexed);
+  if (found.indexed.state !== start.state) drawIndexed(found.indexed);
   drawAnswer();
   if (change) status.firstChild.after(make("span", {class: "status change"}, change));
   if (push) remember();
+  if (shown.id && !further) {
+    const query = toAddress(shown, usual);
+    trail.add({key: query, name: [answer.query.name, ...particulars(shown)].join(" · "), thumbnail: answer.own[0]?.thumbnail ?? "", search: {...shown, picture: null}});
+    drawKept();
+  }
+}
+
+// Draws what the server has learned of scores into the answer that is shown, or asks once more.
+function learned(found) {
+  if (found.error) return;
+  const known = new Map(found.hits.map((hit) => [hit.id, hit]));
+  answer = {...answer, note: found.note, learning: found.learning, hits: answer.hits.map((hit) => ({...hit, chance: known.get(hit.id)?.chance, bounds: known.get(hit.id)?.bounds}))};
+  if (!found.learning) {
+    grid.show(answer.hits);
+    drawNote();
+  }
+  askLater();
+}
+
+function askLater() {
+  const {learning} = answer, for_ = shown;
+  if (!learning) return;
+  setTimeout(() => { if (shown === for_ && !pending) ask({}, {push: false, quiet: true}); }, 1500);
+}
+
+function drawNote() {
+  note.replaceChildren(...(answer.note ? [make("p", {class: "unlike", role: "note"}, answer.note)] : []));
 }
 
 // What another ranking or another mark did to the answer before it: every hit that moved gets a word on it.
@@ -214,7 +253,8 @@ function drawAnswer() {
   if (!query.preview) setCropping(false);
   cropper.hidden = !query.preview || shown.also.length > 0; // a box belongs to one query
   say(answer.status, "done", answer.how);
-  note.replaceChildren(...(answer.note ? [make("p", {class: "unlike", role: "note"}, answer.note)] : []));
+  drawNote();
+  askLater();
   own.replaceChildren(...(answer.own.length ? [
     make("p", {}, `This picture is ${answer.own.length > 1 ? `${answer.own.length} times ` : ""}in the index:`),
     make("div", {class: "strip"}, answer.own.map((each) => button([picture(each.thumbnail, each.name), make("span", {}, each.name)],
@@ -222,6 +262,7 @@ function drawAnswer() {
   drawMarks();
   welcome.replaceChildren(...(answer.nothing && !answer.hits.length ? [empty("No neighbours", answer.nothing)] : []));
   more.hidden = !answer.more;
+  exports.hidden = !answer.hits.length;
   known.value = query.id ?? "";
   root.classList.add("answered");
   syncSettings();
@@ -251,7 +292,7 @@ function drawIdle() {
   view.querySelector(".kit-frame").replaceChildren(make("p", {class: "drop-here"}, matchMedia("(pointer: coarse)").matches ? "Upload a picture, or take one" : "Drop a picture anywhere, or paste one with Ctrl+V"));
   delete view.dataset.query;
   setCropping(false);
-  for (const each of [cropper, remover, more]) each.hidden = true;
+  for (const each of [cropper, remover, more, exports]) each.hidden = true;
   for (const each of [note, own, marks]) each.replaceChildren();
   status.replaceChildren();
   root.classList.remove("busy", "answered");
@@ -366,6 +407,7 @@ document.addEventListener("imgsearch-told", ({detail}) => {
   if (!detail || detail.serial !== questions[detail.kind]) return;
   if (detail.kind === "details") drawDetails(detail);
   else if (detail.kind === "boxes") crop.suggest(detail.boxes);
+  else if (detail.kind === "reverse") drawReverse(detail);
   else if (detail.kind === "explained") drawExplained(detail);
   else if (detail.error) refuse(detail);
   else ask({...QUERY, picture: detail.path});
@@ -376,6 +418,13 @@ function drawExplained(detail) {
   if (detail.done !== undefined) return panel.say(`${Math.round(detail.done * 100)} % done …`);
   panel.explain(detail.query, detail.hit, detail.box);
   return panel.say(detail.note);
+}
+
+// In whose top ten a picture is.
+function drawReverse(detail) {
+  if (detail.error) return panel.say(detail.error);
+  panel.say(detail.count ? `In the top ten of ${detail.count}${detail.cards.length < detail.count ? `; the first ${detail.cards.length}:` : ":"}` : "In nobody's top ten.");
+  return panel.strip(detail.cards, openDetails);
 }
 
 function explain(id) {
@@ -395,6 +444,12 @@ function drawDetails(detail) {
     ...(start.explains.way && answer && !shown.also.length && detail.id !== shown.id ? [["Why these match", () => explain(detail.id)]] : []),
     act("More like this", () => vote(detail.id, 1)),
     act("Less like this", () => vote(detail.id, -1)),
+    ["In whose top ten", () => {
+      questions.reverse = ++serial;
+      panel.say("Looking …");
+      trigger("reverse", {id: detail.id, serial});
+    }],
+    [basket.has(detail.id) ? "Take out of the basket" : "Keep in the basket", () => keep(detail)],
     act("Add to the query", () => ask({also: [...wanted.also.filter((id) => id !== detail.id), detail.id], box: null})),
     ...(detail.exact ? [act("All of this class", () => ask({classes: [detail.exact], k: start.most}))] : []),
   ];
@@ -422,6 +477,50 @@ function closed() {
   if (id === undefined) return;
   grid.focus(id);
   if (document.activeElement?.dataset.id !== id) own.querySelector("button")?.focus();
+}
+
+// -- what this browser keeps -----------------------------------------------------------------------------------------
+
+function keep(detail) {
+  const was = basket.has(detail.id), found = [...(answer?.hits ?? []), ...(answer?.own ?? [])].find((each) => each.id === detail.id);
+  if (was) basket.remove(detail.id);
+  else basket.add({key: detail.id, name: detail.name, label: detail.exact ?? null, thumbnail: found?.thumbnail ?? ""});
+  drawKept();
+  drawDetails(detail);
+  panel.say(was ? "Taken out of the basket." : "Kept in the basket.");
+}
+
+// What sets a search apart from the usual one, a few words each.
+function particulars({k, classes: kept, rank: ranking, box, also, plus, minus}) {
+  const named = start.rankings.find((each) => each.spec === ranking)?.name ?? ranking;
+  return [k !== usual.k && `${k} hits`, also.length && `and ${also.length} more`, plus.length && `+${plus.length}`, minus.length && `−${minus.length}`,
+    box && "box", ranking !== usual.rank && named, ...kept].filter(Boolean);
+}
+
+function drawKept() {
+  const chip = (item, does, remove) => make("span", {class: "chip"},
+    button([item.thumbnail ? picture(item.thumbnail, "") : null, make("span", {}, item.name)].filter(Boolean), does, {title: item.name}),
+    button("×", remove, {"aria-label": `Remove ${item.name}`, class: "kit-round"}));
+  const kept = basket.all(), before = trail.all();
+  basketBox.hidden = !kept.length;
+  basketBox.replaceChildren(make("summary", {}, `Basket (${kept.length})`),
+    make("div", {class: "kept"}, kept.map((item) => chip(item, () => openDetails(item.key), () => { basket.remove(item.key); drawKept(); }))),
+    make("div", {class: "ways"},
+      button("Search with all", () => ask({...QUERY, id: kept[0].key, also: kept.slice(1).map((item) => item.key)})),
+      button("CSV", () => saveFile("basket.csv", csvText([["id", "label"], ...kept.map((item) => [item.key, item.label])]), "text/csv")),
+      button("JSON", () => saveFile("basket.json", JSON.stringify(kept.map((item) => ({id: item.key, label: item.label})), null, 2), "application/json")),
+      button("Empty", () => { basket.clear(); drawKept(); })));
+  historyBox.hidden = !before.length;
+  historyBox.replaceChildren(make("summary", {}, `History (${before.length})`),
+    make("p", {class: "about"}, "Searches with indexed pictures, kept by this browser alone."),
+    make("div", {class: "kept"}, before.map((item) => chip(item, () => ask({...IDLE, ...item.search}), () => { trail.remove(item.key); drawKept(); }))),
+    button("Forget all", () => { trail.clear(); drawKept(); }));
+}
+
+function exportHits(kind) {
+  const rows = answer.hits.map(({rank, id, label, score}) => ({rank, id, label, score}));
+  if (kind === "csv") return saveFile("hits.csv", csvText([["rank", "id", "label", "score"], ...rows.map(Object.values)]), "text/csv");
+  return saveFile("hits.json", JSON.stringify({query: {...shown, picture: undefined, file: shown.id ? undefined : answer.query.name}, hits: rows}, null, 2), "application/json");
 }
 
 // -- from anywhere on the page -----------------------------------------------------------------------------------
@@ -457,9 +556,11 @@ watch("value", () => {
   if (told?.kind !== "start") return undefined;
   start = told;
   usual = told.usual;
-  banner.textContent = told.moved;
-  banner.hidden = !told.moved;
+  basket = keptList(`imgsearch-basket-${start.uuid}`, 200);
+  trail = keptList(`imgsearch-history-${start.uuid}`, 30);
+  banner.replaceChildren(...(start.moved ? [make("p", {class: "unlike", role: "note"}, start.moved)] : []));
   drawSettings();
+  drawKept();
   drawIdle();
   recall();
   root.dataset.ready = "";

@@ -48,7 +48,7 @@ class SearchTab:
             "kind": "start",
             "uuid": self.gallery.passport.uuid,
             **standing(self.gallery),
-            "moved": moved_away(self.gallery, typical),
+            "moved": moved_away(self.gallery, self.shown.some()),
             "tiles": [cards.card(id_, records[id_].label, thumbnails[id_]) for id_ in records],
             "rankings": rankings,
             "other": OTHER,
@@ -111,6 +111,7 @@ class SearchTab:
             "status": cards.count(len(results.hits), "neighbour"),
             "how": _how(results),
             "note": note,
+            "learning": calibration is None and not (spec or steered) and self.calibration.learning(),
             "more": asked.k < MOST_HITS and len(results.hits) == asked.k,
             "nothing": self._nothing(asked) if not results.hits else "",
         }
@@ -186,6 +187,7 @@ def search_tab(gallery: Gallery, page: gr.Blocks) -> None:
     )
     view.details(_given(single.details), None, told, **quiet)
     view.boxes(_given(single.boxes), None, told, concurrency_id="search", **quiet)
+    view.reverse(_given(single.reverse), None, told, concurrency_id="explain", **quiet)
     view.fetch(_given(single.fetched), None, told, concurrency_id="fetch", **quiet)
     explaining = view.explain(_given_to(single.explained), None, told, concurrency_id="explain", **quiet)
     view.stop(None, cancels=[explaining], api_visibility="private")

@@ -271,11 +271,12 @@ class ElasticIndex(ElasticReader):
         *,
         roots: dict[str, str] | None = None,
         label_levels: dict[str, list[int]] | None = None,
+        rank: str | None = None,
         uuid: str | None = None,
     ) -> None:
         """Writes the given passport fields; the others keep their values."""
         old = self._stored_passport()
-        new = old.amended(roots=roots, label_levels=label_levels, uuid=uuid)
+        new = old.amended(roots=roots, label_levels=label_levels, rank=rank, uuid=uuid)
         if new != old:
             grown = dataclasses.replace(new, generation=new.generation + 1)
             with self._changing:

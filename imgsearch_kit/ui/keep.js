@@ -1,0 +1,48 @@
+// What one browser keeps of a page, and files made from it.
+
+// A list kept under a name, newest first; where the browser keeps nothing it lasts as long as the page.
+export function keptList(name, most) {
+  let items = [];
+  try {
+    const found = JSON.parse(localStorage.getItem(name) ?? "[]");
+    if (Array.isArray(found)) items = found.filter((item) => item && typeof item.key === "string").slice(0, most);
+  } catch { /* refused, or not ours */ }
+  const write = () => {
+    try {
+      localStorage.setItem(name, JSON.stringify(items));
+    } catch { /* refused, or full */ }
+  };
+  return {
+    all: () => items,
+    has: (key) => items.some((item) => item.key === key),
+    add(item) { // an item has a key, which is there once
+      items = [item, ...items.filter((each) => each.key !== item.key)].slice(0, most);
+      write();
+    },
+    remove(key) {
+      items = items.filter((item) => item.key !== key);
+      write();
+    },
+    clear() {
+      items = [];
+      write();
+    },
+  };
+}
+
+// Rows of cells as CSV. A text that a spreadsheet would compute gets an apostrophe before it.
+export function csvText(rows) {
+  const cell = (value) => {
+    const text = typeof value === "number" ? String(value) : String(value ?? "").replace(/^[=+\-@\t\r]/, "'$&");
+    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  return rows.map((row) => `${row.map(cell).join(",")}\n`).join("");
+}
+
+export function saveFile(name, text, type) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], {type}));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
