@@ -185,19 +185,12 @@ def artefact(
     """
     if not passport.uuid:
         return make()
-    stem, suffix = Path(name).stem, Path(name).suffix
-    decides = json.dumps([FORMAT, passport.count, dict(parameters)], sort_keys=True)
-    key = hashlib.sha256(decides.encode()).hexdigest()[:12]
-    folder = artefact_folder(passport)
-    path = folder / f"{stem}-{passport.generation}-{key}{suffix}"
-    if is_there(path):
-        try:
-            made = load(path)
-            _touch(path)
-            return made
-        except Exception as error:  # any damaged file can be made again
-            log.info("%s is damaged (%s) and is made again.", path, error)
+    kept = kept_artefact(passport, name, parameters, load)
+    if kept is not None:
+        return kept
     made = make()
+    path = _artefact_path(passport, name, parameters)
+    folder, stem, suffix = path.parent, Path(name).stem, Path(name).suffix
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with write_whole(path) as whole:
@@ -213,6 +206,28 @@ def artefact(
             error,
         )
     return made
+
+
+def kept_artefact(
+    passport: IndexPassport, name: str, parameters: Mapping[str, Any], load: Callable[[Path], Made]
+) -> Made | None:
+    """The artefact of an index in its present generation if the cache has it, else None; nothing is computed."""
+    path = _artefact_path(passport, name, parameters)
+    if not passport.uuid or not is_there(path):
+        return None
+    try:
+        made = load(path)
+    except Exception as error:  # any damaged file can be made again
+        log.info("%s is damaged (%s).", path, error)
+        return None
+    _touch(path)
+    return made
+
+
+def _artefact_path(passport: IndexPassport, name: str, parameters: Mapping[str, Any]) -> Path:
+    decides = json.dumps([FORMAT, passport.count, dict(parameters)], sort_keys=True)
+    key = hashlib.sha256(decides.encode()).hexdigest()[:12]
+    return artefact_folder(passport) / f"{Path(name).stem}-{passport.generation}-{key}{Path(name).suffix}"
 
 
 def _touch(path: Path) -> None:

@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     from imgsearch_kit.images import Picture
     from imgsearch_kit.indexing.labels import LabelReport
     from imgsearch_kit.indexing.report import IndexReport
+    from imgsearch_kit.inspection.calibration import Calibrated
     from imgsearch_kit.inspection.health import Health
-    from imgsearch_kit.inspection.over_index import Calibrated
+    from imgsearch_kit.inspection.novelty import Novelty
     from imgsearch_kit.map.over_index import MapReport
     from imgsearch_kit.map.projection import Projection
     from imgsearch_kit.ranking.over_index import RankedGallery
@@ -498,14 +499,30 @@ class Gallery:
 
         return health(self.index, k=k, **options)
 
-    def calibration(self, *, k: int = 10, seed: int = 0, progress: bool | None = None) -> Calibrated:
-        """What the cosines mean: the probability that a hit shares the query's class. Kept in the cache.
+    def calibration(
+        self, *, k: int = 10, seed: int = 0, rank: str | None = None, progress: bool | None = None
+    ) -> Calibrated:
+        """What the scores mean: the probability that a hit shares the query's class. Kept in the cache.
 
-        :raises BadQuery: when fewer than four pictures have a label.
+        ``rank`` is a SPEC, the gallery's own if None, "" for the cosines of the index.
+
+        :raises BadQuery: when fewer than four pictures have a label, or the SPEC is misspelt or not possible.
         """
         from imgsearch_kit.inspection.over_index import calibration
 
-        return calibration(self.index, k=k, seed=seed, progress=progress)
+        rank = self.rank if rank is None else check_rank(rank)
+        return calibration(self.index, k=k, seed=seed, rank=rank or None, progress=progress)
+
+    def novelty(self, *, seed: int = 0, progress: bool | None = None) -> Novelty:
+        """When nothing here looks like a picture, learned with whole classes held out, and how often that errs.
+
+        It is kept in the cache; searches read it there, and give no verdict where it was never learned.
+
+        :raises BadQuery: when there are too few classes or pictures, or too many without a label.
+        """
+        from imgsearch_kit.inspection.verdicts import novelty
+
+        return novelty(self.index, seed=seed, progress=progress)
 
     def projection(self, *, seed: int = 42, progress: bool | None = None) -> Projection:
         """The pictures on a plane, ``(n, 2)`` positions in id order, and how far to trust them. Kept in the cache.

@@ -370,6 +370,28 @@ def _name_of(query: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether anything indexed is ``like`` the query, as a model tells that was learned with whole classes held out.
+
+    ``closest`` is the cosine of the nearest record, ``usual`` the one that 95 % of the indexed pictures have to another
+    one. ``why`` is the sentence of what decided, "" where something is like the query.
+    """
+
+    like: bool
+    closest: float
+    usual: float
+    why: str = ""
+
+    def sentence(self) -> str:
+        """That nothing looks like the query, and why; "" where something does."""
+        return "" if self.like else f"Nothing here looks like this. {self.why}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The verdict as plain JSON values."""
+        return {"like": self.like, "closest": self.closest, "usual": self.usual}
+
+
+@dataclass(frozen=True, slots=True)
 class Results(Report):
     """The hits of one search in rank order, and separately the query picture's own records.
 
@@ -378,6 +400,8 @@ class Results(Report):
     milliseconds under "load" (of the network), "extract" and "search". ``query`` describes the query: its "id" or
     "file", and "sha256"; where they were given its "box", and the ids of the pictures marked "plus" and "minus". Of
     several queries, "queries" describes each.
+    ``verdict`` is None where none can be given: for a query that is indexed, among some labels
+    only, with an approximate method, and of an index that none was learned of (``imgsearch health`` learns it).
     ``picture`` gives the thumbnail file of an id, so that Jupyter can show the hits.
     """
 
@@ -389,6 +413,11 @@ class Results(Report):
     ms: Mapping[str, float] = field(default_factory=dict)
     own_hits: tuple[Hit, ...] = field(default=(), repr=False)
     picture: Callable[[str], Path] | None = field(default=None, repr=False, compare=False)
+    verdict: Verdict | None = None
+
+    def cautions(self) -> Sequence[str]:
+        """That nothing looks like the query, where that is so."""
+        return [self.verdict.sentence()] if self.verdict else []
 
     def title(self) -> str:
         """The number of neighbours, the query and the method."""
@@ -415,5 +444,6 @@ class Results(Report):
             "note": self.note,
             "hits": [hit.to_json() for hit in self.hits],
             "own": list(self.own),
+            "verdict": self.verdict.to_json() if self.verdict else None,
             "ms": dict(self.ms),
         }

@@ -13,10 +13,11 @@ from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.names import has_other_forms, normal
 from imgsearch_kit.query import GivenQuery, Query, QueryReader
-from imgsearch_kit.records import Approx, Hit, ImageRecord, Results
+from imgsearch_kit.records import Approx, Hit, ImageRecord, Results, Verdict
 
 if TYPE_CHECKING:
     from imgsearch_kit.gallery import Gallery
+    from imgsearch_kit.inspection.verdicts import KeptNovelty
     from imgsearch_kit.ranking.over_index import RankedGallery
 
 ROOM = 8  # extra hits for a query's own records; if there are more, they are excluded and the search is repeated
@@ -31,6 +32,7 @@ class Searcher:
         self._gallery = gallery
         self._reader = QueryReader(gallery)
         self._ranked: dict[str, RankedGallery] = {}  # by SPEC
+        self._novelty: KeptNovelty | None = None
         self._learning = threading.Lock()  # separate, so that plain searches are not blocked
 
     def search(
@@ -53,6 +55,9 @@ class Searcher:
         index, read = self._gallery.index, self._reader.read(given, ms)
         stored = labels and self._as_stored(labels)
         started = time.perf_counter()
+        single = len(given.pictures) == 1 and not (given.ids or given.plus or given.minus)
+        novelty = self.novelty() if single and not (labels or approx) and distinct is None else None
+        wide = max(k, novelty.nearest) if novelty else k
         query = with_own(index, read)
         ranking = self.ranked(rank) if rank else None
 
@@ -61,7 +66,7 @@ class Searcher:
                 return reranked(index, query, ranking, k, stored, approx)
             return neighbours(index, query, k, stored, approx)
 
-        found = find(k) if distinct is None else without_repetitions(index, find, k, distinct)
+        found = find(wide) if distinct is None else without_repetitions(index, find, k, distinct)
         if labels:  # the labels of hits exist; only others must be looked up
             self._check_labels(set(map(normal, labels)).difference(record.label for record, _ in found.hits))
         ms["search"] = (time.perf_counter() - started) * 1e3
@@ -75,7 +80,25 @@ class Searcher:
             note=found.note,
             ms={name: round(value, 3) for name, value in ms.items()},
             picture=lambda id_: self._gallery.thumbnail(records.get(id_, id_)),
+            verdict=self._verdict(novelty, query, found),
         )
+
+    @staticmethod
+    def _verdict(novelty: KeptNovelty | None, query: Query, found: Answer) -> Verdict | None:
+        """Whether anything indexed is like the query; of an indexed one this is not asked."""
+        if novelty is None or found.own:
+            return None
+        return novelty.verdict(query.vector, [(record.id, score) for record, score in found.near])
+
+    def novelty(self) -> KeptNovelty | None:
+        """What `health` or the page has learned of the index as it is now, from the cache; None if nothing."""
+        passport = self._gallery.passport
+        kept = self._novelty
+        if kept is None or kept.of != (passport.uuid, passport.generation):
+            from imgsearch_kit.inspection.verdicts import kept_novelty
+
+            kept = self._novelty = kept_novelty(passport)
+        return kept
 
     def _check_labels(self, labels: Iterable[str]) -> None:
         unknown = set(labels)
@@ -106,12 +129,16 @@ class Searcher:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The query's own records, and hits in rank order with scores; ``method`` and ``note`` come from the index."""
+    """The query's own records, and hits in rank order with scores; ``method`` and ``note`` come from the index.
+
+    ``near`` are the hits in the order of the index, with their cosines.
+    """
 
     own: list[ImageRecord]
     hits: list[tuple[ImageRecord, float]]
     method: str
     note: str
+    near: list[tuple[ImageRecord, float]]
     own_scores: Mapping[str, float] = field(default_factory=dict)
 
     def themselves(self) -> tuple[Hit, ...]:
@@ -152,7 +179,7 @@ def neighbours(
         own += mine
         own_scores |= {record.id: score for record, score in pairs if query.owns(record, score)}
         if len(hits) >= k or not mine or len(ids) < k + ROOM:
-            return Answer(own, hits, found.method, found.note, own_scores)
+            return Answer(own, hits, found.method, found.note, hits, own_scores)
 
 
 def reranked(
@@ -170,7 +197,7 @@ def reranked(
     )
     pairs = zip(found.ids[0].tolist(), found.scores[0].tolist(), strict=True)
     hits = [(found.records[id_], score) for id_, score in pairs]
-    return Answer(plain.own, hits, found.method, found.note, plain.own_scores)
+    return Answer(plain.own, hits, found.method, found.note, plain.near, plain.own_scores)
 
 
 def without_repetitions(index: VectorIndex, find: Callable[[int], Answer], k: int, bound: float) -> Answer:

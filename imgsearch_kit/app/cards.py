@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from imgsearch_kit.inspection.calibration import Calibration
+from imgsearch_kit.app.words import HitWords
 from imgsearch_kit.records import Hit, ImageRecord
 from imgsearch_kit.reports import data_uri, visible
 
@@ -37,41 +37,14 @@ def card(id: str, label: str | None, thumbnail: str) -> dict[str, Any]:  # noqa:
     return {"id": id, **shown, "thumbnail": thumbnail}
 
 
-def hit_cards(
-    hits: Iterable[Hit],
-    thumbnails: Mapping[str, str],
-    calibration: Calibration | None = None,
-    known: str | None = None,
-) -> list[dict[str, Any]]:
-    """The hits in rank order; where the query's class is ``known`` each says whether it is ``right``.
-
-    Else, with ``calibration``, each has in words the probability of its score.
-    """
+def hit_cards(hits: Iterable[Hit], thumbnails: Mapping[str, str], said: Iterable[HitWords]) -> list[dict[str, Any]]:
+    """The hits in rank order, with what is ``said`` of each: ``right`` or not, or words on its ``chance``."""
     return [
         card(hit.id, hit.label, thumbnails[hit.id])
-        | {"rank": hit.rank, "score": hit.score}
-        | ({"right": hit.label == known} if known else _chance(hit, calibration) if calibration else {})
-        for hit in hits
+        | {"rank": hit.rank, "score": hit.score, "meaning": visible(words.long)}
+        | ({"chance": words.short} if words.right is None else {"right": words.right})
+        for hit, words in zip(hits, said, strict=True)
     ]
-
-
-def unlike(best: float, calibration: Calibration) -> str:
-    """The sentence that no indexed picture is like the query."""
-    return (
-        f"Nothing like this is indexed. The best cosine is {best:.3f}; "
-        f"only {calibration.unlike:.0%} of the indexed pictures have none above {calibration.bound:.3f}."
-    )
-
-
-def _chance(hit: Hit, calibration: Calibration) -> dict[str, str]:
-    """The probability that a hit shares the query's class, in words, and with its bounds."""
-    probability, low, high = map(_percent, calibration(hit.score))
-    return {"chance": f"{probability} same class", "bounds": f"{probability} ({low} to {high})"}
-
-
-def _percent(probability: float) -> str:
-    """The percentage, at least 1 and at most 99, because certainty cannot be known."""
-    return f"{min(max(probability, 0.01), 0.99):.0%}"
 
 
 def details(record: ImageRecord, preview: str) -> dict[str, Any]:

@@ -1,28 +1,65 @@
-"""The rankings that a visitor can choose, and the calibration of scores."""
+"""The rankings that a visitor can choose, and what is learned in the background of them and of the index."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from imgsearch_kit.errors import KitError
 from imgsearch_kit.gallery import Gallery
-from imgsearch_kit.inspection.calibration import Calibration
+from imgsearch_kit.inspection.calibration import Calibrated, Calibration
+from imgsearch_kit.inspection.novelty import Novelty
+from imgsearch_kit.records import IndexPassport
 
 log = logging.getLogger(__name__)
 
-AS_INDEXED = "as indexed"
-RANKINGS = {  # by SPEC: the name, and what it does
-    AS_INDEXED: ("As indexed", "By the cosine of the stored vectors."),
-    "pca:128:0.5": ("PCA-whitened", "Directions in which all pictures are alike count less."),
-    "pca:128:0.5,dba:10:1,qe:10:1": ("Whitened, with DBA + QE", "Every picture is averaged with its own neighbours."),
-    "krecip:20:6:0.3": ("k-reciprocal", "Pictures that are each other's neighbours come first."),
-}
+AS_INDEXED = "as indexed"  # stands for the empty SPEC, because an empty choice would be none
 OTHER = "Your own SPEC, step by step from left to right."
+DIMS = (128, 64, 32, 16, 8, 4)  # of the components; the largest that the index has a few pictures each for
+PICTURES_EACH, PICTURES_EACH_FOR_RCA = 4, 8
 
-LABELLED = 100  # with fewer pictures the bound for "nothing like this" does not exist
+LABELLED = 100  # with fewer pictures a percentage would say little
 LARGE = 50_000  # with more pictures it takes minutes on two cores, too long while a page is served
+LARGE_RANKED = 20_000  # the same, where each picture is ranked anew
+
+
+@dataclass(frozen=True)
+class RankChoice:
+    """A ranking to choose, by a plain ``name``; ``what`` it does is said in a sentence.
+
+    ``spec`` is "" for the order of the index. ``precision`` is its P@4 on this index once it is known, and
+    ``unknown`` why there is neither that nor a percentage under it, "" where there is or no reason is known yet.
+    """
+
+    name: str
+    spec: str
+    what: str
+    precision: float | None = None
+    unknown: str = ""
+
+    def label(self) -> str:
+        """The name, with its P@4 beside it once it is known."""
+        return self.name if self.precision is None else f"{self.name} · P@4 {self.precision:.2f}"
+
+
+def rank_choices(passport: IndexPassport, own: str | None = None) -> list[RankChoice]:
+    """The rankings that fit an index; ``own``, the SPEC that its gallery ranks by, comes first."""
+    fits = [dims for dims in DIMS if dims <= min(passport.dim, passport.count // PICTURES_EACH)]
+    large = bool(fits) and passport.count >= PICTURES_EACH_FOR_RCA * DIMS[0] and passport.dim >= DIMS[0]
+    even = f"rca:{DIMS[0]}:15" if large else f"pca:{fits[0]}:0.5" if fits else ""
+    found = [RankChoice("Plain", "", "By the cosine of the stored vectors.")]
+    if even:
+        alike = "near neighbours" if large else "all pictures"
+        found.append(RankChoice("Balanced", even, f"Directions in which {alike} differ as much as others count less."))
+    helped = ",".join(filter(None, (even, "dba:10:1,qe:10:1")))
+    found.append(RankChoice("Neighbours help", helped, "Every picture is averaged with its own neighbours."))
+    mutual = "Pictures that are each other's neighbours come first."
+    found.append(RankChoice("Mutual neighbours", "krecip:20:6:0.3", mutual))
+    if own and own not in [choice.spec for choice in found]:
+        found.append(RankChoice("This index's own", own, "The ranking that was chosen for this index."))
+    return sorted(found, key=lambda choice: choice.spec != (own or ""))
 
 
 def spec_of(choice: str | None) -> str:
@@ -31,51 +68,123 @@ def spec_of(choice: str | None) -> str:
     return "" if choice == AS_INDEXED else choice
 
 
-def explained(choice: str | None) -> str:
+def explained(choice: str | None, choices: Sequence[RankChoice]) -> str:
     """A short explanation of a choice."""
-    return RANKINGS.get(spec_of(choice) or AS_INDEXED, ("", OTHER))[1]
+    return next((each.what for each in choices if each.spec == spec_of(choice)), OTHER)
 
 
-@dataclass(frozen=True)
-class _Learned:
-    generation: int
-    calibration: Calibration | None
+class BackgroundLearning:
+    """What is learned of a gallery as it is now, in the background, so that no search waits for it.
 
-
-class BackgroundCalibration:
-    """The calibration of a gallery as it is now, learned in the background so that no search waits for it."""
+    It is a calibration and the P@4 of each ranking to choose, and the model by which searches tell that nothing looks
+    like their picture. All of it is kept in the cache, and so learned once a generation of the index.
+    """
 
     def __init__(self, gallery: Gallery):
         self.gallery = gallery
-        self._learned: _Learned | None = None
+        self._generation = -1
+        self._calibrated: dict[str, Calibrated | str] = {}  # by SPEC; a string says why there is none
+        self._novelty: Novelty | None = None
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
-    def now(self) -> Calibration | None:
-        """The calibration if it is known; else None, and its computation starts.
-
-        It stays None for an index with fewer than 100 labelled pictures, with one class only, or with more than 50,000.
-        """
+    def start(self) -> None:
+        """Starts to learn what is not known of the index as it is now; returns at once."""
         generation = self.gallery.passport.generation
         with self._lock:
-            if self._learned and self._learned.generation == generation:
-                return self._learned.calibration
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._learn, args=(generation,), daemon=True)
-                self._thread.start()
-        return None
+            if self._generation == generation or (self._thread and self._thread.is_alive()):
+                return
+            self._thread = threading.Thread(target=self._learn, args=(generation,), daemon=True)
+            self._thread.start()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Waits until what was started has been learned, and returns whether it has."""
+        if self._thread:
+            self._thread.join(seconds)
+        return not (self._thread and self._thread.is_alive())
+
+    def calibration(self, rank: str = "") -> Calibration | None:
+        """The calibration of the scores under a rank SPEC, if it is known; learning starts if it has not."""
+        self.start()
+        found = self._known().get(rank)
+        return found.calibration if isinstance(found, Calibrated) else None
+
+    def unknown(self, rank: str = "") -> str:
+        """Why there are no percentages under a rank SPEC, in a sentence; "" where there are."""
+        known, specs = self._known(), [choice.spec for choice in self.choices()]
+        if rank not in specs:
+            return "There are no percentages under a SPEC of your own: they are learned for the rankings of the list."
+        found = known.get(rank, "Percentages are being learned and will appear.")
+        return found if isinstance(found, str) else ""
+
+    def novelty(self) -> Novelty | None:
+        """How often "Nothing here looks like this" errs on this index; None where it is never said, or not known."""
+        return self._novelty if self._generation == self.gallery.passport.generation else None
+
+    def choices(self) -> list[RankChoice]:
+        """The rankings to choose, with what is known of them."""
+        known = self._known()
+        return [_with(choice, known.get(choice.spec)) for choice in rank_choices(self.gallery.passport, self._own)]
+
+    @property
+    def _own(self) -> str | None:
+        return self.gallery.rank or None
+
+    def _known(self) -> dict[str, Calibrated | str]:
+        return self._calibrated if self._generation == self.gallery.passport.generation else {}
 
     def learning(self) -> bool:
         """Whether it is being learned."""
         return self._thread is not None and self._thread.is_alive()
 
     def _learn(self, generation: int) -> None:
-        learned = None
+        self._calibrated, self._novelty, self._generation = {}, None, generation
+        specs = [choice.spec for choice in rank_choices(self.gallery.passport, self._own)]
+        refused = self._refused()
         try:
-            labels = self.gallery.labels()
-            if LABELLED <= sum(labels.values()) <= LARGE and len(labels) > 1:
-                learned = self.gallery.calibration(progress=False).calibration
+            self._calibrated.update(dict.fromkeys(specs, refused) if refused else {})
+            if not refused:
+                self._one("")
+                self._novelty = self._learned_novelty()
+            for spec in specs if not refused else ():
+                if spec and self.gallery.passport.generation == generation:
+                    self._one(spec)
+        finally:
+            if self.gallery.passport.generation != generation:  # it was written to meanwhile: `start` starts again
+                self._generation = -1
+
+    def _refused(self) -> str:
+        """Why nothing is learned of this index, "" where something is."""
+        labels = self.gallery.labels()
+        if (labelled := sum(labels.values())) < LABELLED or len(labels) < 2:
+            many = f"{labelled:,} picture{'' if labelled == 1 else 's'} of {len(labels)} classes"
+            return f"There are no percentages: {many} have a label, and {LABELLED} of 2 classes are needed."
+        if labelled > LARGE:
+            return f"There are no percentages: to learn them from more than {LARGE:,} pictures takes too long."
+        return ""
+
+    def _one(self, spec: str) -> None:
+        if spec and self.gallery.passport.count > LARGE_RANKED:
+            self._calibrated[spec] = (
+                f"There are no percentages under this ranking: to rank each of more than {LARGE_RANKED:,} pictures "
+                "takes too long."
+            )
+            return
+        try:
+            self._calibrated[spec] = self.gallery.calibration(rank=spec, progress=False)
         except KitError as error:
-            log.warning("The probabilities of scores are not shown: %s", error)
-        if self.gallery.passport.generation == generation:  # else it was written to meanwhile, and `now` starts again
-            self._learned = _Learned(generation, learned)
+            self._calibrated[spec] = f"There are no percentages under this ranking. {error}"
+            log.warning("The scores under %s are not calibrated: %s", spec or "the plain ranking", error)
+
+    def _learned_novelty(self) -> Novelty | None:
+        try:
+            return self.gallery.novelty(progress=False)
+        except KitError as error:
+            log.info("No search will say that nothing looks like its picture: %s", error)
+            return None
+
+
+def _with(choice: RankChoice, known: Calibrated | str | None) -> RankChoice:
+    if isinstance(known, Calibrated):
+        return replace(choice, precision=known.precision)
+    return replace(choice, unknown=known or "")

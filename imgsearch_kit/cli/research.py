@@ -191,7 +191,8 @@ def health(
     output: Output = None,
     force: Overwrite = False,
 ) -> None:
-    """Find duplicates, hubs, orphans and doubtful labels; calibrate scores."""
+    """Find duplicates, hubs, orphans and doubtful labels; learn what scores mean."""
+    from imgsearch_kit.errors import BadQuery
     from imgsearch_kit.gallery import Gallery
 
     check_outputs(output, force=force)
@@ -199,8 +200,14 @@ def health(
         found = gallery.health(k=k)
         labelled = sum(gallery.labels().values())
         calibration = gallery.calibration(k=k) if labelled >= 4 else None
-    document = found.to_json() | {"calibration": calibration.to_json() if calibration else None}
-    print_result(document, as_json, found, *([calibration] if calibration else []), output=output, force=force)
+        try:
+            novelty = gallery.novelty()
+        except BadQuery as error:
+            novelty = None
+            note(f"No search will say that nothing looks like its picture. {error}")
+    learned = {"calibration": calibration, "novelty": novelty}
+    document = found.to_json() | {name: each and each.to_json() for name, each in learned.items()}
+    print_result(document, as_json, found, *filter(None, learned.values()), output=output, force=force)
 
 
 @app.command(name="map")

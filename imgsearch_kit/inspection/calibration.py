@@ -244,6 +244,53 @@ def reliability(
     return Reliability(predicted, observed, low, high, counts, error)
 
 
+@dataclass(frozen=True)
+class Calibrated(Report):
+    """A calibration learned from all labelled pictures, and how well one learned from half of them fits the others.
+
+    ``precision`` is the mean P@4 of the same rankings, each picture against all others but its copies; None when fewer
+    than four hits were looked at, or no picture shares its label. ``rank`` is the SPEC they were ranked by, or None.
+    """
+
+    calibration: Calibration
+    held_out: Reliability
+    precision: float | None = None
+    rank: str | None = None
+
+    @classmethod
+    def from_json(cls, plain: dict[str, Any]) -> Calibrated:
+        """What ``to_json`` wrote."""
+        parts = Calibration.from_json(plain["calibration"]), Reliability.from_json(plain["held_out"])
+        return cls(*parts, plain.get("precision"), plain.get("rank"))
+
+    def title(self) -> str:
+        """What the calibration was learned from."""
+        return self.calibration.title()
+
+    def tables(self) -> Sequence[Table]:
+        """The table of the calibration."""
+        return self.calibration.tables()
+
+    def notes(self) -> Sequence[str]:
+        """The notes of the calibration, and its expected error."""
+        error = f"{self.held_out.error:.3f}"
+        return [
+            *self.calibration.notes(),
+            f"When learned from half of the pictures, its mean error is {error} on the others.",
+        ]
+
+    def plot(self) -> Plot:
+        """The curve of the calibration; ``held_out.plot()`` shows how one fits other pictures.
+
+        :raises MissingExtra: when matplotlib is not installed.
+        """
+        return self.calibration.plot()
+
+    def frame(self) -> Iterable[Mapping[str, Any]]:
+        """The rows of ``to_dataframe``: those of the calibration."""
+        return self.calibration.frame()
+
+
 def _arrays(kind: type[Calibration | Reliability], plain: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a record from plain values, lists as arrays."""
     fields = {f.name: plain[f.name] for f in dataclasses.fields(kind) if f.name in plain}

@@ -185,8 +185,8 @@ def examine(
     """
     _check(len(ids), len(vectors), len(labels), len(sha256s), k, near, agreement)
     n = len(ids)
-    names, classes = _class_numbers(labels)
-    files = _files(sha256s)
+    names, classes = class_numbers(labels)
+    files = file_numbers(sha256s)
     close = near_duplicates(vectors, vectors, near) + _linked(files)
     groups = connected_components(close, directed=False)[1]
     wide = leave_one_out(vectors, k + WIDER, done=done)
@@ -248,14 +248,14 @@ def _check(ids: int, vectors: int, labels: int, hashes: int, k: int, near: float
         )
 
 
-def _class_numbers(labels: Sequence[str | None]) -> tuple[list[str], Ints]:
+def class_numbers(labels: Sequence[str | None]) -> tuple[list[str], Ints]:
     """The sorted names of classes, and each picture's number in them, -1 without a label."""
     names = sorted({label for label in labels if label is not None})
     numbers = {name: number for number, name in enumerate(names)}
     return names, np.array([-1 if label is None else numbers[label] for label in labels], np.int64)
 
 
-def _files(sha256s: Sequence[str]) -> Ints:
+def file_numbers(sha256s: Sequence[str]) -> Ints:
     """A number for each picture, equal for equal hashes; an unknown hash equals no other."""
     names = [sha256 or f"row {row}" for row, sha256 in enumerate(sha256s)]
     return np.unique(names, return_inverse=True)[1]

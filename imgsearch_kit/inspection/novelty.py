@@ -25,7 +25,7 @@ FEWEST_CLASSES, FEWEST_PICTURES, LEAST_LABELLED = 10, 200, 0.9
 
 @dataclass(frozen=True)
 class Examples:
-    """Pictures to learn from: their ``features`` ``(m, 12)`` and the numbers of their ``classes`` ``(m,)``."""
+    """Pictures to learn from: their ``features`` ``(m, 16)`` and the numbers of their ``classes`` ``(m,)``."""
 
     features: Floats
     classes: Ints
@@ -46,7 +46,7 @@ class NoveltyModel:
     """A logistic model of "its class is not indexed": features are standardised by ``mean`` and ``scale``.
 
     A picture is told to be like nothing indexed when its score, ``weights`` times these, is above ``bound``. All but
-    the bound are ``(12,)``.
+    the bound are ``(16,)``.
     """
 
     mean: Floats
@@ -55,7 +55,7 @@ class NoveltyModel:
     bound: float
 
     def parts(self, features: Floats) -> Floats:
-        """What each feature of ``(m, 12)`` adds to the score."""
+        """What each feature of ``(m, 16)`` adds to the score."""
         return (features - self.mean) / self.scale * self.weights
 
     def novel(self, features: Floats) -> Bools:
@@ -102,7 +102,7 @@ class Novelty(Report):
     @property
     def usual(self) -> float:
         """The cosine that all but ``FALSE_ALARMS`` of the indexed pictures have to another one."""
-        return float(np.quantile(self.surroundings.closest, FALSE_ALARMS))
+        return float(np.quantile(self.surroundings.closest[:, 0], FALSE_ALARMS))
 
     @property
     def found(self) -> float:

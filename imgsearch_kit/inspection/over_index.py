@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from imgsearch_kit.arguments import places, whole_number
 from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.evaluation.metrics import same_picture
 from imgsearch_kit.files import artefact
 from imgsearch_kit.index.base import VectorIndex
-from imgsearch_kit.inspection.calibration import Calibration, Reliability, calibrate, reliability
+from imgsearch_kit.inspection.calibration import Calibrated, calibrate, reliability
 from imgsearch_kit.inspection.health import NEAR, Health, examine
 from imgsearch_kit.inspection.neighbours import leave_one_out
 from imgsearch_kit.progress import progress_bar
-from imgsearch_kit.records import Vectors
-from imgsearch_kit.reports import Report, Table
-from imgsearch_kit.vectors import Bools
+from imgsearch_kit.ranking.chain import kept_ranking
+from imgsearch_kit.records import IndexPassport, Vectors
+from imgsearch_kit.vectors import Bools, Ints, Scores, blocks, first
 
 if TYPE_CHECKING:
-    from imgsearch_kit.plots import Plot
+    pass
 
 
 def health(index: VectorIndex, *, k: int = 10, near: float = NEAR, progress: bool | None = None) -> Health:
@@ -39,65 +38,29 @@ def health(index: VectorIndex, *, k: int = 10, near: float = NEAR, progress: boo
         return examine(ids, vectors, labels, hashes, k=places(k, len(ids)), near=near, done=bar.update)
 
 
-@dataclass(frozen=True)
-class Calibrated(Report):
-    """A calibration learned from all labelled pictures, and how well one learned from half of them fits the others."""
-
-    calibration: Calibration
-    held_out: Reliability
-
-    @classmethod
-    def from_json(cls, plain: dict[str, Any]) -> Calibrated:
-        """What ``to_json`` wrote."""
-        return cls(Calibration.from_json(plain["calibration"]), Reliability.from_json(plain["held_out"]))
-
-    def title(self) -> str:
-        """What the calibration was learned from."""
-        return self.calibration.title()
-
-    def tables(self) -> Sequence[Table]:
-        """The table of the calibration."""
-        return self.calibration.tables()
-
-    def notes(self) -> Sequence[str]:
-        """The notes of the calibration, and its expected error."""
-        error = f"{self.held_out.error:.3f}"
-        return [
-            *self.calibration.notes(),
-            f"When learned from half of the pictures, its mean error is {error} on the others.",
-        ]
-
-    def plot(self) -> Plot:
-        """The curve of the calibration; ``held_out.plot()`` shows how one fits other pictures.
-
-        :raises MissingExtra: when matplotlib is not installed.
-        """
-        return self.calibration.plot()
-
-    def frame(self) -> Iterable[Mapping[str, Any]]:
-        """The rows of ``to_dataframe``: those of the calibration."""
-        return self.calibration.frame()
-
-
-def calibration(index: VectorIndex, *, k: int = 10, seed: int = 0, progress: bool | None = None) -> Calibrated:
+def calibration(
+    index: VectorIndex, *, k: int = 10, seed: int = 0, rank: str | None = None, progress: bool | None = None
+) -> Calibrated:
     """The calibration of an index, learned leave-one-out from the first ``k`` hits of its labelled pictures.
 
-    A picture's copies (same sha256) are not among its hits, as in a search. The result is cached.
+    A picture's copies (same sha256) are not among its hits, as in a search. With a ``rank`` SPEC it is of the scores
+    under that ranking. The result is cached.
 
-    :raises BadQuery: when fewer than four pictures have a label.
+    :raises BadQuery: when fewer than four pictures have a label, or the SPEC is misspelt or not possible.
     """
     k, seed = whole_number("k", k), whole_number("seed", seed, 0)
     return artefact(
         index.read_passport(),
-        "calibration.json",
-        {"k": k, "seed": seed},
-        lambda: _calibration(index, k, seed, progress),
+        "ranked_calibration.json" if rank else "calibration.json",  # so that rankings tried out leave this one
+        {"k": k, "seed": seed, "rank": rank or ""},
+        lambda: _calibration(index, k, seed, rank or None, progress),
         lambda made, path: path.write_text(json.dumps(made.to_json()), encoding="utf-8"),
         lambda path: Calibrated.from_json(json.loads(path.read_text(encoding="utf-8"))),
     )
 
 
-def _calibration(index: VectorIndex, k: int, seed: int, progress: bool | None) -> Calibrated:
+def _calibration(index: VectorIndex, k: int, seed: int, rank: str | None, progress: bool | None) -> Calibrated:
+    passport = index.read_passport()
     records, vectors = index.entries()
     labelled = np.flatnonzero([record.label is not None for record in records])
     if len(labelled) < 4:
@@ -108,14 +71,44 @@ def _calibration(index: VectorIndex, k: int, seed: int, progress: bool | None) -
     vectors, k = vectors[labelled], places(k, len(labelled))
     classes = np.unique([str(records[row].label) for row in labelled], return_inverse=True)[1]
     files = np.unique([records[row].sha256 or f"row {row}" for row in labelled], return_inverse=True)[1]
+    shuffled = np.random.default_rng(seed).permutation(len(labelled))
+    half, other = np.sort(shuffled[::2]), np.sort(shuffled[1::2])
 
-    def hits(rows: npt.NDArray[np.int64]) -> tuple[Vectors, Bools]:
+    def hits(rows: Ints) -> tuple[Scores, Bools]:
         nearest = leave_one_out(vectors[rows], k, files[rows], done=bar.update)
         return nearest.cosines, classes[rows][nearest.rows] == classes[rows][:, None]
 
-    shuffled = np.random.default_rng(seed).permutation(len(labelled))
-    half, other = np.sort(shuffled[::2]), np.sort(shuffled[1::2])  # neither sees the other's pictures
-    with progress_bar("calibrating", "img", 2 * len(labelled), shown=progress) as bar:
-        learned = calibrate(*hits(half), seed=seed)
-        held_out = reliability(learned, *hits(other), seed=seed)
-        return Calibrated(calibrate(*hits(np.arange(len(labelled))), seed=seed), held_out)
+    with progress_bar("calibrating", "img", (1 if rank else 2) * len(labelled), shown=progress) as bar:
+        if rank:  # learned once, from all pictures; only the queries are parted
+            scores, columns = _ranked_hits(passport, rank, vectors, files, k, bar.update)
+            all_ = scores, classes[columns] == classes[:, None]
+            parts = [(scores[rows], all_[1][rows]) for rows in (half, other)]
+        else:  # neither half sees the other's pictures
+            parts = [hits(half), hits(other)]
+            all_ = hits(np.arange(len(labelled)))
+        held_out = reliability(calibrate(*parts[0], seed=seed), *parts[1], seed=seed)
+        return Calibrated(calibrate(*all_, seed=seed), held_out, _precision(*all_, classes, files), rank)
+
+
+def _ranked_hits(
+    passport: IndexPassport, rank: str, vectors: Vectors, files: Ints, k: int, done: Callable[[int], object]
+) -> tuple[Scores, Ints]:
+    """The scores and rows of each picture's first ``k`` hits under a ranking, ``(n, k)``, NaN where there are fewer."""
+    own = same_picture(files, files)
+    ranking = kept_ranking(passport, rank, vectors, spare=int(own.sum(axis=1).max()))
+    found = []
+    for rows in blocks(len(vectors), len(vectors)):
+        columns, scores = first(ranking.scores(vectors[rows], own[rows]), k)
+        found.append((np.where(np.isfinite(scores), scores, np.nan), columns))
+        done(len(columns))
+    scores, columns = (np.concatenate(part) for part in zip(*found, strict=True))
+    return scores, columns
+
+
+def _precision(scores: Scores, same: Bools, classes: Ints, files: Ints) -> float | None:
+    """The mean P@4 of the pictures whose class has another one that is no copy, None without any."""
+    both = np.unique(np.stack([classes, files]), axis=1, return_inverse=True)[1]
+    asking = np.bincount(classes)[classes] > np.bincount(both)[both]
+    if scores.shape[1] < 4 or not asking.any():
+        return None
+    return float((same & ~np.isnan(scores))[asking, :4].mean())

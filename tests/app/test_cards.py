@@ -7,6 +7,7 @@ import math
 import pytest
 
 from imgsearch_kit.app import cards
+from imgsearch_kit.app.words import HitWords
 from imgsearch_kit.records import Hit, ImageRecord
 
 
@@ -31,7 +32,9 @@ def test_a_time_in_another_unit_is_unknown_and_the_details_open(mtime, changed):
 def test_a_hostile_name_is_shown_as_escapes_and_asked_for_exactly():
     name = 'turn\u202e"<b>\r\n\x1b[31m\x9b.png'
     read = r'turn\u202e"<b>\r\n\x1b[31m\x9b.png'
-    hits = cards.hit_cards([Hit(1, name, None, 0.5), Hit(2, "b", name, 0.4)], {name: "", "b": ""})
+    hits = cards.hit_cards(
+        [Hit(1, name, None, 0.5), Hit(2, "b", name, 0.4)], {name: "", "b": ""}, [HitWords(), HitWords()]
+    )
     assert [hit["id"] for hit in hits] == [name, "b"]
     assert [(hit["name"], hit["label"], hit["file"]) for hit in hits] == [(read, None, read), ("b", read, "b")]
     details = cards.details(ImageRecord(name, name), "")

@@ -9,6 +9,7 @@ import pytest
 
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.files import artefact, artefact_folder
+from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.index import create_index, new_passport
 from imgsearch_kit.inspection import over_index as examining
 from imgsearch_kit.inspection.over_index import calibration, health
@@ -191,3 +192,28 @@ def test_a_strange_uuid_stays_below_the_cache(uuid, own_cache):
 def test_an_index_without_uuid_keeps_nothing(own_cache):
     assert artefact(passport(uuid=""), "x.json", {}, lambda: 1, keep, read) == 1
     assert not Path(own_cache, "artefacts").exists()
+
+
+# under a ranking
+
+
+@pytest.mark.parametrize("rank", ["pca:8:0.5", "qe:3:1", "krecip:6:3:0.3"])
+def test_the_scores_of_a_ranking_have_a_calibration_of_their_own(rank):
+    index = indexed(spread=0.25)
+    found, plain = calibration(index, rank=rank), calibration(index)
+    gallery = Gallery(index)
+    measured = gallery.evaluate(rank=rank, group_duplicates=True, progress=False).to_json()["micro"]["P@4"]["value"]
+    assert found.precision == pytest.approx(measured)
+    assert found.rank == rank
+    assert found.calibration.grid[-1] != plain.calibration.grid[-1]
+    shown = [hit.score for hit in gallery.search(id="c0/00.jpg", rank=rank).hits]
+    assert found.calibration.grid[0] - 0.05 <= min(shown) <= max(shown) <= found.calibration.grid[-1] + 0.05
+    assert found.held_out.error < 0.15
+    assert calibration(index, rank=rank).to_json() == found.to_json()
+
+
+def test_the_precision_beside_it_is_that_of_the_evaluation():
+    index = indexed(spread=0.4)
+    measured = Gallery(index).evaluate(progress=False).to_json()["micro"]["P@4"]["value"]
+    assert calibration(index).precision == pytest.approx(measured)
+    assert calibration(index, k=3).precision is None

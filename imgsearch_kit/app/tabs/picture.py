@@ -75,7 +75,7 @@ class PictureAnswers:
         try:
             found = self.top_tens.containing(_value(given, "id"))
         except KitError as error:
-            return said | {"error": visible(str(error))}
+            return said | {"error": visible(told(error, self.gallery.index.address)[1])}
         some = {record.id: record for record in found[:REVERSE_SHOWN]}
         thumbnails = cards.data_uris(lambda id_: self.gallery.thumbnail(some[id_]), some)
         return said | {

@@ -11,6 +11,7 @@ import {createPanel} from "../../ui/panel.js";
 const root = element.firstElementChild;
 const QUERY = {picture: null, id: null, also: [], box: null, plus: [], minus: []}; // what another query replaces
 const IDLE = {...QUERY, k: 10, classes: [], rank: "", least: null, distinct: null};
+const LOST = 30000; // milliseconds after which no answer is waited for
 const DISTINCT = 0.97; // a cosine above which two hits count as near-duplicates
 const MARKS = {also: "Together with", plus: "More like", minus: "Less like"};
 const RANK_HELP = ["Type a SPEC into the field above and press Enter: steps joined by commas, each pca:DIMS:POWER, rca:DIMS:N, dba:N:ALPHA, qe:N:ALPHA or, at the end, krecip:K1:K2:LAMBDA. For example pca:64:0.5,qe:5:1."];
@@ -94,7 +95,24 @@ function ask(change, {push = true, random = false, more: further = false, quiet 
     say(learns ? "Ranking … (the first time, it is learned from the whole index)" : "Searching …", "busy");
     syncSettings();
   }
-  trigger("ask", {...request, serial, random, state: start.state});
+  submit({...request, serial, random, state: start.state});
+}
+
+// One search at a time: of those that come meanwhile the last is sent when the answer is there.
+let sent = 0, waiting = null;
+function submit(request) {
+  if (sent && Date.now() - sent < LOST) waiting = request;
+  else {
+    sent = Date.now();
+    trigger("ask", request);
+  }
+}
+
+function answered() {
+  const next = waiting;
+  sent = 0;
+  waiting = null;
+  if (next) submit(next);
 }
 
 // Marks a picture as liked (1) or not (-1); the same mark again removes it.
@@ -191,6 +209,7 @@ function receive(found) {
     grid.show(found.hits);
     panel.close();
   }
+  drawRankings(found.rankings);
   if (found.indexed.state !== start.state) drawIndexed(found.indexed);
   drawAnswer();
   if (change) status.firstChild.after(make("span", {class: "status change"}, change));
@@ -206,7 +225,8 @@ function receive(found) {
 function learned(found) {
   if (found.error) return;
   const known = new Map(found.hits.map((hit) => [hit.id, hit]));
-  answer = {...answer, note: found.note, learning: found.learning, hits: answer.hits.map((hit) => ({...hit, chance: known.get(hit.id)?.chance, bounds: known.get(hit.id)?.bounds}))};
+  answer = {...answer, note: found.note, learning: found.learning, errs: found.errs, unknown: found.unknown, hits: answer.hits.map((hit) => ({...hit, ...known.get(hit.id), rank: hit.rank}))};
+  drawRankings(found.rankings);
   if (!found.learning) {
     grid.show(answer.hits);
     drawNote();
@@ -221,7 +241,8 @@ function askLater() {
 }
 
 function drawNote() {
-  note.replaceChildren(...(answer.note ? [make("p", {class: "unlike", role: "note"}, answer.note)] : []));
+  note.replaceChildren(...(answer.note ? [make("p", {class: "unlike", role: "note", title: answer.errs}, answer.note)] : []));
+  if (answer.unknown && document.querySelector("#how p")) document.querySelector("#how p").textContent = [...answer.how, answer.unknown].join(" · ");
 }
 
 // What another ranking or another mark did to the answer before it: every hit that moved gets a word on it.
@@ -355,7 +376,15 @@ function drawSettings() {
   classes.hidden = !start.classes.length;
   classFinder.hidden = start.classes.length < 12;
   classList.replaceChildren(...start.classes.map(([name, read, count]) => make("label", {}, make("input", {type: "checkbox", value: name}), make("span", {}, read), make("small", {}, count.toLocaleString("en")))));
-  rank.replaceChildren(...start.rankings.map((each) => make("option", {value: each.spec}, each.name)), make("option", {value: "other"}, "Your own SPEC …"));
+  drawRankings(start.rankings);
+}
+
+// The rankings with what is known of them.
+function drawRankings(rankings) {
+  start = {...start, rankings};
+  const chosen = rank.value;
+  rank.replaceChildren(...rankings.map((each) => make("option", {value: each.spec}, each.label)), make("option", {value: "other"}, "Your own SPEC …"));
+  rank.value = chosen || usual.rank;
 }
 
 function setCropping(on) {
@@ -436,7 +465,7 @@ function explain(id) {
 function drawDetails(detail) {
   if (detail.error) return say(detail.error, "error");
   const hit = answer?.hits.find((each) => each.id === detail.id);
-  const scored = hit ? [["Rank", String(hit.rank)], ["Score", hit.score.toFixed(4)], ...(hit.bounds ? [["Same class", hit.bounds]] : [])] : [];
+  const scored = hit ? [["Rank", String(hit.rank)], ["Score", hit.score.toFixed(4)], ...(hit.meaning ? [["Meaning", hit.meaning]] : [])] : [];
   const [first, ...rest] = detail.facts;
   const act = (text, does) => [text, () => { panel.close(); does(); }];
   const actions = [
@@ -552,7 +581,10 @@ window.addEventListener("popstate", () => { if (start) recall(); });
 
 watch("value", () => {
   const told = props.value;
-  if (told?.kind === "answer") return receive(told);
+  if (told?.kind === "answer") {
+    answered();
+    return receive(told);
+  }
   if (told?.kind !== "start") return undefined;
   start = told;
   usual = told.usual;

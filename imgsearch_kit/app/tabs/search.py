@@ -14,12 +14,13 @@ import gradio as gr
 from imgsearch_kit import ui
 from imgsearch_kit.app import cards
 from imgsearch_kit.app.api import DEFAULT_K, MAX_K
-from imgsearch_kit.app.choices import AS_INDEXED, OTHER, RANKINGS, BackgroundCalibration, spec_of
+from imgsearch_kit.app.choices import AS_INDEXED, OTHER, BackgroundLearning, spec_of
 from imgsearch_kit.app.guarding import told
 from imgsearch_kit.app.request import MOST_HITS, SearchRequest
 from imgsearch_kit.app.standing import moved_away, standing
 from imgsearch_kit.app.tabs.picture import PictureAnswers
 from imgsearch_kit.app.tiles import Shown
+from imgsearch_kit.app.words import hit_words, query_class, verdict_words
 from imgsearch_kit.errors import BadQuery, KitError
 from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.records import Results
@@ -34,28 +35,33 @@ class SearchTab:
 
     def __init__(self, gallery: Gallery, uploads: str):
         self.gallery, self.uploads = gallery, Path(uploads).resolve()
-        self.calibration = BackgroundCalibration(gallery)
+        self.learning = BackgroundLearning(gallery)
         self.shown = Shown(gallery)
 
     def start(self) -> dict[str, Any]:
         """What the page begins with, from the index as it is now: what can be chosen, and pictures to click."""
-        self.calibration.now()  # starts while the visitor chooses a picture
+        self.learning.start()  # while the visitor chooses a picture
         _, typical = self.shown.now()
         records = {record.id: record for record in typical}
         thumbnails = cards.data_uris(lambda id_: self.gallery.thumbnail(records[id_]), records)
-        rankings = [{"spec": spec, "name": name, "about": about} for spec, (name, about) in RANKINGS.items()]
         return {
             "kind": "start",
             "uuid": self.gallery.passport.uuid,
             **standing(self.gallery),
             "moved": moved_away(self.gallery, self.shown.some()),
             "tiles": [cards.card(id_, records[id_].label, thumbnails[id_]) for id_ in records],
-            "rankings": rankings,
+            "rankings": self._rankings(),
             "other": OTHER,
             "usual": {"k": DEFAULT_K, "rank": self.gallery.rank or AS_INDEXED},
             "most": MAX_K,
             "explains": dict(zip(("way", "note"), self.gallery.explains(), strict=True)),
         }
+
+    def _rankings(self) -> list[dict[str, Any]]:
+        return [
+            {"spec": each.spec or AS_INDEXED, "name": each.name, "label": each.label(), "about": each.what}
+            for each in self.learning.choices()
+        ]
 
     def search(self, given: Any) -> dict[str, Any]:
         """The answer to a search; an error is a sentence in it, so that the page can keep what it shows."""
@@ -97,21 +103,23 @@ class SearchTab:
         thumbnails = cards.data_uris(
             results.picture or self.gallery.thumbnail, [*own, *marked, *(hit.id for hit in hits)]
         )
-        steered = bool(marked or asked.box)
-        calibration = None if spec or steered else self.calibration.now()
-        note = ""
-        if calibration and results.hits and not (asked.classes or own):
-            best = results.hits[0].score
-            note = cards.unlike(best, calibration) if calibration.nothing_alike(best) else ""
+        plain = not (marked or asked.box)
+        calibration = self.learning.calibration(spec) if plain else None
+        known = None if "queries" in results.query else query_class(self.gallery, results)
+        said = [hit_words(hit, known=known, calibration=calibration, verdict=results.verdict) for hit in hits]
+        note, errs = verdict_words(results.verdict, self.learning.novelty())
         return {
             "query": self._query(asked, results),
             "marks": {name: [cards.card(id_, None, thumbnails[id_]) for id_ in ids] for name, ids in marks.items()},
             "own": [cards.card(id_, None, thumbnails[id_]) for id_ in own],
-            "hits": cards.hit_cards(hits, thumbnails, None if note else calibration, _class_of(results)),
+            "hits": cards.hit_cards(hits, thumbnails, said),
             "status": cards.count(len(results.hits), "neighbour"),
             "how": _how(results),
-            "note": note,
-            "learning": calibration is None and not (spec or steered) and self.calibration.learning(),
+            "note": visible(note),
+            "errs": errs,
+            "unknown": visible(self.learning.unknown(spec)) if plain and known is None and not note else "",
+            "rankings": self._rankings(),
+            "learning": plain and not self.learning.wait(0),
             "more": asked.k < MOST_HITS and len(results.hits) == asked.k,
             "nothing": self._nothing(asked) if not results.hits else "",
         }
@@ -134,13 +142,6 @@ class SearchTab:
         if asked.least is not None:
             return f"No other picture has a score of at least {asked.least:g}."
         return "No other picture of these classes is indexed." if asked.classes else "No other picture is indexed."
-
-
-def _class_of(results: Results) -> str | None:
-    """The class of the query where it is indexed; None for several queries, and for pictures of other classes."""
-    if "queries" in results.query:
-        return None
-    return results.query.get("label") or next((hit.label for hit in results.own_hits if hit.label), None)
 
 
 def _how(results: Results) -> list[str]:
@@ -177,7 +178,7 @@ def search_tab(gallery: Gallery, page: gr.Blocks) -> None:
     told = gr.HTML(js_on_load=TELL, elem_id="told", **plain)
     tab = SearchTab(gallery, view.GRADIO_CACHE)
     single = PictureAnswers(gallery, tab.uploads, view.temp_files)
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "always_last"}
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}
     page.load(tab.start, outputs=view, show_progress="hidden", api_visibility="private")
     crashed = {"kind": "answer", "serial": None, "error": CRASHED}
 
