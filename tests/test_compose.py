@@ -105,6 +105,12 @@ def test_data_outlives_the_container(project):
     assert {name for name in named if re.fullmatch(r"\w+", name)} == set(project["volumes"])
 
 
+def test_the_page_is_open_inside_of_its_container_and_its_port_to_this_machine_alone(project):
+    app = project["services"]["app"]
+    assert "--host 0.0.0.0 --open" in app["command"]
+    assert [port.split(":")[0] for port in app["ports"]] == ["127.0.0.1"]
+
+
 def test_the_server_has_a_fixed_heap_and_open_limits(project):
     server = project["services"]["elasticsearch"]
     least, most = re.fullmatch(r"-Xms(\S+) -Xmx(\S+)", server["environment"]["ES_JAVA_OPTS"]).groups()

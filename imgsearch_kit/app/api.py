@@ -25,6 +25,7 @@ def answer(
     labels: Sequence[str] | None = None,
     min_score: float | None = None,
     rank: str | None = None,
+    **steering: Any,
 ) -> Results:
     """The results for an uploaded file (its path, or opened) or an indexed id, for the page and every route.
 
@@ -36,7 +37,7 @@ def answer(
     if bool(picture) == bool(id):
         raise BadQuery("Give either a picture or the id of an indexed one.")
     image = Path(picture) if isinstance(picture, str) and picture else picture or None
-    return gallery.search(image, id=id or None, k=k, labels=labels or None, min_score=min_score, rank=rank)
+    return gallery.search(image, id=id or None, k=k, labels=labels or None, min_score=min_score, rank=rank, **steering)
 
 
 def add_endpoint(gallery: Gallery) -> None:

@@ -22,6 +22,7 @@ from imgsearch_kit.app.frame import Frame
 from imgsearch_kit.app.guarding import Guard
 from imgsearch_kit.app.rest_docs import described
 from imgsearch_kit.app.rest_models import HealthAnswer, OriginalHit, Refusal, SearchAnswer
+from imgsearch_kit.boxes import parse_box
 from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.records import Results
 from imgsearch_kit.reports import json_text
@@ -30,7 +31,7 @@ SEARCHES_TOGETHER = 2  # searches by these routes that run at the same time; the
 ABOUT = 'Search for the neighbours of a picture, over plain HTTP. Refusals are `{"detail": "a sentence"}`.'
 
 PICTURE_FILE = File(description="The file of a picture, at most 32 MB.", json_schema_extra={"format": "binary"})
-
+RANK = Form(description="Re-rank by a SPEC, e.g. `pca:128:0.5,qe:10:1`.")
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"model": Refusal, "description": "There is no picture in the request, or it cannot be read as one."},
@@ -51,6 +52,8 @@ class Rest:
         self.router = APIRouter(route_class=guard.route_class())
         add = partial(self.router.add_api_route, responses=REFUSALS, response_class=JsonText)
         add("/search", self.search, methods=["POST"], response_model=SearchAnswer)
+        add("/more", self.more, methods=["POST"], response_model=SearchAnswer)
+        add("/compare", self.compare, methods=["POST"], response_model=list[SearchAnswer])
         add("/image_query", self.image_query, methods=["POST"], response_model=list[OriginalHit])
         add("/health", self.health, methods=["GET"], response_model=HealthAnswer)
         hide = partial(self.router.add_api_route, methods=["GET"], include_in_schema=False)
@@ -64,11 +67,42 @@ class Rest:
         k: Annotated[int, Form(ge=1, le=MAX_K, description="How many neighbours.")] = DEFAULT_K,
         labels: Annotated[list[str] | None, Form(description="Only these classes; can be repeated.")] = None,
         min_score: Annotated[float | None, Form(ge=-1, le=1, description="Only hits of at least this cosine.")] = None,
-        rank: Annotated[str | None, Form(description="Re-rank by a SPEC, e.g. `pca:128:0.5,qe:10:1`.")] = None,
+        rank: Annotated[str | None, RANK] = None,
+        box: Annotated[str | None, Form(description="Only this part: `left,top,right,bottom` within 0 to 1.")] = None,
     ) -> Any:
         """The neighbours of a picture, or of an indexed one, as `imgsearch search --json` prints them."""
-        ask = partial(answer, self.gallery, id=id, k=k, labels=labels, min_score=min_score, rank=rank)
+        part = parse_box(box) if box else None
+        ask = partial(answer, self.gallery, id=id, k=k, labels=labels, min_score=min_score, rank=rank, box=part)
         return JsonText((await self._run(lambda: ask(_named(image)))).to_json())
+
+    async def more(
+        self,
+        id: Annotated[list[str], Form(description="An indexed picture; of several, the mean.")],  # noqa: A002
+        plus: Annotated[list[str] | None, Form(description="More like this one; can be repeated.")] = None,
+        minus: Annotated[list[str] | None, Form(description="Less like this one; can be repeated.")] = None,
+        k: Annotated[int, Form(ge=1, le=MAX_K, description="How many neighbours.")] = DEFAULT_K,
+        rank: Annotated[str | None, RANK] = None,
+    ) -> Any:
+        """The neighbours of indexed pictures, moved towards some and away from others."""
+        ask = partial(self.gallery.search, id=id, plus=plus or (), minus=minus or (), k=k, rank=rank)
+        return JsonText((await self._run(ask)).to_json())
+
+    async def compare(
+        self,
+        rank: Annotated[
+            list[str], Form(min_length=2, max_length=4, description="Two to four SPECs, `plain` for none.")
+        ],
+        image: Annotated[UploadFile | None, PICTURE_FILE] = None,
+        id: Annotated[str | None, Form(description="An indexed picture, in place of a file.")] = None,  # noqa: A002
+        k: Annotated[int, Form(ge=1, le=MAX_K, description="How many neighbours.")] = DEFAULT_K,
+    ) -> Any:
+        """The neighbours of one query under each ranking, in the order of the rankings."""
+
+        def each() -> list[dict[str, Any]]:
+            specs = ["" if spec == "plain" else spec for spec in rank]
+            return [answer(self.gallery, _named(image), id, k, rank=spec).to_json() for spec in specs]
+
+        return JsonText(await self._run(each))
 
     async def image_query(
         self,

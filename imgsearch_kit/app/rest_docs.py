@@ -12,6 +12,13 @@ LOOK = """body { font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin:
 pre { padding: .8rem; overflow-x: auto; background: #8882; } td, th { text-align: left; padding: .2rem 1rem .2rem 0;
 vertical-align: top; } :root { color-scheme: light dark; }"""
 
+TRIED = {  # the form of the command that tries a route
+    "/search": ["image=@query.jpg"],
+    "/more": ["id=ID", "plus=ID"],
+    "/compare": ["image=@query.jpg", "rank=plain", "rank=qe:10:1"],
+    "/image_query": ["image=@query.jpg"],
+}
+
 
 def described(document: Mapping[str, Any], address: str, *, login: bool) -> str:
     """The HTML of an OpenAPI document for the server at ``address``; ``login``: whether it asks for one."""
@@ -52,7 +59,8 @@ def _route(method: str, path: str, about: Mapping[str, Any], document: Mapping[s
         for code, answer in about["responses"].items()
     )
     command = ["curl", *(["--user", "NAME:PASSWORD"] if login else [])]
-    command += ["--form", "image=@query.jpg"] if form else []
+    for field in TRIED.get(path, []):
+        command += ["--form", field]
     words = html_text(about["description"]).replace("\n", " ")
     return (
         f"<section><h2>{method} <code>{html_text(path)}</code></h2><p>{words}</p>"
@@ -66,7 +74,8 @@ def _form(about: Mapping[str, Any], document: Mapping[str, Any]) -> list[tuple[s
     content = about.get("requestBody", {}).get("content", {})
     if not content:
         return []
-    name = content["multipart/form-data"]["schema"]["$ref"].rpartition("/")[2]
+    [kind] = content.values()  # multipart, or without a file the plain form
+    name = kind["schema"]["$ref"].rpartition("/")[2]
     fields = document["components"]["schemas"][name]["properties"]
     return [(field, schema, schema.get("description", "")) for field, schema in fields.items()]
 

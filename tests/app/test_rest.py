@@ -70,6 +70,27 @@ def test_options_are_those_of_a_search(served, gallery, query, options):
     )
 
 
+def test_a_box_is_searched_for(served, gallery, pictures):
+    found = httpx.post(f"{served}/search", data={"id": "red/03.png", "box": "0,0,0.5,0.5"}).json()
+    assert found["query"]["box"] == [0, 0, 0.5, 0.5]
+    assert found["hits"] == gallery.search(id="red/03.png", box=(0, 0, 0.5, 0.5)).to_json()["hits"]
+
+
+def test_more_and_less_like_marked_pictures(served, gallery):
+    marks = {"id": ["red/03.png", "red/05.png"], "plus": ["green/01.png"], "minus": ["blue/01.png"]}
+    found = httpx.post(f"{served}/more", data=marks | {"k": 5}).json()
+    assert found["hits"] == gallery.search(k=5, **marks).to_json()["hits"]
+    assert found["query"]["plus"] == ["green/01.png"]
+
+
+def test_rankings_are_compared_in_the_order_they_are_named(served, gallery, query):
+    ranks = ["plain", "krecip:20:6:0.3"]
+    found = httpx.post(f"{served}/compare", files=picture(query), data={"rank": ranks}).json()
+    expected = [gallery.search(query, rank=rank) for rank in ("", "krecip:20:6:0.3")]
+    assert [each["method"] for each in found] == ["exact", "exact, then krecip:20:6:0.3"]
+    assert [each["hits"] for each in found] == [each.to_json()["hits"] for each in expected]
+
+
 def test_the_original_systems_route_lists_the_picture_itself_first(served, gallery, pictures):
     found = httpx.post(f"{served}/image_query", params={"size": 3}, files=picture(pictures / "red/03.png")).json()
     nearest = gallery.search(id="red/03.png", k=2).hits
@@ -150,12 +171,32 @@ def test_no_picture_and_a_bad_one_are_said(served, text_as_jpg):
         ({"id": "red/00.png", "labels": ["purple"]}, "No indexed picture has the label 'purple'"),
         ({"id": "red/00.png", "min_score": "nan"}, "min_score: Input should be "),
         ({"id": "red/00.png", "rank": "pac:2"}, "no ranking step 'pac:2'"),
+        ({"id": "red/00.png", "box": "0.5,0,0.1,1"}, "box is left 0.5"),
+        ({"id": "red/00.png", "box": "all"}, "box must be four numbers"),
         ({"id": "x" * 5000}, "no picture with the id 'xxx"),
     ],
     ids=str,
 )
 def test_wrong_arguments_are_refused_in_words(served, data, words):
     answer = httpx.post(f"{served}/search", data=data)
+    assert answer.status_code == 422
+    assert words in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("route", "data", "words"),
+    [
+        ("more", {}, "id: Field required."),
+        ("more", {"id": "red/00.png", "plus": "nobody"}, "no picture with the id 'nobody'"),
+        ("more", {"id": "red/00.png", "plus": "red/01.png", "minus": "red/01.png"}, "red/01.png"),
+        ("compare", {"id": "red/00.png"}, "rank: Field required."),
+        ("compare", {"id": "red/00.png", "rank": ["plain"]}, "rank: List should have at least 2 items"),
+        ("compare", {"id": "red/00.png", "rank": ["plain", "pac:2"]}, "no ranking step 'pac:2'"),
+        ("compare", {"rank": ["plain", "plain"]}, "Give either a picture or the id of an indexed one."),
+    ],
+)
+def test_wrong_calls_of_the_other_routes_are_refused_in_words(served, route, data, words):
+    answer = httpx.post(f"{served}/{route}", data=data)
     assert answer.status_code == 422
     assert words in answer.json()["detail"]
 
@@ -306,7 +347,7 @@ def test_who_has_logged_in_to_the_page_may_call_the_routes_but_not_from_another_
 
 def test_the_openapi_document_describes_these_routes_and_no_others(served):
     document = httpx.get(f"{served}/openapi.json").json()
-    assert sorted(document["paths"]) == ["/health", "/image_query", "/search"]
+    assert sorted(document["paths"]) == ["/compare", "/health", "/image_query", "/more", "/search"]
     [size] = document["paths"]["/image_query"]["post"]["parameters"]
     assert (size["name"], size["in"]) == ("size", "query")
     assert [size["schema"][name] for name in ("default", "minimum", "maximum")] == [10, 1, 50]
@@ -317,8 +358,11 @@ def test_docs_show_each_route_and_a_command_in_a_real_browser(served, browser):
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(f"{served}/docs")
-    assert [h.inner_text() for h in page.locator("h2").all()] == ["POST /search", "POST /image_query", "GET /health"]
-    assert f"curl --form image=@query.jpg {served}/image_query" in page.locator("pre").all_inner_texts()
+    routes = ["POST /search", "POST /more", "POST /compare", "POST /image_query", "GET /health"]
+    assert [h.inner_text() for h in page.locator("h2").all()] == routes
+    commands = page.locator("pre").all_inner_texts()
+    assert f"curl --form image=@query.jpg {served}/image_query" in commands
+    assert f"curl --form image=@query.jpg --form rank=plain --form rank=qe:10:1 {served}/compare" in commands
     assert "size\tinteger, 1 to 50, 10 by default\tHow many records." in page.locator("main").inner_text()
     assert {url.split("/")[2] for url in asked} == {served.split("/")[2]}
     page.close()

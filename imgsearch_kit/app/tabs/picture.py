@@ -11,6 +11,7 @@ from gradio_client.utils import strip_invalid_filename_characters
 
 from imgsearch_kit.app import cards
 from imgsearch_kit.app.fetching import fetched_picture
+from imgsearch_kit.app.guarding import told
 from imgsearch_kit.app.request import SearchRequest
 from imgsearch_kit.app.top_tens import TopTens
 from imgsearch_kit.errors import KitError
@@ -63,7 +64,7 @@ class PictureAnswers:
                     found = end.value
                     break
         except KitError as error:
-            yield said | {"error": visible(str(error))}
+            yield said | {"error": visible(told(error, self.gallery.index.address)[1])}
             return
         rows = {"query": found.query.round(5).tolist(), "hit": found.hit.round(5).tolist()}
         yield said | rows | {"note": visible(found.note), "box": asked.box}
@@ -74,7 +75,7 @@ class PictureAnswers:
         try:
             found = self.top_tens.containing(_value(given, "id"))
         except KitError as error:
-            return said | {"error": visible(str(error))}
+            return said | {"error": visible(told(error, self.gallery.index.address)[1])}
         some = {record.id: record for record in found[:REVERSE_SHOWN]}
         thumbnails = cards.data_uris(lambda id_: self.gallery.thumbnail(some[id_]), some)
         return said | {
@@ -90,7 +91,7 @@ class PictureAnswers:
                 name = strip_invalid_filename_characters(Path(file.name).name) or "picture"
                 path = save_bytes_to_cache(file.read(), name, str(self.uploads))
         except KitError as error:
-            return said | {"error": visible(str(error))}
+            return said | {"error": visible(told(error, self.gallery.index.address)[1])}
         self.kept.add(path)
         return said | {"path": path}
 

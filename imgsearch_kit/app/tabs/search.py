@@ -15,6 +15,7 @@ from imgsearch_kit import ui
 from imgsearch_kit.app import cards
 from imgsearch_kit.app.api import DEFAULT_K, MAX_K
 from imgsearch_kit.app.choices import AS_INDEXED, OTHER, BackgroundLearning, spec_of
+from imgsearch_kit.app.guarding import told
 from imgsearch_kit.app.request import MOST_HITS, SearchRequest
 from imgsearch_kit.app.standing import moved_away, standing
 from imgsearch_kit.app.tabs.picture import PictureAnswers
@@ -69,18 +70,22 @@ class SearchTab:
         try:
             asked = SearchRequest.read(self._chosen(given), self.uploads)
         except KitError as error:
-            return said | {"error": visible(str(error))}
+            return said | {"error": self._words(error)}
         spec = spec_of(asked.rank)
         try:
             if spec:
                 self.gallery.ranked(spec)
         except KitError as error:  # the picture can still be searched for with another ranking
-            return said | {"error": visible(str(error)), "waiting": True}
+            return said | {"error": self._words(error), "waiting": True}
         try:
             results = asked.answered_by(self.gallery, spec)
             return said | self._answer(asked, results, spec) | {"indexed": standing(self.gallery, given.get("state"))}
         except KitError as error:
-            return said | {"error": visible(str(error))}
+            return said | {"error": self._words(error)}
+
+    def _words(self, error: KitError) -> str:
+        """What a visitor is told of an error."""
+        return visible(told(error, self.gallery.index.address)[1])
 
     def _chosen(self, given: Any) -> Any:
         """The request, with an id by chance where it asks for one."""
@@ -177,7 +182,8 @@ def search_tab(gallery: Gallery, page: gr.Blocks) -> None:
     page.load(tab.start, outputs=view, show_progress="hidden", api_visibility="private")
     crashed = {"kind": "answer", "serial": None, "error": CRASHED}
 
-    view.ask(_given(tab.search), None, view, concurrency_id="search", **quiet).failure(
+    # Every question is sent: with "always_last" the answer to the second of two quick changes may never come.
+    view.ask(_given(tab.search), None, view, concurrency_id="search", **quiet | {"trigger_mode": "multiple"}).failure(
         lambda: crashed, outputs=view, show_progress="hidden", api_visibility="private"
     )
     view.details(_given(single.details), None, told, **quiet)
