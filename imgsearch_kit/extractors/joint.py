@@ -19,13 +19,20 @@ NETWORK_BATCH = 16  # as fast as 32 on a CPU, with half the memory
 class JointExtractor:
     """Several extractors of one network and input side, computed in one pass. Threads may share one object."""
 
-    def __init__(self, specs: Sequence[ExtractorSpec], batched: Batched, mapper: Mapper | None = None):
-        """``batched`` maps at most ``NETWORK_BATCH`` pictures to one array per spec; rows are normalised here.
+    def __init__(
+        self,
+        specs: Sequence[ExtractorSpec],
+        batched: Batched,
+        mapper: Mapper | None = None,
+        *,
+        batch: int = NETWORK_BATCH,
+    ):
+        """``batched`` maps at most ``batch`` pictures to one array per spec; rows are normalised here.
 
         ``mapper`` gives the last convolution's map of as many, where the network has one.
         """
         self.specs = {spec.name: spec for spec in specs}
-        self.side = specs[0].side
+        self.side, self.batch = specs[0].side, batch
         self._batched = batched
         self.mapper = None if mapper is None else self._checked(mapper)
 
@@ -36,8 +43,8 @@ class JointExtractor:
         """
         check_pixels(pixels, self.side)
         raw = {name: np.zeros((len(pixels), spec.dim), np.float32) for name, spec in self.specs.items()}
-        for start in range(0, len(pixels), NETWORK_BATCH):
-            batch = pixels[start : start + NETWORK_BATCH]
+        for start in range(0, len(pixels), self.batch):
+            batch = pixels[start : start + self.batch]
             for vectors, found in zip(raw.values(), self._batched(batch), strict=True):
                 vectors[start : start + len(batch)] = found
         return {name: _unit(name, vectors) for name, vectors in raw.items()}
@@ -63,6 +70,11 @@ class SingleExtractor:
     def spec(self) -> ExtractorSpec:
         """Everything that determines the vectors."""
         return self._spec
+
+    @property
+    def batch(self) -> int:
+        """How many pictures go through the network at once."""
+        return self._joint.batch
 
     @property
     def mapper(self) -> Mapper | None:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import difflib
 import importlib.metadata
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.extractors.base import PRESETS, Extractor, Preset
+from imgsearch_kit.extractors.devices import device_batch, device_present, free_megabytes
 from imgsearch_kit.extractors.int8 import INT8
-from imgsearch_kit.extractors.joint import JointExtractor, SingleExtractor
+from imgsearch_kit.extractors.joint import NETWORK_BATCH, JointExtractor, SingleExtractor
 from imgsearch_kit.records import ExtractorSpec
 
 ONNXRUNTIME, TENSORFLOW = ENGINES = ("onnxruntime", "tensorflow")
-NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 
 
 def load_extractor(
@@ -69,8 +68,10 @@ def load_extractors(
     if specs[0].engine == TENSORFLOW:
         from imgsearch_kit.extractors.tensorflow import forward, last_maps, traced
 
-        mapper = last_maps(tensors)
-        return JointExtractor(specs, traced(forward(tensors, list(presets.values()))), mapper)
+        on_device = default_engine() == TENSORFLOW
+        batch = device_batch(free_megabytes(), specs[0].side) if on_device else NETWORK_BATCH
+        batched = traced(forward(tensors, list(presets.values())))
+        return JointExtractor(specs, batched, last_maps(tensors), batch=batch)
     from imgsearch_kit.extractors.onnx_graph import graph
     from imgsearch_kit.extractors.onnxruntime import GraphRun
 
@@ -85,8 +86,7 @@ def default_engine() -> str:
 
     ``CUDA_VISIBLE_DEVICES`` hides devices, as it does for TensorFlow.
     """
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible in ("", "-1") or not NVIDIA_DRIVER.exists():
+    if not device_present():
         return ONNXRUNTIME
     try:
         importlib.metadata.version(TENSORFLOW)  # tensorflow-cpu, which cannot use the device, is another distribution

@@ -15,6 +15,7 @@ import numpy as np
 from imgsearch_kit.classes import doubts, folder_label, folders_of
 from imgsearch_kit.errors import BadQuery, IndexingInterrupted, KitError, UnreadableImage
 from imgsearch_kit.extractors import Extractor
+from imgsearch_kit.extractors.joint import NETWORK_BATCH
 from imgsearch_kit.images import MAX_PIXELS, Found, FoundImage, Hashed, Loaded, find_images, load_many
 from imgsearch_kit.index.base import VectorIndex, check_vectors
 from imgsearch_kit.indexing.baked import projected
@@ -28,7 +29,7 @@ from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.records import Failure, ImageRecord, Pixels, Vectors
 
 COMMITTED_AT_ONCE = 32  # pictures of one commit
-SLICE = 8  # pictures of one call of the extractor, so that the bar moves
+SLICE = 8  # pictures of one call of the extractor, so that the bar moves; more on a device, which has larger batches
 
 
 def index_folder(
@@ -161,7 +162,7 @@ class _Run:
                     bar.update()
                 elif not sort(todo[path], item):
                     bar.update()
-                self._commit(COMMITTED_AT_ONCE, bar.update)
+                self._commit(max(COMMITTED_AT_ONCE, self._batch), bar.update)
             self._commit(1, bar.update)
 
     def finish(self, prune: bool) -> None:
@@ -255,6 +256,12 @@ class _Run:
             self.report.updated += sum(id_ in self.known.records for id_ in ids)
             self.report.added += sum(id_ not in self.known.records for id_ in ids)
 
+    @property
+    def _batch(self) -> int:
+        """The batch of an extractor whose batches are larger than those of a processor, else 0."""
+        batch = getattr(self.extractor, "batch", 0)
+        return batch if batch > NETWORK_BATCH else 0
+
     def _carry(self, batch: Sequence[_Kept]) -> None:
         """Writes records with the vectors of their sources; without those that an earlier commit has replaced."""
         stored, vectors = self.index.entries([kept.source.id for kept in batch])
@@ -277,8 +284,9 @@ class _Run:
         """The records with a valid vector, and the vectors; an invalid row does not affect the others."""
         kept: list[ImageRecord] = []
         vectors = [np.zeros((0, self._passport.dim), np.float32)]
-        for start in range(0, len(batch), SLICE):
-            part = batch[start : start + SLICE]
+        at_once = max(SLICE, self._batch)
+        for start in range(0, len(batch), at_once):
+            part = batch[start : start + at_once]
             try:
                 vectors.append(self._vectors(part))
                 kept += [record for record, _ in part]

@@ -225,6 +225,11 @@ class Deferred:
         self.loaded: Extractor | None = None
         self._passport, self._given = passport, (weights, engine, say, fetch)
 
+    @property
+    def batch(self) -> int:
+        """How many pictures go through the network at once, 0 until it is loaded."""
+        return getattr(self.loaded, "batch", 0)
+
     def extract(self, pixels: Pixels) -> Vectors:
         """The unit vectors of ``(n, side, side, 3)`` uint8 pixels: ``(n, dim)`` float32.
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from imgsearch_kit.errors import BadQuery, MissingExtra
-from imgsearch_kit.extractors import PRESETS, load_extractor, load_extractors, loading, probe_pixels, vgg16
+from imgsearch_kit.extractors import PRESETS, devices, load_extractor, load_extractors, loading, probe_pixels, vgg16
 from imgsearch_kit.extractors import tensorflow as tensorflow_engine
 from imgsearch_kit.extractors.base import Preset, mapper_of
 from imgsearch_kit.extractors.loading import ENGINES, default_engine
@@ -129,7 +129,7 @@ def test_the_resizing_keeps_brightness_and_equals_pillow_within_its_rounding():
     ],
 )
 def test_tensorflow_computes_only_where_it_can_use_a_device(monkeypatch, tmp_path, driver, visible, installed, engine):
-    monkeypatch.setattr(loading, "NVIDIA_DRIVER", tmp_path if driver else tmp_path / "none")
+    monkeypatch.setattr(devices, "NVIDIA_DRIVER", tmp_path if driver else tmp_path / "none")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
