@@ -31,15 +31,21 @@ from imgsearch_kit.index import building, new_passport
 from imgsearch_kit.ranking import Ranking
 from imgsearch_kit.records import ImageRecord
 
-PASSES = (("vgg16-rmac", "vgg16-spoc", "vgg16-mac", "vgg16-gem"), ("vgg16-rmac-ms",))
+PASSES = (
+    ("vgg16-rmac", "vgg16-spoc", "vgg16-mac", "vgg16-gem"),
+    ("vgg16-rmac-ms",),
+    ("vgg16-rmac-ml@int8",),
+    ("vgg16-rmac-ml-ms@int8",),
+)
 BATCH = 32
 BACKGROUND = "BACKGROUND_Google"  # pictures without a common subject
 PCA, RCA = "pca:128:0.5", "rca:128:15"
 EXPANDED = "dba:10:1,qe:10:1"
 RERANKED = "krecip:20:6:0.3"
-RANKINGS = (None, PCA, RCA, RERANKED, f"{PCA},{EXPANDED}", f"{RCA},{EXPANDED}")
+CHOSEN = "rca:192:15,dba:10:2,qe:10:2"  # by `imgsearch choose` on these pictures
+RANKINGS = (None, PCA, RCA, RERANKED, f"{PCA},{EXPANDED}", f"{RCA},{EXPANDED}", CHOSEN)
 SPLIT_RANKINGS = (*RANKINGS, f"{PCA},{EXPANDED},{RERANKED}", f"{RCA},{EXPANDED},{RERANKED}")
-SPLIT_EXTRACTORS = ("vgg16-rmac", "vgg16-rmac-ms")
+SPLIT_EXTRACTORS = ("vgg16-rmac", "vgg16-rmac-ms", "vgg16-rmac-ml@int8", "vgg16-rmac-ml-ms@int8")
 OWN_EXTRACTOR = "vgg16-rmac"
 MEASURES = ("P@1", "P@4", "P@10", "mAP")
 ROOT = Path(__file__).resolve().parents[1]
@@ -87,7 +93,7 @@ def row(address: str, extractor: str, rank: str | None, split: Path | None = Non
     """One line of the table: the means with their intervals, and what the ranking uses besides the query."""
     with Gallery.open(address) as gallery:
         # A split names its pictures itself; no label needs to be taken out.
-        found = gallery.evaluate(exclude_labels=() if split else (BACKGROUND,), rank=rank, split=split)
+        found = gallery.evaluate(exclude_labels=() if split else (BACKGROUND,), rank=rank or "none", split=split)
     return {"extractor": extractor, "rank": rank, "uses": uses(rank)} | figures(found)
 
 
