@@ -164,6 +164,9 @@ def serve(
     about: Annotated[Path | None, typer.Option(metavar="FILE.md", help="What the page says of itself.")] = None,
     favicon: Annotated[Path | None, typer.Option(metavar="FILE", help="A picture for the page's icon.")] = None,
     read_only: Annotated[bool, typer.Option("--read-only", help="Hide indexing and original files.")] = False,
+    allow_originals: Annotated[
+        bool, typer.Option("--allow-originals", help="Let visitors download original files, without their metadata.")
+    ] = False,
     auth: Annotated[
         str | None, typer.Option(metavar="USER:PASS", envvar="IMGSEARCH_AUTH", help="Require this login.")
     ] = None,
@@ -191,7 +194,8 @@ def serve(
         "cors": cors or (),
     }
     with Gallery.open(address, extractor, max_pixels=round(max_megapixels * 1e6), **options) as gallery:
-        serve_page(gallery, title=title, about=about, favicon=favicon, read_only=read_only, **doors)
+        frame: dict[str, Any] = {"title": title, "about": about, "favicon": favicon, "read_only": read_only}
+        serve_page(gallery, allow_originals=allow_originals, **frame, **doors)
 
 
 def serve_page(gallery: Any, *, share: bool = False, **options: Any) -> None:
