@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from imgsearch_kit.map.over_index import MapReport
     from imgsearch_kit.map.projection import Projection
     from imgsearch_kit.ranking.over_index import RankedGallery
+    from imgsearch_kit.receipts.replay import Replays
     from imgsearch_kit.regions.explained import Explanation
     from imgsearch_kit.regions.suggested import SuggestedBoxes
-    from imgsearch_kit.replay import Replays
 
 DEFAULT_ADDRESS = "local:./imgsearch.db"
 NO_RANK = "none"
@@ -449,7 +449,7 @@ class Gallery:
             not write.
         """
         from imgsearch_kit.outputs import write_output
-        from imgsearch_kit.receipts import receipt_page
+        from imgsearch_kit.receipts.writing import receipt_page
 
         with write_output(Path(path), force=force) as whole:
             whole.write_text(receipt_page(results, self.passport), encoding="utf-8")
@@ -462,7 +462,7 @@ class Gallery:
 
         :raises BadQuery: when a file among ``pictures`` cannot be read.
         """
-        from imgsearch_kit.replay import replay
+        from imgsearch_kit.receipts.replay import replay
 
         return replay(self, [Path(path) for path in receipts], [Path(path) for path in pictures])
 

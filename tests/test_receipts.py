@@ -18,7 +18,8 @@ from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.images import load_pixels
 from imgsearch_kit.index import create_index, new_passport
 from imgsearch_kit.indexing.folder import index_folder
-from imgsearch_kit.receipts import BEGIN, read_receipt
+from imgsearch_kit.receipts.reading import read_receipt
+from imgsearch_kit.receipts.writing import BEGIN
 from imgsearch_kit.records import Approx
 from tests.small_extractor import QuarterColours, UpperColours, paint
 
@@ -214,6 +215,11 @@ def test_another_network_repeats_it_from_the_pixels_or_from_the_original(receipt
         larger.replay([receipt], pictures=[query])
 
 
+def test_more_hits_than_there_are_pictures_is_no_harm(gallery, receipt):
+    asked = document(receipt)["asked"] | {"k": 10**17}
+    assert len(gallery.replay([rewritten(receipt, asked=asked)]).replays[0].new) == 5
+
+
 def test_an_id_that_is_gone_is_named(gallery, folder, tmp_path):
     gallery.receipt(gallery.search(id="red/3.png"), tmp_path / "r.html")
     (folder / "red/3.png").unlink()
@@ -255,8 +261,10 @@ def deep(depth=100_000):
         ({"seen": [3]}, "no PNG"),
         ({"asked": {"approx": {"candidates": "all"}}}, "candidates must be a whole number"),
         ({"passport": 3}, "'passport' is missing"),
+        ({"passport": {str(i): i for i in range(999)}}, "more than 200 fields"),
+        ({"answer": {"query": {}, "hits": [{"id": "a" * 9999}]}}, "an id has more than 5,000"),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:60],
 )
 def test_a_receipt_with_other_types_is_refused(receipt, changes, reason):
     with pytest.raises(BadQuery, match=f"no receipt that can be repeated.*{reason}.*Give a file"):
@@ -272,8 +280,9 @@ def test_a_receipt_with_other_types_is_refused(receipt, changes, reason):
         ({"rank": 3}, "rank must be a SPEC"),
         ({"rank": "no-such-step"}, "no-such-step"),
         ({"min_score": "x"}, "min_score must be a cosine"),
+        ({"rank": "qe:" + "9" * 100_000}, "999 …"),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:60],
 )
 def test_a_wrong_argument_fails_that_receipt_alone(gallery, receipt, asked, reason, tmp_path):
     good = shutil.copy(receipt, tmp_path / "good.html")

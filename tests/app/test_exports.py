@@ -15,7 +15,7 @@ from schemathesis.generation import GenerationMode
 
 from imgsearch_kit.app import serve
 from imgsearch_kit.errors import BadQuery
-from imgsearch_kit.receipts import read_receipt
+from imgsearch_kit.receipts.reading import read_receipt
 from tests.app.conftest import STRANGE, free_port, make_gallery, paint_folder
 from tests.app.test_address import search_by_id
 from tests.app.test_hostile_names import HOSTILE, hostile  # noqa: F401 (a fixture)

@@ -563,7 +563,7 @@ function writeReceipt() {
 
 function saveReceipt(detail) {
   if (detail.error) return say(detail.error, "error");
-  say(answer.status, "done", answer.how);
+  say(answer?.status ?? "", "done", answer?.how);
   return saveFile("receipt.html", detail.page, "text/html");
 }
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from imgsearch_kit.errors import BadQuery, KitError
 from imgsearch_kit.evaluation.overlap import PERSISTENCE, rank_biased_overlap
 from imgsearch_kit.images import SeenPicture
-from imgsearch_kit.receipts import Receipt, passport_texts, read_receipt
+from imgsearch_kit.receipts.reading import Receipt, read_receipt, shortened
+from imgsearch_kit.receipts.writing import passport_texts
 from imgsearch_kit.records import Failure, IndexPassport, Results
 from imgsearch_kit.reports import RunReport, Table
 
@@ -93,7 +94,7 @@ def replay(gallery: Gallery, receipts: Sequence[Path], pictures: Sequence[Path] 
         try:
             done.append(_compared(gallery, read_receipt(path), originals))
         except KitError as error:
-            failed.append(Failure(str(path), str(error)))
+            failed.append(Failure(str(path), shortened(str(error))))
     return Replays(tuple(done), tuple(failed))
 
 
@@ -107,11 +108,12 @@ def _content(path: Path) -> bytes:
 def _compared(gallery: Gallery, receipt: Receipt, originals: Mapping[str, Path]) -> Replay:
     found = _repeated(gallery, receipt, originals)
     now = tuple(hit.id for hit in found.hits)
+    then_set, now_set = set(receipt.hits), set(now)
     return Replay(
         str(receipt.path),
         rank_biased_overlap(receipt.hits, now),
-        tuple(id_ for id_ in receipt.hits if id_ not in set(now)),
-        tuple(id_ for id_ in now if id_ not in set(receipt.hits)),
+        tuple(id_ for id_ in receipt.hits if id_ not in now_set),
+        tuple(id_ for id_ in now if id_ not in then_set),
         _changes(receipt.passport, gallery.passport),
     )
 
@@ -153,6 +155,6 @@ def _check_fits(gallery: Gallery, about: Mapping[str, Any], side: int, resamplin
 
 def _changes(then: Mapping[str, str], passport: IndexPassport) -> dict[str, tuple[str, str]]:
     """The fields of a passport that another one has with another value, or not at all ("")."""
-    now = passport_texts(passport.published())
+    now = {name: shortened(text) for name, text in passport_texts(passport.published()).items()}
     names = dict.fromkeys([*then, *now])
     return {name: (then.get(name, ""), now.get(name, "")) for name in names if then.get(name) != now.get(name)}
