@@ -61,8 +61,9 @@ const settings = make("section", {id: "settings", "aria-label": "Settings"},
   make("fieldset", {id: "rank"}, make("legend", {}, "Ranking"), rank, spec, rankAbout, rankHelp));
 const basketBox = make("details", {id: "basket", hidden: true});
 const historyBox = make("details", {id: "history", hidden: true});
+const zip = zipButton(() => answer.hits.map((hit) => hit.id));
 const exports = make("div", {id: "exports", hidden: true}, make("span", {}, "Export the hits:"),
-  button("CSV", () => exportHits("csv")), button("JSON", () => exportHits("json")), button("Receipt", writeReceipt));
+  button("CSV", () => exportHits("csv")), button("JSON", () => exportHits("json")), button("Receipt", writeReceipt), zip);
 const banner = make("div", {id: "banner"});
 const status = make("div", {id: "status"});
 const note = make("div", {id: "note"});
@@ -623,7 +624,7 @@ watch("value", () => {
   basket = keptList(`imgsearch-basket-${start.uuid}`, 200);
   trail = keptList(`imgsearch-history-${start.uuid}`, 30);
   banner.replaceChildren(...(start.moved ? [make("p", {class: "unlike", role: "note"}, start.moved)] : []));
-  if (start.originals) exports.append(zipButton(() => answer.hits.map((hit) => hit.id)));
+  zip.hidden = !start.originals;
   drawSettings();
   drawKept();
   drawIdle();
