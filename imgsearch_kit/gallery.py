@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from imgsearch_kit.map.over_index import MapReport
     from imgsearch_kit.map.projection import Projection
     from imgsearch_kit.ranking.over_index import RankedGallery
+    from imgsearch_kit.receipts.replay import Replays
     from imgsearch_kit.regions.explained import Explanation
     from imgsearch_kit.regions.suggested import SuggestedBoxes
 
@@ -438,6 +439,33 @@ class Gallery:
 
         return explaining(self, hit, picture, id, box)
 
+    def receipt(self, results: Results, path: Path | str, *, force: bool = False) -> None:
+        """Writes an answer of this gallery as an HTML file that shows it, needs nothing else, and can be repeated.
+
+        It holds the pixels of the query that the network saw, what was asked, the passport without folders, thumbnails
+        and scores. With ``force`` it is written also over a file that the kit did not write, but never over an index.
+
+        :raises BadQuery: when there are more than 64 queries, or the file cannot be written or is one that the kit did
+            not write.
+        """
+        from imgsearch_kit.outputs import write_output
+        from imgsearch_kit.receipts.writing import receipt_page
+
+        with write_output(Path(path), force=force) as whole:
+            whole.write_text(receipt_page(results, self.passport), encoding="utf-8")
+
+    def replay(self, receipts: Sequence[Path | str], *, pictures: Sequence[Path | str] = ()) -> Replays:
+        """The searches of receipts, repeated on this gallery: how much their hits overlap with those of then.
+
+        A network that takes pixels of another size or scaling than those in a receipt needs the original of its query
+        among the files ``pictures``. Receipts that cannot be repeated are in ``failed``, with their reasons.
+
+        :raises BadQuery: when a file among ``pictures`` cannot be read.
+        """
+        from imgsearch_kit.receipts.replay import replay
+
+        return replay(self, [Path(path) for path in receipts], [Path(path) for path in pictures])
+
     @property
     def _searcher(self) -> Searcher:
         with self._lock:
@@ -631,7 +659,8 @@ class Gallery:
         """The running page: drop a picture, see its neighbours. It returns when the page was stopped.
 
         ``options`` are those of ``imgsearch_kit.app.serving.launch_page``: ``host``, ``port``, ``auth``, ``open``,
-        ``share``, ``cors``, ``title``, ``about``, ``favicon``, ``read_only``, and ``block``, False to return at once.
+        ``share``, ``cors``, ``title``, ``about``, ``favicon``, ``read_only``, ``allow_originals``, and ``block``,
+        False to return at once.
 
         :raises MissingExtra: when gradio is not installed.
         :raises BadQuery: when others could reach the page without a password and ``open``, or the port is taken.

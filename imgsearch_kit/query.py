@@ -15,13 +15,13 @@ from imgsearch_kit.arguments import strings
 from imgsearch_kit.boxes import Box, box_given
 from imgsearch_kit.errors import BadQuery, UnreadableImage
 from imgsearch_kit.names import has_other_forms
-from imgsearch_kit.records import ImageRecord, Pixels, Vectors
+from imgsearch_kit.records import ExtractorSpec, ImageRecord, Pixels, Vectors
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from imgsearch_kit.gallery import Gallery
-    from imgsearch_kit.images import Loaded
+    from imgsearch_kit.images import Loaded, SeenPicture
 
 OWN_COSINE = 0.9999
 RECENT = 16  # query pictures whose vectors are kept
@@ -65,7 +65,8 @@ class Query:
     """A query: its vector ``(1, dim)``, and what is known of it ("id" or "file", "sha256", "box", "plus", ...).
 
     One of several pictures, or with marks, has its single queries as ``parts``. ``own`` are records that are known to
-    be the query itself, ``marked`` the ids of the marked pictures; neither are hits.
+    be the query itself, ``marked`` the ids of the marked pictures; neither are hits. ``seen`` has for each single query
+    the ``(side, side, 3)`` pixels that the network saw, None where the stored vector was taken.
     """
 
     vector: Vectors
@@ -73,12 +74,13 @@ class Query:
     parts: Sequence[Query] = ()
     own: Sequence[ImageRecord] = ()
     marked: Sequence[str] = ()
+    seen: tuple[Pixels | None, ...] = (None,)
 
     def owns(self, record: ImageRecord, score: float) -> bool:
         """Whether a record is the query itself, or one of its parts: same id, same sha256, or cosine above 0.9999."""
         if self.parts:  # the score is not that of a part
             return any(part.owns(record, -1) for part in self.parts)
-        same_file = record.sha256 != "" and record.sha256 == self.about["sha256"]
+        same_file = record.sha256 != "" and record.sha256 == self.about.get("sha256")
         return record.id == self.about.get("id") or same_file or score > OWN_COSINE
 
 
@@ -110,7 +112,8 @@ class QueryReader:
         vector = rocchio(np.concatenate([part.vector for part in parts]), right, wrong)
         about = dict(parts[0].about) if len(parts) == 1 else {"queries": [part.about for part in parts]}
         about |= {name: list(marks) for name, marks in (("plus", plus), ("minus", minus)) if marks}
-        return Query(vector, about, parts, marked=(*plus, *minus))
+        seen = tuple(pixels for part in parts for pixels in part.seen)
+        return Query(vector, about, parts, marked=(*plus, *minus), seen=seen)
 
     def _entries(self, ids: Sequence[str]) -> dict[str, Entry]:
         """The record and vector of each id, in whichever Unicode form it was given."""
@@ -147,13 +150,32 @@ class QueryReader:
         about = {"id": record.id, "label": record.label, "sha256": record.sha256}
         if box is None:
             return Query(vector, about)
-        vector = self._extracted(self._load_record(record, box, ms), ms)
-        return Query(vector, {**about, "box": list(box)}, own=[record])
+        pixels = self._load_record(record, box, ms).pixels
+        return Query(self._extracted(pixels, ms), {**about, "box": list(box)}, own=[record], seen=(pixels,))
 
     def _of_picture(self, picture: Any, box: Box | None, ms: dict[str, float]) -> Query:
+        from imgsearch_kit.images import SeenPicture
+
+        if isinstance(picture, SeenPicture):
+            return self._of_seen(picture, box, ms)
         loaded, name = self._load_picture(picture, box, ms)
-        about = {"file": name, "sha256": loaded.sha256, "width": loaded.width, "height": loaded.height}
-        return Query(self._extracted(loaded, ms), about if box is None else {**about, "box": list(box)})
+        about: dict[str, Any] = {"file": name, "sha256": loaded.sha256}
+        about |= {"width": loaded.width, "height": loaded.height}
+        about |= {} if box is None else {"box": list(box)}
+        return Query(self._extracted(loaded.pixels, ms), about, seen=(loaded.pixels,))
+
+    def _of_seen(self, picture: SeenPicture, box: Box | None, ms: dict[str, float]) -> Query:
+        pixels, side = picture.pixels, self.spec.side
+        if box is not None:
+            raise BadQuery("The pixels of an earlier search are of its box already. Leave the box out.")
+        if pixels.shape != (side, side, 3):
+            raise BadQuery(f"The pixels of the earlier search are {pixels.shape}; this network takes {side} x {side}.")
+        return Query(self._extracted(pixels, ms), picture.about, seen=(pixels,))
+
+    @property
+    def spec(self) -> ExtractorSpec:
+        """That of the extractor which made the index; it is loaded where the index does not name it."""
+        return self.gallery.passport.spec or self.gallery.extractor.spec
 
     def _load_record(self, record: ImageRecord, box: Box | None, ms: dict[str, float]) -> Loaded:
         loaded = self._load(self.gallery.original(record), record.id, box, ms)
@@ -172,7 +194,7 @@ class QueryReader:
     ) -> Loaded:
         from imgsearch_kit.images import load
 
-        spec = self.gallery.passport.spec or self.gallery.extractor.spec
+        spec = self.spec
         started = time.perf_counter()
         try:  # before the network is loaded, so that a bad picture is refused at once
             return load(source, spec.side, spec.resampling, box=box, max_pixels=self.gallery.max_pixels)
@@ -181,14 +203,14 @@ class QueryReader:
         finally:
             ms["extract"] += (time.perf_counter() - started) * 1e3
 
-    def _extracted(self, loaded: Loaded, ms: dict[str, float]) -> Vectors:
+    def _extracted(self, pixels: Pixels, ms: dict[str, float]) -> Vectors:
         started = time.perf_counter()
         extractor = self.gallery.extractor
         ready = time.perf_counter()
-        key = hashlib.sha256(loaded.pixels.tobytes()).hexdigest()
+        key = hashlib.sha256(pixels.tobytes()).hexdigest()
         vector = self._recent.pop(key, None)
         if vector is None:
-            vector = extractor.extract(loaded.pixels[None])
+            vector = extractor.extract(pixels[None])
         self._recent[key] = vector  # newest last: another k or label needs no extraction
         for old in list(self._recent)[:-RECENT]:
             self._recent.pop(old, None)

@@ -402,7 +402,9 @@ class Results(Report):
     several queries, "queries" describes each.
     ``verdict`` is None where none can be given: for a query that is indexed, among some labels
     only, with an approximate method, and of an index that none was learned of (``imgsearch health`` learns it).
-    ``picture`` gives the thumbnail file of an id, so that Jupyter can show the hits.
+    ``picture`` gives the thumbnail file of an id, so that Jupyter can show the hits. ``asked`` are the arguments of
+    the search as plain JSON values, but the queries; of each query ``seen`` has the ``(side, side, 3)`` pixels that the
+    network saw, None where the stored vector was taken.
     """
 
     query: Mapping[str, Any]
@@ -414,6 +416,8 @@ class Results(Report):
     own_hits: tuple[Hit, ...] = field(default=(), repr=False)
     picture: Callable[[str], Path] | None = field(default=None, repr=False, compare=False)
     verdict: Verdict | None = None
+    asked: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    seen: tuple[Pixels | None, ...] = field(default=(), repr=False, compare=False)
 
     def cautions(self) -> Sequence[str]:
         """That nothing looks like the query, where that is so."""

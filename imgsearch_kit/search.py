@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from imgsearch_kit.arguments import LARGEST_NUMBER, cosine_given, strings, whole_number
 from imgsearch_kit.errors import BadQuery
@@ -49,6 +49,7 @@ class Searcher:
         """The answer to ``Gallery.search``."""
         k, labels = whole_number("k", k), None if labels is None else strings("labels", labels)
         min_score, distinct = cosine_given("min_score", min_score), cosine_given("distinct", distinct)
+        options = {"labels": labels, "min_score": min_score, "rank": rank or "", "distinct": distinct}
         if labels and (given.pictures or given.box):  # before a network is loaded for it
             self._check_labels(map(normal, labels))
         ms = {"load": 0.0, "extract": 0.0}
@@ -81,6 +82,8 @@ class Searcher:
             ms={name: round(value, 3) for name, value in ms.items()},
             picture=lambda id_: self._gallery.thumbnail(records.get(id_, id_)),
             verdict=self._verdict(novelty, query, found),
+            asked={"k": k, **options, **_as_asked(given, approx)},
+            seen=query.seen,
         )
 
     @staticmethod
@@ -125,6 +128,12 @@ class Searcher:
             for old in list(self._ranked)[:-RANKINGS_KEPT]:
                 del self._ranked[old]
             return ranked
+
+
+def _as_asked(given: GivenQuery, approx: Approx | None) -> dict[str, Any]:
+    """What was asked of a query beside its pictures and ids, as plain JSON values."""
+    box, marks = given.box and list(given.box), {"plus": list(given.plus), "minus": list(given.minus)}
+    return {"approx": approx and asdict(approx), "box": box, **marks}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -24,7 +25,7 @@ from tests.small_extractor import paint
 
 IMGSEARCH = Path(sys.executable).with_name("imgsearch")
 COMMANDS = ("demo", "index", "search", "evaluate", "info", "export", "copy", "label", "weights", "doctor")
-COMMANDS += ("serve", "recall", "tune", "health", "map")
+COMMANDS += ("serve", "replay", "recall", "tune", "health", "map")
 
 NUMBER = {"type": "number"}
 COUNT = {"type": "integer", "minimum": 0}
@@ -45,6 +46,22 @@ HIT = {
         "id": {"type": "string"},
         "label": {"type": ["string", "null"]},
         "score": {"type": "number", "minimum": -1, "maximum": 1},
+    },
+}
+REPLAY = {
+    "type": "object",
+    "required": ["replays", "failed", "persistence"],
+    "properties": {
+        "replays": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["receipt", "overlap", "lost", "new", "changed"],
+                "properties": {"overlap": {"type": "number", "minimum": 0, "maximum": 1}},
+            },
+        },
+        "failed": FAILED,
+        "persistence": NUMBER,
     },
 }
 SEARCH = {
@@ -181,6 +198,30 @@ def test_search_takes_a_box_marks_and_several_queries(workplace, conv_weights):
         run("search", picture, "--id", "cold/0.jpg", "--weights", conv_weights, "--json", cwd=workplace).stdout
     )
     assert {"warm/1.jpg", "cold/0.jpg"} <= set(both["own"])
+
+
+def test_a_receipt_is_replayed_and_its_overlap_decides_the_exit_code(workplace, conv_weights, tmp_path):
+    receipt, index = tmp_path / "receipt.html", ("--index", f"local:{tmp_path / 'copy.db'}")
+    shutil.copytree(workplace / "pictures", tmp_path / "pictures", ignore=shutil.ignore_patterns("text.jpg"))
+    made = ("index", tmp_path / "pictures", "--weights", conv_weights, *index)
+    run(*made, cwd=workplace)
+    shutil.copy(workplace / "pictures/warm/1.jpg", tmp_path / "query.jpg")
+    seen = ("search", tmp_path / "query.jpg", "-k", 4, "--weights", conv_weights, "--receipt", receipt)
+    hits = json.loads(run(*seen, "--json", *index, cwd=workplace).stdout)["hits"]
+    (tmp_path / "query.jpg").unlink()
+    gate = ("replay", receipt, "--weights", conv_weights, "--min-overlap", 0.95)
+    document = json.loads(run(*gate, "--json", *index, cwd=workplace).stdout)
+    jsonschema.validate(document, REPLAY)
+    assert (document["replays"][0]["overlap"], document["failed"]) == (1, [])
+    (tmp_path / "pictures" / hits[0]["id"]).unlink()
+    run(*made, "--prune", cwd=workplace)
+    told = run(*gate, *index, cwd=workplace, code=1)
+    assert re.search(rf"lost +{hits[0]['id']}", told.stdout)
+    run("replay", receipt, "--weights", conv_weights, *index, cwd=workplace)  # without a bound nothing is wrong
+    (tmp_path / "other.html").write_text("<!doctype html>")
+    told = run("replay", receipt, tmp_path / "other.html", "--weights", conv_weights, *index, cwd=workplace, code=1)
+    assert "it holds no search" in told.stdout
+    assert "1 search repeated" in told.stdout
 
 
 def test_search_prints_a_table_or_csv(workplace):
@@ -462,6 +503,7 @@ OUTPUTS = {
     "tune -k 2 -o": "x.json",
     "map -o": "x.html",
     "export -o": "x.csv",
+    "search --id cold/0.jpg --receipt": "x.html",
 }
 
 
@@ -495,7 +537,7 @@ def test_two_outputs_are_not_written_to_one_file(command, workplace):
     assert not [path for path in folder.iterdir() if not path.is_symlink()]
 
 
-@pytest.mark.parametrize("command", ["evaluate -o", "export -o"])
+@pytest.mark.parametrize("command", ["evaluate -o", "export -o", "search --id cold/0.jpg --receipt"])
 def test_an_output_is_written_again_and_over_another_file_by_force(command, workplace, tmp_path):
     path = tmp_path / OUTPUTS[command]
     run(*command.split(), path, cwd=workplace)

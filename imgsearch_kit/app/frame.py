@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from markdown_it import MarkdownIt
 from PIL import Image
@@ -26,7 +27,7 @@ MARKDOWN = MarkdownIt("commonmark", {"html": False}).disable("image")
 class Frame:
     """The page around its tabs: ``about`` is HTML without scripts, all else is plain text.
 
-    ``read_only`` hides what changes the index or hands out originals.
+    ``read_only`` hides what changes the index or hands out originals; ``allow_originals`` hands them out.
     """
 
     title: str = "Image search"
@@ -34,6 +35,7 @@ class Frame:
     description: str = ""
     icon: Path | None = None
     read_only: bool = False
+    allow_originals: bool = False
 
     def unsaid(self) -> Frame:
         """The frame for who has not logged in: the title alone."""
@@ -52,21 +54,25 @@ def frame_of(
     about: Path | str | None = None,
     favicon: Path | str | None = None,
     read_only: bool = False,
+    allow_originals: bool = False,
 ) -> Frame:
     """The frame with a title, the Markdown file of its About text, and the picture file of its icon.
 
-    :raises BadQuery: when the title is blank, or a file cannot be read.
+    :raises BadQuery: when the title is blank, a file cannot be read, or originals are both hidden and handed out.
     """
     if title is not None and not title.strip():
         raise BadQuery("The title is blank. Give --title some words, or leave it out.")
     title = title.strip() if title else Frame.title
+    if read_only and allow_originals:
+        raise BadQuery("A read-only page hides originals. Leave out --read-only or --allow-originals.")
     icon = _icon(Path(favicon)) if favicon else None
+    doors: dict[str, Any] = {"read_only": read_only, "allow_originals": allow_originals}
     if about is None:
-        return Frame(title, icon=icon, read_only=read_only)
+        return Frame(title, icon=icon, **doors)
     text = read_text(Path(about), "About file")
     if len(text) > LONGEST_ABOUT:
         raise BadQuery(f"The About file {about} has {len(text):,} characters; at most {LONGEST_ABOUT:,} are shown.")
-    return Frame(title, MARKDOWN.render(text), _first_words(text), icon, read_only)
+    return Frame(title, MARKDOWN.render(text), _first_words(text), icon, **doors)
 
 
 def _first_words(markdown: str) -> str:

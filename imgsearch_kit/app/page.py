@@ -37,6 +37,6 @@ def build(gallery: Gallery, frame: Frame = PLAIN) -> gr.Blocks:
         own: dict[str, Any] = {"title": frame.title, "about": frame.about, "apply_default_css": False}
         head = gr.HTML(html_template=style + HEAD, js_on_load=DRAW_HEAD, elem_id="head", **own)
         page.load(lambda: standing(gallery)["line"], outputs=head, api_visibility="private")
-        search_tab(gallery, page)
+        search_tab(gallery, page, originals=frame.allow_originals)
         add_endpoint(gallery)
     return page

@@ -13,11 +13,12 @@ import anyio
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 from starlette.routing import BaseRoute
 
 import imgsearch_kit
 from imgsearch_kit.app.api import DEFAULT_K, MAX_K, answer
+from imgsearch_kit.app.exports import MOST_ORIGINALS, packed_originals
 from imgsearch_kit.app.frame import Frame
 from imgsearch_kit.app.guarding import Guard
 from imgsearch_kit.app.rest_docs import described
@@ -56,6 +57,10 @@ class Rest:
         add("/compare", self.compare, methods=["POST"], response_model=list[SearchAnswer])
         add("/image_query", self.image_query, methods=["POST"], response_model=list[OriginalHit])
         add("/health", self.health, methods=["GET"], response_model=HealthAnswer)
+        if frame.allow_originals:
+            zipped = {200: {"description": "A ZIP archive.", "content": {"application/zip": {}}}}
+            packed: dict[str, Any] = {"responses": REFUSALS | zipped, "response_class": StreamingResponse}
+            self.router.add_api_route("/originals", self.originals, methods=["POST"], **packed)
         hide = partial(self.router.add_api_route, methods=["GET"], include_in_schema=False)
         hide("/openapi.json", self.openapi)
         hide("/docs", self.docs)
@@ -115,6 +120,15 @@ class Rest:
         """
         found = await self._run(lambda: answer(self.gallery, _named(image), k=size, rank=""))
         return JsonText(in_original_form(found, self._index_name(), size))
+
+    async def originals(
+        self,
+        id: Annotated[list[str], Form(max_length=MOST_ORIGINALS, description="An indexed picture; can be repeated.")],  # noqa: A002
+    ) -> Any:
+        """The files of indexed pictures without their metadata, and `pictures.json`, which says what each one is."""
+        parts = await self._run(lambda: packed_originals(self.gallery, id))
+        headers = {"Content-Disposition": 'attachment; filename="pictures.zip"'}
+        return StreamingResponse(parts, media_type="application/zip", headers=headers)
 
     async def health(self) -> Any:
         """Whether the index can be read now, and how many pictures it has."""

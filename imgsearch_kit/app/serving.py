@@ -98,7 +98,7 @@ def launch_page(
     No folder is served: pictures are part of the answers, and Gradio serves uploads only, for at most an hour.
     Uploads are limited to 32 MB. ``share`` asks Gradio for a public link; where there is none, the log says so.
     ``cors`` are origins of web sites whose scripts may call the routes. ``frame`` are the options of ``frame_of``:
-    ``title``, ``about``, ``favicon`` and ``read_only``.
+    ``title``, ``about``, ``favicon``, ``read_only`` and ``allow_originals``.
 
     :raises BadQuery: when ``share`` or another ``host`` than this machine is given without ``auth``, the host, the port
         or an origin cannot be used, or a file of the frame cannot be read.

@@ -10,6 +10,7 @@ import typer
 
 from imgsearch_kit.cli.base import (
     DEFAULT_INDEX,
+    EXIT_FAILURES,
     Engine,
     ExtractorName,
     Force,
@@ -20,6 +21,7 @@ from imgsearch_kit.cli.base import (
     Root,
     Weights,
     app,
+    check_outputs,
     note,
     note_time,
     print_csv,
@@ -72,7 +74,16 @@ def search(
     extractor: ExtractorName = None,
     weights: Weights = None,
     engine: Engine = None,
-    force: Force = False,
+    receipt: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Write the answer there, to be read and replayed.")
+    ] = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Search although the network computes other vectors than it did; let --receipt overwrite any file.",
+        ),
+    ] = False,
     max_megapixels: MaxMegapixels = 178,
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the hits as CSV.")] = False,
@@ -86,12 +97,15 @@ def search(
         raise typer.BadParameter("give a picture or --id")
     if as_json and as_csv:
         raise typer.BadParameter("--json and --csv exclude each other")
+    check_outputs(receipt, force=force)
     options: dict[str, Any] = {"weights": weights, "engine": engine, "root": root, "force": force, "rank": rank}
     steer: dict[str, Any] = {"plus": plus or (), "minus": minus or (), "distinct": distinct}
     steer |= {"box": parse_box(box) if box is not None else None, "min_score": min_score, "labels": label or None}
     with Gallery.open(address, extractor, max_pixels=round(max_megapixels * 1e6), **options) as gallery:
         approximation = Approx(candidates, probes) if approx or candidates or probes is not None else None
         results = gallery.search(images, id=ids, k=k, approx=approximation, **steer)
+        if receipt:
+            gallery.receipt(results, receipt, force=force)
     if as_csv:
         paths = any(hit.path for hit in results.hits)  # an index of the original system has ids that are not paths
         head: list[Any] = ["rank", "id", "label", "score", "path"]
@@ -101,6 +115,38 @@ def search(
         print_result(results.to_json(), as_json, results)
     if not as_json and not as_csv:
         note_time(results)
+
+
+@app.command()
+def replay(
+    receipts: Annotated[list[Path], typer.Argument(metavar="RECEIPT", help="What `search --receipt` wrote.")],
+    address: Index = DEFAULT_INDEX,
+    min_overlap: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Exit with 1 if a search overlaps less with itself then.")
+    ] = None,
+    pictures: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--picture", metavar="FILE", help="The original of a query, for another network; can be repeated."
+        ),
+    ] = None,
+    root: Root = None,
+    extractor: ExtractorName = None,
+    weights: Weights = None,
+    engine: Engine = None,
+    force: Force = False,
+    max_megapixels: MaxMegapixels = 178,
+    as_json: Json = False,
+) -> None:
+    """Repeat searches from their receipts, and show what has changed since."""
+    from imgsearch_kit.gallery import Gallery
+
+    options: dict[str, Any] = {"weights": weights, "engine": engine, "root": root, "force": force}
+    with Gallery.open(address, extractor, max_pixels=round(max_megapixels * 1e6), **options) as gallery:
+        report = gallery.replay(receipts, pictures=pictures or ())
+    print_result(report.to_json(), as_json, report)
+    too_low = min_overlap is not None and any(each.overlap < min_overlap for each in report.replays)
+    raise typer.Exit(EXIT_FAILURES if report.failed or too_low else 0)
 
 
 @app.command()
@@ -118,6 +164,9 @@ def serve(
     about: Annotated[Path | None, typer.Option(metavar="FILE.md", help="What the page says of itself.")] = None,
     favicon: Annotated[Path | None, typer.Option(metavar="FILE", help="A picture for the page's icon.")] = None,
     read_only: Annotated[bool, typer.Option("--read-only", help="Hide indexing and original files.")] = False,
+    allow_originals: Annotated[
+        bool, typer.Option("--allow-originals", help="Let visitors download original files, without their metadata.")
+    ] = False,
     auth: Annotated[
         str | None, typer.Option(metavar="USER:PASS", envvar="IMGSEARCH_AUTH", help="Require this login.")
     ] = None,
@@ -145,7 +194,8 @@ def serve(
         "cors": cors or (),
     }
     with Gallery.open(address, extractor, max_pixels=round(max_megapixels * 1e6), **options) as gallery:
-        serve_page(gallery, title=title, about=about, favicon=favicon, read_only=read_only, **doors)
+        frame: dict[str, Any] = {"title": title, "about": about, "favicon": favicon, "read_only": read_only}
+        serve_page(gallery, allow_originals=allow_originals, **frame, **doors)
 
 
 def serve_page(gallery: Any, *, share: bool = False, **options: Any) -> None:

@@ -237,6 +237,16 @@ def _formats() -> tuple[str, ...]:
     return (*FORMATS, "HEIF")
 
 
+def orientation_of(data: bytes) -> int:
+    """How the picture in the bytes of a file is turned, as in EXIF: 1 for upright to 8."""
+    try:
+        with SHIELD, Image.open(io.BytesIO(without_metadata(data)), formats=_formats()) as image:
+            turn = _orientation(image)
+    except Exception:  # decoding it says what is wrong
+        return 1
+    return turn if turn in _UPRIGHT else 1
+
+
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(0x0112, 1))

@@ -1,10 +1,14 @@
-"""A query picture as a person gives it in Python: a path, bytes, an open file, a PIL picture or an array of pixels."""
+"""A query picture as a person gives it in Python: a path, bytes, an open file, a PIL picture or an array of pixels.
+
+A search that is repeated gives the pixels of the earlier one.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,8 +17,21 @@ import numpy.typing as npt
 from PIL import Image
 
 from imgsearch_kit.errors import BadQuery, without_secrets, without_stop
+from imgsearch_kit.records import Pixels
 
-Picture = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | npt.NDArray[np.uint8]
+
+@dataclass(frozen=True, slots=True)
+class SeenPicture:
+    """A query picture of an earlier search: its ``(side, side, 3)`` uint8 pixels, as the network saw them.
+
+    They are of its box alone, if it had one. ``about`` is what that search's ``Results.query`` said of it.
+    """
+
+    pixels: Pixels
+    about: Mapping[str, Any]
+
+
+Picture = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | npt.NDArray[np.uint8] | SeenPicture
 
 TAKEN = "a path, bytes, a file opened for reading bytes, a PIL picture or an array of pixels"
 _SHAPES = "uint8 of shape (height, width), (height, width, 3) for RGB or (height, width, 4) for RGBA"

@@ -61,8 +61,9 @@ const settings = make("section", {id: "settings", "aria-label": "Settings"},
   make("fieldset", {id: "rank"}, make("legend", {}, "Ranking"), rank, spec, rankAbout, rankHelp));
 const basketBox = make("details", {id: "basket", hidden: true});
 const historyBox = make("details", {id: "history", hidden: true});
+const zip = zipButton(() => answer.hits.map((hit) => hit.id));
 const exports = make("div", {id: "exports", hidden: true}, make("span", {}, "Export the hits:"),
-  button("CSV", () => exportHits("csv")), button("JSON", () => exportHits("json")));
+  button("CSV", () => exportHits("csv")), button("JSON", () => exportHits("json")), button("Receipt", writeReceipt), zip);
 const banner = make("div", {id: "banner"});
 const status = make("div", {id: "status"});
 const note = make("div", {id: "note"});
@@ -438,6 +439,7 @@ document.addEventListener("imgsearch-told", ({detail}) => {
   else if (detail.kind === "boxes") crop.suggest(detail.boxes);
   else if (detail.kind === "reverse") drawReverse(detail);
   else if (detail.kind === "explained") drawExplained(detail);
+  else if (detail.kind === "receipt") saveReceipt(detail);
   else if (detail.error) refuse(detail);
   else ask({...QUERY, picture: detail.path});
 });
@@ -538,6 +540,7 @@ function drawKept() {
       button("Search with all", () => ask({...QUERY, id: kept[0].key, also: kept.slice(1).map((item) => item.key)})),
       button("CSV", () => saveFile("basket.csv", csvText([["id", "label"], ...kept.map((item) => [item.key, item.label])]), "text/csv")),
       button("JSON", () => saveFile("basket.json", JSON.stringify(kept.map((item) => ({id: item.key, label: item.label})), null, 2), "application/json")),
+      ...(start.originals ? [zipButton(() => kept.map((item) => item.key))] : []),
       button("Empty", () => { basket.clear(); drawKept(); })));
   historyBox.hidden = !before.length;
   historyBox.replaceChildren(make("summary", {}, `History (${before.length})`),
@@ -550,6 +553,36 @@ function exportHits(kind) {
   const rows = answer.hits.map(({rank, id, label, score}) => ({rank, id, label, score}));
   if (kind === "csv") return saveFile("hits.csv", csvText([["rank", "id", "label", "score"], ...rows.map(Object.values)]), "text/csv");
   return saveFile("hits.json", JSON.stringify({query: {...shown, picture: undefined, file: shown.id ? undefined : answer.query.name}, hits: rows}, null, 2), "application/json");
+}
+
+// The server searches again for the shown hits, and writes the receipt.
+function writeReceipt() {
+  questions.receipt = ++serial;
+  say("Writing the receipt …", "busy");
+  trigger("receipt", {...shown, k: Math.max(shown.k, answer.hits.length), shown: answer.hits.length, serial});
+}
+
+function saveReceipt(detail) {
+  if (detail.error) return say(detail.error, "error");
+  say(answer?.status ?? "", "done", answer?.how);
+  return saveFile("receipt.html", detail.page, "text/html");
+}
+
+// A button that saves the original files of some pictures.
+function zipButton(ids) {
+  return button("ZIP", async () => {
+    say("Packing the original files …", "busy");
+    try {
+      const body = new FormData();
+      for (const id of ids()) body.append("id", id);
+      const packed = await fetch(new URL("originals", location.href), {method: "POST", body});
+      if (!packed.ok) throw new Error((await packed.json()).detail);
+      saveFile("pictures.zip", await packed.blob(), "application/zip");
+      say(answer?.status ?? "The original files are saved.", "done", answer?.how);
+    } catch (error) {
+      say(`The original files could not be saved: ${error.message}`, "error");
+    }
+  });
 }
 
 // -- from anywhere on the page -----------------------------------------------------------------------------------
@@ -591,6 +624,7 @@ watch("value", () => {
   basket = keptList(`imgsearch-basket-${start.uuid}`, 200);
   trail = keptList(`imgsearch-history-${start.uuid}`, 30);
   banner.replaceChildren(...(start.moved ? [make("p", {class: "unlike", role: "note"}, start.moved)] : []));
+  zip.hidden = !start.originals;
   drawSettings();
   drawKept();
   drawIdle();

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from imgsearch_kit import ui
 from imgsearch_kit.app import cards
 from imgsearch_kit.app.api import DEFAULT_K, MAX_K
 from imgsearch_kit.app.choices import AS_INDEXED, OTHER, BackgroundLearning, spec_of
+from imgsearch_kit.app.exports import receipt_answer
 from imgsearch_kit.app.guarding import told
 from imgsearch_kit.app.request import MOST_HITS, SearchRequest
 from imgsearch_kit.app.standing import moved_away, standing
@@ -33,8 +35,8 @@ CRASHED = "The search failed with an unexpected error; see the server's log."
 class SearchTab:
     """What the server answers to the tab's events over one gallery: plain values that the script draws as text."""
 
-    def __init__(self, gallery: Gallery, uploads: str):
-        self.gallery, self.uploads = gallery, Path(uploads).resolve()
+    def __init__(self, gallery: Gallery, uploads: str, *, originals: bool = False):
+        self.gallery, self.uploads, self.originals = gallery, Path(uploads).resolve(), originals
         self.learning = BackgroundLearning(gallery)
         self.shown = Shown(gallery)
 
@@ -54,6 +56,7 @@ class SearchTab:
             "other": OTHER,
             "usual": {"k": DEFAULT_K, "rank": self.gallery.rank or AS_INDEXED},
             "most": MAX_K,
+            "originals": self.originals,
             "explains": dict(zip(("way", "note"), self.gallery.explains(), strict=True)),
         }
 
@@ -167,8 +170,8 @@ def tab_script() -> str:
     return ui.script(files(__package__).joinpath("search.js").read_text("utf-8"))
 
 
-def search_tab(gallery: Gallery, page: gr.Blocks) -> None:
-    """Draws the tab into the open page and wires its events.
+def search_tab(gallery: Gallery, page: gr.Blocks, *, originals: bool = False) -> None:
+    """Draws the tab into the open page and wires its events; ``originals`` can be downloaded.
 
     Gradio runs what a template renders as code, so the templates here are constant, and all values are drawn by the
     script from ``props.value``. Its value changes with every answer, because each has the serial of its question.
@@ -176,7 +179,7 @@ def search_tab(gallery: Gallery, page: gr.Blocks) -> None:
     plain: dict[str, Any] = {"apply_default_css": False, "html_template": "<div></div>"}
     view = gr.HTML(js_on_load=tab_script(), elem_id="search", **plain)
     told = gr.HTML(js_on_load=TELL, elem_id="told", **plain)
-    tab = SearchTab(gallery, view.GRADIO_CACHE)
+    tab = SearchTab(gallery, view.GRADIO_CACHE, originals=originals)
     single = PictureAnswers(gallery, tab.uploads, view.temp_files)
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}
     page.load(tab.start, outputs=view, show_progress="hidden", api_visibility="private")
@@ -190,6 +193,7 @@ def search_tab(gallery: Gallery, page: gr.Blocks) -> None:
     view.boxes(_given(single.boxes), None, told, concurrency_id="search", **quiet)
     view.reverse(_given(single.reverse), None, told, concurrency_id="explain", **quiet)
     view.fetch(_given(single.fetched), None, told, concurrency_id="fetch", **quiet)
+    view.receipt(_given(partial(receipt_answer, gallery, tab.uploads)), None, told, concurrency_id="search", **quiet)
     explaining = view.explain(_given_to(single.explained), None, told, concurrency_id="explain", **quiet)
     view.stop(None, cancels=[explaining], api_visibility="private")
 

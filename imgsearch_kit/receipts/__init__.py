@@ -1,0 +1,1 @@
+"""Receipts of searches: written, read back, repeated, and compared with what is found now."""
