@@ -96,7 +96,7 @@ def test_the_table_of_what_to_take_quotes_the_results():
     winner, default = (figures[choice[name]["extractor"], choice[name]["rank"]] for name in ("winner", "default"))
     one_pass = figures["vgg16-rmac-ml@int8", choice["winner"]["rank"]]
     for words in (
-        f"P@4 {int8['P@4']['float']['value']:.4f}, {engines['ms_per_picture']['onnxruntime, indexing']:.0f} ms a picture",
+        f"P@4 {int8['P@4']['float']['value']:.4f}, {engines['ms_per_picture']['onnxruntime, indexing']:.0f} ms a",
         f"{engines['ratios']['int8_indexing_to_float']:.1f} times as fast",
         f"P@4 {int8['P@4']['int8']['value']:.4f}; {int8['overlap']:.3f} of the ten nearest",
         f"P@4 {rca['P@4']['value']:.4f}",

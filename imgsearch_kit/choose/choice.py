@@ -159,8 +159,8 @@ class Choice(Report):
     def title(self) -> str:
         """What suits the pictures, or that nothing is better than the default."""
         if not self.better:
-            return f"Nothing is better than the default beyond chance: {self.default}."
-        return f"Better than the default ({self.default}): {self.winner}."
+            return f"Nothing is better than the default beyond chance: {self.default.words}."
+        return f"Better than the default ({self.default.words}): {self.winner.words}."
 
     def tables(self) -> Sequence[Table]:
         """The choice and the default on held-out queries, and the best candidates."""
@@ -200,7 +200,7 @@ class Choice(Report):
             )
         if self.trial.impossible:
             some = next(iter(self.trial.impossible.items()))
-            said.append(f"{len(self.trial.impossible)} candidates are not possible here, as {some[0]}: {some[1]}")
+            said.append(f"{len(self.trial.impossible)} candidates are not possible here, as {some[0].words}: {some[1]}")
         rank = f" --rank {json.dumps(winner.rank)[1:-1]}" if winner.rank else ""
         return [*said, f"To use it: imgsearch index FOLDER --extractor {winner.extractor}{rank} --index ADDRESS"]
 
@@ -213,7 +213,7 @@ class Choice(Report):
 
         rows = np.argsort(-self.means[:, CRITERION, 0], kind="stable")[:BEST_SHOWN].tolist()
         rows += [0] * (0 not in rows)
-        names = [str(self.trial.candidates[row]) for row in rows]
+        names = [self.trial.candidates[row].words for row in rows]
         value, low, high = self.means[rows, CRITERION].T
         return interval_dots(names, value, low, high, baseline=rows.index(0), measure="mAP")[0]
 

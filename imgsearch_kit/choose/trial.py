@@ -36,7 +36,9 @@ class Candidate:
     extractor: str
     rank: str | None
 
-    def __str__(self) -> str:
+    @property
+    def words(self) -> str:
+        """Both in words."""
         return f"{self.extractor}, {self.rank or 'no ranking'}"
 
 
