@@ -12,6 +12,7 @@ from imgsearch_kit.app.api import add_endpoint
 from imgsearch_kit.app.blocks import WordedBlocks
 from imgsearch_kit.app.frame import Frame
 from imgsearch_kit.app.standing import standing
+from imgsearch_kit.app.tabs.compare import compare_tab
 from imgsearch_kit.app.tabs.evaluate import evaluate_tab
 from imgsearch_kit.app.tabs.search import search_tab
 from imgsearch_kit.gallery import Gallery
@@ -44,5 +45,6 @@ def build(gallery: Gallery, frame: Frame = PLAIN) -> gr.Blocks:
         page.load(lambda: standing(gallery)["line"], outputs=head, api_visibility="private")
         search_tab(gallery, page)
         evaluate_tab(gallery, read_only=frame.read_only)
+        compare_tab(gallery)
         add_endpoint(gallery)
     return page

@@ -34,11 +34,12 @@ def test_the_tabs_stand_in_the_address_and_keep_the_search(visit, served):
     assert page.locator("#hits li[data-drawn=once]").count() == 1  # it was not searched again
     page.go_forward()
     wait_for_tab(page, "Evaluate")
-    page.reload()
-    page.locator("#evaluate").wait_for()
-    open_tab(page, "Search")
-    wait_for_first(page, "red/01.png")
-    assert hits(page) == before
+    other = visit(page.url)  # a link opens the tab, and has the search
+    wait_for_tab(other, "Evaluate")
+    other.locator("#evaluate [data-ready]").wait_for()
+    open_tab(other, "Search")
+    wait_for_first(other, "red/01.png")
+    assert hits(other) == before
 
 
 @pytest.mark.parametrize("name", ["elsewhere", "toString", "${window.x=1}"])
