@@ -14,6 +14,7 @@ from imgsearch_kit.app.frame import Frame
 from imgsearch_kit.app.standing import standing
 from imgsearch_kit.app.tabs.compare import compare_tab
 from imgsearch_kit.app.tabs.evaluate import evaluate_tab
+from imgsearch_kit.app.tabs.map import map_tab
 from imgsearch_kit.app.tabs.search import search_tab
 from imgsearch_kit.gallery import Gallery
 
@@ -46,5 +47,6 @@ def build(gallery: Gallery, frame: Frame = PLAIN) -> gr.Blocks:
         search_tab(gallery, page)
         evaluate_tab(gallery, read_only=frame.read_only)
         compare_tab(gallery)
+        map_tab(gallery)
         add_endpoint(gallery)
     return page
