@@ -562,6 +562,12 @@ class Gallery:
 
         return projection(self.index, seed=seed, progress=progress)
 
+    def kept_projection(self, *, seed: int = 42) -> Projection | None:
+        """What ``projection`` returns if the cache has it, else None; nothing is computed."""
+        from imgsearch_kit.map.over_index import kept_projection
+
+        return kept_projection(self.index, seed=seed)
+
     def map(self, path: Path | str, **options: Any) -> MapReport:
         """Writes the map as an HTML file that needs nothing else, or above 20,000 pictures a folder beside it.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,6 +26,28 @@ def progress_bar(
     from tqdm.auto import tqdm
 
     return tqdm(items, total=total, **bar_options(description, unit, shown), **look)
+
+
+@contextmanager
+def counted_progress(
+    description: str, unit: str, total: int, progress: bool | Callable[[float], object] | None
+) -> Iterator[Callable[[int], object]]:
+    """A function to call with each number of finished items.
+
+    It moves a bar, or where ``progress`` is a function, tells it the share that is done, from 0 to 1.
+    """
+    if not callable(progress):
+        with progress_bar(description, unit, total, shown=progress) as bar:
+            yield bar.update
+        return
+    finished = 0
+
+    def count(number: int) -> None:
+        nonlocal finished
+        finished += number
+        progress(finished / total)
+
+    yield count
 
 
 def bar_options(description: str, unit: str, shown: bool | None) -> dict[str, Any]:

@@ -64,8 +64,8 @@ class SearchRequest:
             shown=shown,
         )
 
-    def answered_by(self, gallery: Gallery, rank: str) -> Results:
-        """The results of the gallery under a rank SPEC.
+    def answered_by(self, gallery: Gallery, rank: str, *, approx: bool = False) -> Results:
+        """The results of the gallery under a rank SPEC, or by the approximate method of the index.
 
         :raises BadQuery: when the gallery refuses the request.
         :raises UnreadableImage: when the picture cannot be decoded.
@@ -77,6 +77,7 @@ class SearchRequest:
             "labels": list(self.classes) or None,
             "min_score": self.least,
             "rank": rank,
+            "approx": approx,
             **steering,
         }
         return gallery.search(self.picture, id=ids[0] if len(ids) == 1 else ids or None, **given)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from imgsearch_kit.evaluation.report import Evaluation
 from imgsearch_kit.evaluation.trec import qrels_lines, run_lines, trec_files
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.outputs import check_output, write_output
-from imgsearch_kit.progress import progress_bar
+from imgsearch_kit.progress import counted_progress
 from imgsearch_kit.ranking.baked import Learned
 from imgsearch_kit.ranking.chain import kept_ranking
 from imgsearch_kit.records import IndexPassport
@@ -40,14 +40,15 @@ def evaluate(
     trec: Path | str | None = None,
     force: bool = False,
     seed: int = 0,
-    progress: bool | None = None,
+    progress: bool | Callable[[float], object] | None = None,
 ) -> Evaluation:
     """How often the pictures' neighbours share their label: per query, per class and overall, with intervals.
 
     P@k, nDCG@k and recall@k are given for each of ``ks``, one or several; ``seed`` is that of the intervals; the other
     arguments are those of ``read_experiment``. Queries that are alone in their class are left out and counted. ``trec``
     is the stem of two files to write, STEM.run with the rankings of 1,000 places and STEM.qrels with the relevant
-    pictures; with ``force`` also over files that the kit did not write, but never over an index.
+    pictures; with ``force`` also over files that the kit did not write, but never over an index. ``progress`` may be a
+    function that gets the share that is done, from 0 to 1; what it raises ends the work.
 
     :raises BadQuery: when there is nothing to evaluate, an argument is wrong, or a file cannot be written or is one
         that the kit did not write.
@@ -66,8 +67,8 @@ def evaluate(
     )
     score = _scorer(experiment, passport)
     classes = experiment.classes(experiment.queries), experiment.classes(experiment.gallery)
-    with progress_bar("evaluating", "query", len(experiment.queries), shown=progress) as bar:
-        scores = score_queries(score, *classes, experiment.junk, ks, done=bar.update)
+    with counted_progress("evaluating", "query", len(experiment.queries), progress) as done:
+        scores = score_queries(score, *classes, experiment.junk, ks, done=done)
     kept = np.flatnonzero(scores.relevant)
     if not len(kept):
         raise BadQuery(

@@ -16,7 +16,7 @@ from PIL import Image
 
 from imgsearch_kit.arguments import whole_number
 from imgsearch_kit.errors import BadQuery, KitError
-from imgsearch_kit.files import artefact
+from imgsearch_kit.files import artefact, kept_artefact
 from imgsearch_kit.images import thumbnail
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.inspection.neighbours import leave_one_out
@@ -29,6 +29,7 @@ from imgsearch_kit.reports import RunReport, plain
 SIDE, QUALITY = 64, 50  # of the map's thumbnails: some 650 bytes each
 INLINE = 20_000  # pictures up to which thumbnails are in the page; with more they are in a separate folder
 LISTED = 10
+KEPT_MAP = "projection.npz"
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,17 @@ def projection(index: VectorIndex, *, seed: int = 42, progress: bool | None = No
     seed = whole_number("seed", seed, 0)
     return artefact(
         index.read_passport(),
-        "projection.npz",
+        KEPT_MAP,
         {"seed": seed},
         lambda: project(index.vectors(), seed=seed, progress=progress),
         lambda made, path: made.save(path),
         Projection.load,
     )
+
+
+def kept_projection(index: VectorIndex, *, seed: int = 42) -> Projection | None:
+    """The same if the cache has it, else None."""
+    return kept_artefact(index.read_passport(), KEPT_MAP, {"seed": seed}, Projection.load)
 
 
 def write_map(

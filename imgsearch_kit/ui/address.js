@@ -4,11 +4,11 @@ const OURS = ["tab", "id", "k", "classes", "rank", "box", "plus", "minus", "leas
 
 // A search has: id, also, k, classes, rank, box, plus, minus, least, distinct; the first id of several is the query that
 // is shown, the others are searched for together with it. What is as usual is left out, what is not ours is kept.
-export function toAddress(search, usual, before = "") {
+export function toAddress(search, usual, before = "", tab = "search") {
   const query = new URLSearchParams(before);
   for (const name of OURS) query.delete(name);
+  if (search.id || tab !== "search") query.set("tab", tab);
   if (!search.id) return query.toString();
-  query.set("tab", "search");
   for (const id of [search.id, ...search.also]) query.append("id", id);
   if (search.k !== usual.k) query.set("k", search.k);
   for (const name of search.classes) query.append("classes", name);

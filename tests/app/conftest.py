@@ -96,7 +96,7 @@ def visit(browser, serving):  # servers outlive the pages that talk to them
         page.set_default_timeout(20_000)
         watch(page)
         page.goto(url)
-        page.locator("#search [data-ready]").wait_for()
+        page.locator("#search [data-ready]").wait_for(state="attached")
         page.locator("#head .status", has_text="vectors").wait_for()
         return page
 

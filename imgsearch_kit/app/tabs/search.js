@@ -7,6 +7,7 @@ import {button, make, picture} from "../../ui/dom.js";
 import {createGrid} from "../../ui/grid.js";
 import {csvText, keptList, saveFile} from "../../ui/keep.js";
 import {createPanel} from "../../ui/panel.js";
+import {currentTab, onSearch, openTab, tellAnswer} from "../../ui/tabs.js";
 
 const root = element.firstElementChild;
 const QUERY = {picture: null, id: null, also: [], box: null, plus: [], minus: []}; // what another query replaces
@@ -125,6 +126,7 @@ function vote(id, sign) {
 
 async function send(chosen) {
   if (!chosen) return;
+  openTab("search");
   say("Sending the picture …", "busy");
   try {
     const {path} = await upload(chosen);
@@ -139,6 +141,7 @@ const isAddress = (text) => /^https?:\/\/\S+$/i.test(text);
 // The server brings a picture from the Internet.
 function fetchPicture(address) {
   questions.fetched = ++serial;
+  openTab("search");
   say("Fetching the picture …", "busy");
   trigger("fetch", {address, serial});
 }
@@ -158,20 +161,23 @@ function home({push = true} = {}) {
   wanted = {...wanted, ...QUERY};
   panel.close();
   drawIdle();
+  tellAnswer(null);
   if (push) remember();
 }
 
 function remember() {
-  const query = toAddress(wanted, usual, location.search), url = location.pathname + (query ? `?${query}` : "") + location.hash;
+  const query = toAddress(wanted, usual, location.search, currentTab()), url = location.pathname + (query ? `?${query}` : "") + location.hash;
   const state = {...history.state, kit: wanted};
   const same = url === location.pathname + location.search + location.hash && history.state?.kit?.picture === wanted.picture;
   if (same) history.replaceState(state, "", url);
   else history.pushState(state, "", url);
 }
 
-// The search that the address, or this entry of the history, stands for.
-function recall() {
+// The search that the address, or this entry of the history, stands for; one that is shown already stays.
+function recall({again = false} = {}) {
   const found = {...IDLE, ...fromAddress(location.search, usual), picture: history.state?.kit?.picture ?? null};
+  const same = (search) => toAddress(found, usual) === toAddress(search, usual) && found.picture === search.picture;
+  if (!again && !pending && same(shown ?? IDLE)) return;
   wanted = found;
   if (found.id || found.picture) ask({}, {push: false});
   else home({push: false});
@@ -214,6 +220,7 @@ function receive(found) {
   if (found.indexed.state !== start.state) drawIndexed(found.indexed);
   drawAnswer();
   if (change) status.firstChild.after(make("span", {class: "status change"}, change));
+  tellAnswer(shown, answer);
   if (push) remember();
   if (shown.id && !further) {
     const query = toAddress(shown, usual);
@@ -610,6 +617,7 @@ document.addEventListener("paste", (event) => {
   return send(pasted);
 });
 document.addEventListener("keydown", (event) => { if (event.key === "Escape") panel.close(); });
+onSearch((id) => ask({...QUERY, id}));
 window.addEventListener("popstate", () => { if (start) recall(); });
 
 watch("value", () => {
@@ -628,7 +636,7 @@ watch("value", () => {
   drawSettings();
   drawKept();
   drawIdle();
-  recall();
+  recall({again: true});
   root.dataset.ready = "";
   return undefined;
 });

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from imgsearch_kit import ui
 from imgsearch_kit.app import cards
 from imgsearch_kit.app.api import DEFAULT_K, MAX_K
 from imgsearch_kit.app.choices import AS_INDEXED, OTHER, BackgroundLearning, spec_of
@@ -20,6 +18,7 @@ from imgsearch_kit.app.exports import receipt_answer
 from imgsearch_kit.app.guarding import told
 from imgsearch_kit.app.request import MOST_HITS, SearchRequest
 from imgsearch_kit.app.standing import moved_away, standing
+from imgsearch_kit.app.tabs.events import PRIVATE, answering, answering_often, tab_view
 from imgsearch_kit.app.tabs.picture import PictureAnswers
 from imgsearch_kit.app.tiles import Shown
 from imgsearch_kit.app.words import hit_words, query_class, verdict_words
@@ -165,52 +164,28 @@ def _preview(path: Path, sha256: str, max_pixels: int) -> str:
 TELL = "watch('value', () => document.dispatchEvent(new CustomEvent('imgsearch-told', {detail: props.value})));"
 
 
-def tab_script() -> str:
-    """The script of the tab: the modules it is drawn with, and its own; Gradio runs it as the body of a function."""
-    return ui.script(files(__package__).joinpath("search.js").read_text("utf-8"))
-
-
 def search_tab(gallery: Gallery, page: gr.Blocks, *, originals: bool = False) -> None:
     """Draws the tab into the open page and wires its events; ``originals`` can be downloaded.
 
-    Gradio runs what a template renders as code, so the templates here are constant, and all values are drawn by the
-    script from ``props.value``. Its value changes with every answer, because each has the serial of its question.
+    The value changes with every answer, because each has the serial of its question.
     """
-    plain: dict[str, Any] = {"apply_default_css": False, "html_template": "<div></div>"}
-    view = gr.HTML(js_on_load=tab_script(), elem_id="search", **plain)
-    told = gr.HTML(js_on_load=TELL, elem_id="told", **plain)
+    view = tab_view("search")
+    told = gr.HTML(js_on_load=TELL, elem_id="told", html_template="<div></div>", apply_default_css=False)
     tab = SearchTab(gallery, view.GRADIO_CACHE, originals=originals)
     single = PictureAnswers(gallery, tab.uploads, view.temp_files)
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}
     page.load(tab.start, outputs=view, show_progress="hidden", api_visibility="private")
     crashed = {"kind": "answer", "serial": None, "error": CRASHED}
 
     # Every question is sent: with "always_last" the answer to the second of two quick changes may never come.
-    view.ask(_given(tab.search), None, view, concurrency_id="search", **quiet | {"trigger_mode": "multiple"}).failure(
+    view.ask(answering(tab.search), None, view, concurrency_id="search", **PRIVATE).failure(
         lambda: crashed, outputs=view, show_progress="hidden", api_visibility="private"
     )
-    view.details(_given(single.details), None, told, **quiet)
-    view.boxes(_given(single.boxes), None, told, concurrency_id="search", **quiet)
-    view.reverse(_given(single.reverse), None, told, concurrency_id="explain", **quiet)
-    view.fetch(_given(single.fetched), None, told, concurrency_id="fetch", **quiet)
-    view.receipt(_given(partial(receipt_answer, gallery, tab.uploads)), None, told, concurrency_id="search", **quiet)
-    explaining = view.explain(_given_to(single.explained), None, told, concurrency_id="explain", **quiet)
+    view.details(answering(single.details), None, told, **PRIVATE)
+    view.boxes(answering(single.boxes), None, told, concurrency_id="search", **PRIVATE)
+    view.reverse(answering(single.reverse), None, told, concurrency_id="explain", **PRIVATE)
+    view.fetch(answering(single.fetched), None, told, concurrency_id="fetch", **PRIVATE)
+    view.receipt(
+        answering(partial(receipt_answer, gallery, tab.uploads)), None, told, concurrency_id="search", **PRIVATE
+    )
+    explaining = view.explain(answering_often(single.explained), None, told, concurrency_id="explain", **PRIVATE)
     view.stop(None, cancels=[explaining], api_visibility="private")
-
-
-def _given(handler: Callable[[Any], dict[str, Any]]) -> Callable[[gr.EventData], dict[str, Any]]:
-    """A handler of what the script sends with an event."""
-
-    def handle(event: gr.EventData) -> dict[str, Any]:
-        return handler(event._data)
-
-    return handle
-
-
-def _given_to(handler: Callable[[Any], Iterator[dict[str, Any]]]) -> Callable[[gr.EventData], Iterator[dict[str, Any]]]:
-    """The same for a handler that answers several times."""
-
-    def handle(event: gr.EventData) -> Iterator[dict[str, Any]]:
-        yield from handler(event._data)
-
-    return handle

@@ -1,0 +1,47 @@
+// The top bar: the owner's title, the index, the tabs and help. Which tab is shown stands in the address, so that a link
+// opens it and back and forward work. Gradio runs it as the body of a function.
+import {make} from "../ui/dom.js";
+import {currentTab, onOpen, openTab, showTab} from "../ui/tabs.js";
+
+const of = (selector) => element.querySelector(selector);
+const TABS = {search: "Search", evaluate: "Evaluate", compare: "Compare", map: "Map"};
+
+const addressOf = (name) => {
+  const query = new URLSearchParams(location.search);
+  if (name === "search" && !query.has("id")) query.delete("tab");
+  else query.set("tab", name);
+  return location.pathname + (query.size ? `?${query}` : "") + location.hash;
+};
+
+const links = Object.entries(TABS).map(([name, words]) => make("a", {href: `?tab=${name}`, data: {tab: name}, onclick: (event) => {
+  if (event.ctrlKey || event.metaKey || event.shiftKey) return; // into another window
+  event.preventDefault();
+  openTab(name);
+}}, words));
+
+function show(name) {
+  for (const link of links) {
+    if (link.dataset.tab === name) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  showTab(name);
+}
+
+function recall() {
+  const name = new URLSearchParams(location.search).get("tab") ?? "";
+  show(Object.hasOwn(TABS, name) ? name : "search");
+}
+
+onOpen(({name, push}) => {
+  if (name === currentTab()) return;
+  if (push) history.pushState({...history.state}, "", addressOf(name));
+  show(name);
+});
+window.addEventListener("popstate", recall);
+
+of("nav").append(...links);
+of("h1").textContent = props.title;
+of(".about").hidden = !props.about;
+of(".about div").innerHTML = props.about; // without scripts, as frame.py makes it
+watch("value", () => { of(".status").textContent = props.value; });
+recall();

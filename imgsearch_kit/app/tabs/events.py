@@ -1,0 +1,89 @@
+"""How a tab's script and its server speak: what a script sends with an event, and work that tells its progress."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping
+from importlib.resources import files
+from typing import Any, TypeVar
+
+import gradio as gr
+
+from imgsearch_kit import ui
+
+Done = TypeVar("Done")
+PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}
+
+
+def tab_view(name: str) -> gr.HTML:
+    """The place of a tab, drawn by the script ``name.js`` of this folder.
+
+    Gradio runs what a template renders as code, so the template is constant, and the script draws all values as text.
+    """
+    script = ui.script(files(__package__).joinpath(f"{name}.js").read_text("utf-8"))
+    return gr.HTML(js_on_load=script, elem_id=name, html_template="<div></div>", apply_default_css=False)
+
+
+def answering(handler: Callable[[Any], dict[str, Any]]) -> Callable[[gr.EventData], dict[str, Any]]:
+    """A handler of what the script sends with an event."""
+
+    def handle(event: gr.EventData) -> dict[str, Any]:
+        return handler(event._data)
+
+    return handle
+
+
+def answering_often(
+    handler: Callable[[Any], Iterator[dict[str, Any]]],
+) -> Callable[[gr.EventData], Iterator[dict[str, Any]]]:
+    """The same for a handler that answers several times."""
+
+    def handle(event: gr.EventData) -> Iterator[dict[str, Any]]:
+        yield from handler(event._data)
+
+    return handle
+
+
+def sent_text(given: Any, name: str) -> str:
+    """A text that the script sent; "" where a forged event has none."""
+    value = given.get(name) if isinstance(given, Mapping) else None
+    return value if isinstance(value, str) else ""
+
+
+class Stopped(Exception):
+    """Nobody waits for the work any more."""
+
+
+def working(work: Callable[[Callable[[float], object]], Done]) -> Generator[float, None, Done]:
+    """Yields the share that is done while ``work`` runs, and returns its result; closing it ends the work.
+
+    ``work`` gets a function to tell the share by, from 0 to 1, in which it ends once the generator was closed.
+    """
+    told: queue.Queue[float | None] = queue.Queue()
+    stopped = threading.Event()
+    found: list[Done] = []
+    failed: list[BaseException] = []
+
+    def tell(share: float) -> None:
+        if stopped.is_set():
+            raise Stopped
+        told.put(share)
+
+    def run() -> None:
+        try:
+            found.append(work(tell))
+        except BaseException as error:
+            failed.append(error)
+        finally:
+            told.put(None)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        while (share := told.get()) is not None:
+            yield share
+    finally:
+        stopped.set()
+    if failed:
+        raise failed[0]
+    return found[0]
