@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 
@@ -127,6 +128,28 @@ def test_evaluating_opening_a_class_and_searching_for_its_worst_query(visit, ser
     wait_for_first(page, "reds/2.png")  # by the tangent a little nearer than number 1
     page.go_back()
     wait_for_tab(page, "Evaluate")
+
+
+def test_an_evaluation_can_be_cancelled_and_begun_again(visit, serving, mixed, monkeypatch):
+    go_on = threading.Event()
+    evaluate = mixed.evaluate
+
+    def slow(*, progress, **options):
+        progress(0.25)
+        go_on.wait(20)
+        return evaluate(progress=progress, **options)
+
+    monkeypatch.setattr(mixed, "evaluate", slow)
+    page = visit(serving(mixed) + "/?tab=evaluate")
+    page.get_by_role("button", name="Evaluate", exact=True).click()
+    page.locator("#evaluate").get_by_text("25 % done").wait_for()
+    page.get_by_role("button", name="Cancel").click()
+    page.locator("#evaluate").get_by_text("Cancelled.").wait_for()
+    go_on.set()
+    assert page.locator(".figure").count() == 0
+    assert EvaluateTab(mixed).start({})["result"] is None
+    page.get_by_role("button", name="Evaluate", exact=True).click()
+    page.locator(".figure").first.wait_for()
 
 
 def test_without_classes_a_sentence_says_how_to_give_them(visit, serving, tmp_path):

@@ -42,6 +42,7 @@ function compare() {
   if (key === drawn) return undefined;
   drawn = key;
   said.textContent = "Comparing … (a ranking is learned from the whole index the first time)";
+  columns.querySelector(".empty")?.remove();
   columns.classList.add("busy");
   return trigger("compare", {...request, serial: ++serial});
 }
