@@ -30,8 +30,9 @@ def folder(tmp_path_factory):
     """Eight reds, eight greens, two pictures whose names are markup; one of the reds goes missing later."""
     folder = tmp_path_factory.mktemp("painted")
     for i in range(8):
-        paint(folder / f"red/{i}.png", (200, 10 * i, 0))
-        paint(folder / f"green/{i}.png", (0, 200, 10 * i))
+        # Colours of no other test: thumbnails are kept by content, and the one that goes missing must not be kept.
+        paint(folder / f"red/{i}.png", (203, 10 * i, 0))
+        paint(folder / f"green/{i}.png", (0, 203, 10 * i))
     paint(folder / HOSTILE / "0.png", (30, 40, 200))
     paint(folder / CLOSING, (200, 40, 200))
     return folder
