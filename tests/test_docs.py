@@ -194,6 +194,7 @@ def test_speed_quotes_the_benchmarks():
         f"8,677 pictures peaks at {found['throughput']['peak_memory_bytes'] / 1e9:.2f} GB",
         f"Decoding is {found['decoding']['share_of_cpu_seconds']:.1%} of the work",
         f"at most {found['search']['worst']:.2f} times a bare",
+        f"photographs are indexed with int8 in {found['photographs']['ahead_to_cores']:.2f} times",
         f"{drop['p50']:.0f} ms in the median, {drop['p95']:.0f} ms at the 95th",
     ):
         assert words in SPEED
