@@ -70,3 +70,20 @@ def test_calibrating_prints_how_near_int8_is_and_writes_the_network(pictures, co
 def test_an_engine_that_is_none_is_refused(pictures, conv_weights):
     command = ("index", "pictures", "--index", "local:none.db", "--weights", conv_weights, "--engine", "torch")
     assert "no engine named 'torch'. Choose from onnxruntime, tensorflow" in run(*command, cwd=pictures, code=3).stderr
+
+
+def test_a_search_imports_nothing_that_only_learning_needs(pictures, conv_weights):
+    run("index", "pictures", "--index", "local:quick.db", "--weights", conv_weights, cwd=pictures)
+    command = [
+        "imgsearch",
+        "search",
+        "pictures/warm/1.png",
+        "--index",
+        "local:quick.db",
+        "--weights",
+        str(conv_weights),
+    ]
+    seen = f"import sys\nfrom imgsearch_kit.cli import main\nsys.argv = {command!r}\n"
+    seen += "try:\n    main()\nfinally:\n    print(*sys.modules, file=sys.stderr)\n"
+    done = subprocess.run([sys.executable, "-c", seen], capture_output=True, text=True, cwd=pictures, check=True)
+    assert not {"scipy.stats", "scipy.optimize"} & set(done.stderr.splitlines()[-1].split())

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
-from scipy.stats import skew
 
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.evaluation.metrics import measures, near_duplicates
@@ -226,7 +225,7 @@ def examine(
         duplicates=exact,
         near_duplicates=[group for group in _grouped(groups, ids) if group not in exact],
         occurrence=occurrence,
-        skewness=float(skew(occurrence)) if occurrence.std() > 0 else 0.0,
+        skewness=_skewness(occurrence),
         hubs=[(ids[row], int(occurrence[row])) for row in hub_rows.tolist()],
         orphans=[ids[row] for row in np.flatnonzero(orphan).tolist()],
         suspects=sorted(suspects, key=lambda s: (-s.share, s.id)),
@@ -302,3 +301,10 @@ def _effect(name: str, what: str, nearest: Nearest, classes: Ints, asking: Bools
 def _members(numbers: Ints, chosen: Bools) -> Ints:
     """How many of the chosen pictures have each picture's number, ``(n,)``."""
     return np.bincount(numbers[chosen], minlength=numbers.max() + 1)[numbers]
+
+
+def _skewness(values: Ints) -> float:
+    """The skewness of some numbers, 0 where they are equal."""
+    from scipy.stats import skew  # slow to import
+
+    return float(skew(values)) if values.std() > 0 else 0.0

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import expit
 
 from imgsearch_kit.errors import BadQuery
@@ -79,6 +78,8 @@ class NoveltyModel:
             cost = counts @ (np.logaddexp(0, score) - novel * score) + RIDGE / 2 * (found[:-1] @ found[:-1])
             error = counts * (expit(score) - novel)
             return float(cost), np.append(given.T @ error + RIDGE * found[:-1], error.sum())
+
+        from scipy.optimize import minimize  # slow to import, and a search only reads what was learned
 
         weights = minimize(loss, np.zeros(given.shape[1] + 1), jac=True, method="L-BFGS-B").x[:-1]
         bound = np.quantile(given[novel == 0] @ weights, 1 - FALSE_ALARMS, method="higher")

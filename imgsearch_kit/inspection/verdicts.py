@@ -14,7 +14,6 @@ import numpy as np
 from imgsearch_kit.arguments import whole_number
 from imgsearch_kit.files import artefact, kept_artefact
 from imgsearch_kit.index.base import VectorIndex
-from imgsearch_kit.inspection.health import class_numbers, file_numbers
 from imgsearch_kit.inspection.novelty import FOLDS, Novelty, NoveltyModel, learn_novelty
 from imgsearch_kit.inspection.surroundings import KINDS_OF_FEATURES, NEAREST, Surroundings
 from imgsearch_kit.progress import progress_bar
@@ -73,6 +72,8 @@ def novelty(index: VectorIndex, *, seed: int = NOVELTY_SEED, progress: bool | No
 
     def make() -> KeptNovelty:
         records, vectors = index.entries()
+        from imgsearch_kit.inspection.health import class_numbers, file_numbers
+
         classes, files = class_numbers([r.label for r in records])[1], file_numbers([r.sha256 for r in records])
         with progress_bar("holding out classes", "fold", FOLDS, shown=progress) as bar:
             learned = learn_novelty(vectors, classes, files, seed=seed, done=bar.update)
