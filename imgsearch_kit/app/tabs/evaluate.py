@@ -12,7 +12,7 @@ import numpy as np
 from imgsearch_kit.app import cards
 from imgsearch_kit.app.choices import AS_INDEXED, rank_choices, spec_of
 from imgsearch_kit.app.guarding import told
-from imgsearch_kit.app.tabs.events import PRIVATE, answering, answering_often, sent_text, tab_view, working
+from imgsearch_kit.app.tabs.events import PRIVATE, answering, answering_often, sent_text, tab_view, telling, working
 from imgsearch_kit.errors import KitError
 from imgsearch_kit.evaluation.mistakes import worst_queries
 from imgsearch_kit.evaluation.report import Evaluation, estimate
@@ -119,12 +119,7 @@ class EvaluateTab:
         steps = working(lambda tell: evaluation_document(self.gallery.evaluate(rank=spec, progress=tell)))
         try:
             yield said | {"done": 0.0}
-            while True:
-                try:
-                    yield said | {"done": round(next(steps), 2)}
-                except StopIteration as end:
-                    made = end.value
-                    break
+            made = yield from telling(said, steps)
         except KitError as error:
             yield said | {"error": visible(told(error, self.gallery.index.address)[1])}
             return

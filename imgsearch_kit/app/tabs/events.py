@@ -51,6 +51,15 @@ def sent_text(given: Any, name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
+def telling(said: Mapping[str, Any], steps: Generator[float, None, Done]) -> Generator[dict[str, Any], None, Done]:
+    """Yields ``said`` with the share that is ``done``, again and again, and returns the result of the steps."""
+    while True:
+        try:
+            yield {**said, "done": round(next(steps), 2)}
+        except StopIteration as end:
+            return end.value
+
+
 class Stopped(Exception):
     """Nobody waits for the work any more."""
 

@@ -13,6 +13,7 @@ from imgsearch_kit.app import cards
 from imgsearch_kit.app.fetching import fetched_picture
 from imgsearch_kit.app.guarding import told
 from imgsearch_kit.app.request import SearchRequest
+from imgsearch_kit.app.tabs.events import telling
 from imgsearch_kit.app.top_tens import TopTens
 from imgsearch_kit.errors import KitError
 from imgsearch_kit.gallery import Gallery
@@ -57,12 +58,7 @@ class PictureAnswers:
         try:
             asked = SearchRequest.read(given, self.uploads)
             steps = self.gallery.explaining(asked.picture, hit=_value(given, "hit"), id=asked.id, box=asked.box)
-            while True:
-                try:
-                    yield said | {"done": round(next(steps), 2)}
-                except StopIteration as end:
-                    found = end.value
-                    break
+            found = yield from telling(said, steps)
         except KitError as error:
             yield said | {"error": visible(told(error, self.gallery.index.address)[1])}
             return
