@@ -74,7 +74,7 @@ def test_flush_writes_whole_files_and_only_after_a_change(path):
         first = path.stat()
         index.flush()
         index.set_failures([])
-        assert path.stat() == first
+        assert (path.stat().st_ino, path.stat().st_mtime_ns) == (first.st_ino, first.st_mtime_ns)
         index.add(*pictures(5, 10))
     with opened(path) as index:
         assert len(index) == 10
