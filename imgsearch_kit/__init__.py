@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from imgsearch_kit.index import create_index, open_index
     from imgsearch_kit.index.base import VectorIndex
     from imgsearch_kit.indexing.report import IndexReport
-    from imgsearch_kit.records import ExtractorSpec, ImageRecord, Results
+    from imgsearch_kit.records import ExtractorSpec, ImageRecord
+    from imgsearch_kit.results import Results
 
 __version__ = "0.1.0"
 
@@ -45,7 +46,7 @@ _HOMES = {  # the module of each public name
     "ImageRecord": "records",
     "IndexReport": "indexing.report",
     "KitError": "errors",
-    "Results": "records",
+    "Results": "results",
     "VectorIndex": "index.base",
     "create_index": "index",
     "load_extractor": "extractors",

@@ -22,8 +22,9 @@ from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.names import has_other_forms, normal
 from imgsearch_kit.provenance import check_extractor
 from imgsearch_kit.query import GivenQuery, no_record
-from imgsearch_kit.records import MAX_PIXELS, Approx, ImageRecord, IndexPassport, Results, Vectors
+from imgsearch_kit.records import MAX_PIXELS, Approx, ImageRecord, IndexPassport, Vectors
 from imgsearch_kit.reports import Table
+from imgsearch_kit.results import Results
 from imgsearch_kit.search import Searcher
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.names import has_other_forms, normal
 from imgsearch_kit.query import GivenQuery, Query, QueryReader
-from imgsearch_kit.records import Approx, Hit, ImageRecord, Results, Verdict
+from imgsearch_kit.records import Approx, ImageRecord
+from imgsearch_kit.results import Hit, Results, Verdict
 
 if TYPE_CHECKING:
     from imgsearch_kit.gallery import Gallery

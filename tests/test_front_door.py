@@ -54,7 +54,7 @@ def test_a_type_checker_knows_the_public_names(tmp_path):
         "from imgsearch_kit import Gallery\nreveal_type(Gallery.open('x').search(id='y'))\n"
     )
     done = subprocess.run([sys.executable, "-m", "mypy", "use.py"], cwd=tmp_path, capture_output=True, text=True)
-    assert 'Revealed type is "imgsearch_kit.records.Results"' in done.stdout, done.stdout
+    assert 'Revealed type is "imgsearch_kit.results.Results"' in done.stdout, done.stdout
     assert (Path(imgsearch_kit.__file__).parent / "py.typed").exists()
 
 

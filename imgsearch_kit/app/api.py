@@ -12,7 +12,7 @@ from imgsearch_kit.app.blocks import picture_field
 from imgsearch_kit.app.guarding import told
 from imgsearch_kit.errors import BadQuery, KitError
 from imgsearch_kit.gallery import Gallery
-from imgsearch_kit.records import Results
+from imgsearch_kit.results import Results
 
 DEFAULT_K, MAX_K = 10, 50
 

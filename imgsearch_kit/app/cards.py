@@ -9,8 +9,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from imgsearch_kit.app.words import HitWords
-from imgsearch_kit.records import Hit, ImageRecord
+from imgsearch_kit.records import ImageRecord
 from imgsearch_kit.reports import data_uri, visible
+from imgsearch_kit.results import Hit
 
 DRAWING_THREADS = 4  # a new thumbnail must be decoded first, and decoding releases the interpreter lock
 

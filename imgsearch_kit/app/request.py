@@ -10,7 +10,7 @@ from typing import Any
 from imgsearch_kit.app.api import DEFAULT_K, MAX_K
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.gallery import Gallery
-from imgsearch_kit.records import Results
+from imgsearch_kit.results import Results
 
 MOST_HITS = 500  # hits that "Show more" may reach
 

@@ -25,8 +25,8 @@ from imgsearch_kit.app.rest_docs import described
 from imgsearch_kit.app.rest_models import HealthAnswer, OriginalHit, Refusal, SearchAnswer
 from imgsearch_kit.boxes import parse_box
 from imgsearch_kit.gallery import Gallery
-from imgsearch_kit.records import Results
 from imgsearch_kit.reports import json_text
+from imgsearch_kit.results import Results
 
 SEARCHES_TOGETHER = 2  # searches by these routes that run at the same time; the page's own are counted apart
 ABOUT = 'Search for the neighbours of a picture, over plain HTTP. Refusals are `{"detail": "a sentence"}`.'

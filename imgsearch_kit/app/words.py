@@ -8,7 +8,7 @@ from imgsearch_kit.errors import KitError
 from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.inspection.calibration import Calibration
 from imgsearch_kit.inspection.novelty import Novelty
-from imgsearch_kit.records import Hit, Results, Verdict
+from imgsearch_kit.results import Hit, Results, Verdict
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imgsearch_kit.errors import BadQuery
-from imgsearch_kit.records import Hit
 from imgsearch_kit.reports import Report, Table
+from imgsearch_kit.results import Hit
 from imgsearch_kit.vectors import Floats, Ints
 
 if TYPE_CHECKING:

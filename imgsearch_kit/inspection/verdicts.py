@@ -17,7 +17,8 @@ from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.inspection.novelty import FOLDS, Novelty, NoveltyModel, learn_novelty
 from imgsearch_kit.inspection.surroundings import KINDS_OF_FEATURES, NEAREST, Surroundings
 from imgsearch_kit.progress import progress_bar
-from imgsearch_kit.records import IndexPassport, Vectors, Verdict
+from imgsearch_kit.records import IndexPassport, Vectors
+from imgsearch_kit.results import Verdict
 
 NOVELTY_FILE, NOVELTY_SEED = "novelty.npz", 0
 BY_FEATURE = {

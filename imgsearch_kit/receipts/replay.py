@@ -13,8 +13,9 @@ from imgsearch_kit.evaluation.overlap import PERSISTENCE, rank_biased_overlap
 from imgsearch_kit.images import SeenPicture
 from imgsearch_kit.receipts.reading import Receipt, read_receipt, shortened
 from imgsearch_kit.receipts.writing import passport_texts
-from imgsearch_kit.records import Failure, IndexPassport, Results
+from imgsearch_kit.records import Failure, IndexPassport
 from imgsearch_kit.reports import RunReport, Table
+from imgsearch_kit.results import Results
 
 if TYPE_CHECKING:
     from imgsearch_kit.gallery import Gallery

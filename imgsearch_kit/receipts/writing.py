@@ -15,8 +15,9 @@ from PIL import Image
 import imgsearch_kit
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.outputs import GENERATOR
-from imgsearch_kit.records import IndexPassport, Pixels, Results
+from imgsearch_kit.records import IndexPassport, Pixels
 from imgsearch_kit.reports import Table, flat, html_text, json_text
+from imgsearch_kit.results import Results
 
 RECEIPT_FORMAT = 1
 LARGEST_SIDE, MOST_QUERIES = 1024, 64

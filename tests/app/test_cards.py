@@ -8,7 +8,8 @@ import pytest
 
 from imgsearch_kit.app import cards
 from imgsearch_kit.app.words import HitWords
-from imgsearch_kit.records import Hit, ImageRecord
+from imgsearch_kit.records import ImageRecord
+from imgsearch_kit.results import Hit
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.index import create_index, new_passport
 from imgsearch_kit.inspection.calibration import Calibration
 from imgsearch_kit.inspection.novelty import Novelty
-from imgsearch_kit.records import ExtractorSpec, Hit, ImageRecord, Results, Verdict
+from imgsearch_kit.records import ExtractorSpec, ImageRecord
+from imgsearch_kit.results import Hit, Results, Verdict
 
 SURE = Calibration(np.array([0.0, 1.0]), np.array([0.0, 1.0]), np.zeros(2), np.ones(2), 10, 100)
 HIT = Hit(1, "cat/1.jpg", "cat", 0.8)

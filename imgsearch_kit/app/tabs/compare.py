@@ -16,8 +16,8 @@ from imgsearch_kit.app.tabs.events import PRIVATE, answering, tab_view
 from imgsearch_kit.app.words import query_class
 from imgsearch_kit.errors import BadQuery, KitError
 from imgsearch_kit.gallery import Gallery
-from imgsearch_kit.records import Results
 from imgsearch_kit.reports import visible
+from imgsearch_kit.results import Results
 
 APPROXIMATE = "approximate"  # stands for the approximate method among the SPECs of columns
 FEWEST, MOST = 2, 4

@@ -24,8 +24,8 @@ from imgsearch_kit.app.tiles import Shown
 from imgsearch_kit.app.words import hit_words, query_class, verdict_words
 from imgsearch_kit.errors import BadQuery, KitError
 from imgsearch_kit.gallery import Gallery
-from imgsearch_kit.records import Results
 from imgsearch_kit.reports import data_uri, visible
+from imgsearch_kit.results import Results
 
 OWN_SHOWN = 8
 CRASHED = "The search failed with an unexpected error; see the server's log."
