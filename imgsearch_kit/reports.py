@@ -237,6 +237,11 @@ def data_uri(picture: Callable[[str], Path], id: str) -> str:  # noqa: A002 (the
         content = picture(id).read_bytes()
     except (KitError, OSError):
         return ""
+    return webp_uri(content)
+
+
+def webp_uri(content: bytes) -> str:
+    """A WEBP file as a data URI."""
     return "data:image/webp;base64," + base64.b64encode(content).decode()
 
 

@@ -2,40 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
 from typing import Any
 
 from imgsearch_kit.app.words import HitWords
 from imgsearch_kit.records import ImageRecord
-from imgsearch_kit.reports import data_uri, visible
+from imgsearch_kit.reports import visible
 from imgsearch_kit.results import Hit
-
-DRAWING_THREADS = 4  # a new thumbnail must be decoded first, and decoding releases the interpreter lock
-
-
-def data_uris(picture: Callable[[str], Path], ids: Iterable[str]) -> dict[str, str]:
-    """The pictures of several ids by id, made in parallel.
-
-    They are part of the answer, so no folder of the machine is served and no path is shown.
-    """
-    wanted = list(dict.fromkeys(ids))
-    with ThreadPoolExecutor(DRAWING_THREADS) as pool:
-        return dict(zip(wanted, pool.map(lambda id_: data_uri(picture, id_), wanted), strict=True))
+from imgsearch_kit.ui.cards import card as card
+from imgsearch_kit.ui.cards import data_uris as data_uris
 
 
 def count(number: int, noun: str) -> str:
     """A number with its noun: ``1 picture``, ``1,234 pictures``, ``3 classes``."""
     plural = noun + ("es" if noun.endswith("s") else "s")
     return f"{number:,} {noun if number == 1 else plural}"
-
-
-def card(id: str, label: str | None, thumbnail: str) -> dict[str, Any]:  # noqa: A002 (the field's name)
-    """A picture to click: its exact ``id``, what people read of it, and its thumbnail as a data URI or ""."""
-    shown = {"name": visible(id), "label": visible(label) if label else None, "file": visible(PurePosixPath(id).name)}
-    return {"id": id, **shown, "thumbnail": thumbnail}
 
 
 def hit_cards(hits: Iterable[Hit], thumbnails: Mapping[str, str], said: Iterable[HitWords]) -> list[dict[str, Any]]:

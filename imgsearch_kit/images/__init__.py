@@ -4,7 +4,7 @@ from imgsearch_kit.images.decoding import FORMATS, Hashed, Loaded, load, load_ma
 from imgsearch_kit.images.finding import Found, FoundImage, find_images
 from imgsearch_kit.images.given import Picture, SeenPicture, picture_given
 from imgsearch_kit.images.sharing import Shareable, shareable
-from imgsearch_kit.images.thumbnails import PREVIEW, THUMBNAIL, thumbnail
+from imgsearch_kit.images.thumbnails import PREVIEW, THUMBNAIL, thumbnail, thumbnail_bytes
 from imgsearch_kit.records import MAX_PIXELS
 
 __all__ = [
@@ -26,4 +26,5 @@ __all__ = [
     "picture_given",
     "shareable",
     "thumbnail",
+    "thumbnail_bytes",
 ]

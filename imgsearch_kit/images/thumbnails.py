@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
 from pathlib import Path
@@ -51,9 +52,7 @@ def thumbnail(
     data = read_bytes(source)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise UnreadableImage("The file has changed since it was indexed; index its folder again")
-    picture, _ = decode(data, 2 * size, max_pixels)
-    picture.thumbnail((size, size), Image.Resampling.LANCZOS)
-    picture.info.clear()
+    picture = _small(data, size, max_pixels)
     try:
         return _saved(picture, path)
     except OSError as error:
@@ -62,6 +61,24 @@ def thumbnail(
                 f"{folder} cannot be written: {error.strerror or error}; set IMGSEARCH_CACHE to a writable folder"
             ) from error
     return _saved(picture, process_folder() / "thumbnails" / name)  # the cache's disk is full
+
+
+def thumbnail_bytes(source: Path | bytes, size: int, *, quality: int = 85, max_pixels: int = MAX_PIXELS) -> bytes:
+    """The same WEBP in memory, for a picture that nothing of shall be kept; ``quality`` from 1 to 100.
+
+    :raises UnreadableImage: when the source cannot be decoded.
+    """
+    made = io.BytesIO()
+    _small(read_bytes(source), size, max_pixels).save(made, "WEBP", quality=quality)
+    return made.getvalue()
+
+
+def _small(data: bytes, size: int, max_pixels: int) -> Image.Image:
+    """The picture at a size, without metadata."""
+    picture, _ = decode(data, 2 * size, max_pixels)
+    picture.thumbnail((size, size), Image.Resampling.LANCZOS)
+    picture.info.clear()
+    return picture
 
 
 def _saved(picture: Image.Image, path: Path) -> Path:

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from imgsearch_kit.app import choices as choosing
-from imgsearch_kit.app.choices import BackgroundLearning, RankChoice, explained, rank_choices
+from imgsearch_kit.app.choices import BackgroundLearning, explained
 from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.index import create_index, new_passport
 from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.ranking.choices import RankChoice, rank_choices
 from imgsearch_kit.records import ExtractorSpec, ImageRecord, IndexPassport
 
 KRECIP = "krecip:20:6:0.3"

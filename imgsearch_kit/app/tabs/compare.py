@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from imgsearch_kit.app import cards
-from imgsearch_kit.app.choices import AS_INDEXED, rank_choices, spec_of
+from imgsearch_kit.app.choices import AS_INDEXED, spec_of
 from imgsearch_kit.app.guarding import told
 from imgsearch_kit.app.request import SearchRequest
 from imgsearch_kit.app.tabs.events import PRIVATE, answering, tab_view
 from imgsearch_kit.app.words import query_class
 from imgsearch_kit.errors import BadQuery, KitError
 from imgsearch_kit.gallery import Gallery
+from imgsearch_kit.ranking.choices import rank_choices
 from imgsearch_kit.reports import visible
 from imgsearch_kit.results import Results
 

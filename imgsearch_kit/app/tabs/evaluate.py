@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from imgsearch_kit.app import cards
-from imgsearch_kit.app.choices import AS_INDEXED, rank_choices, spec_of
+from imgsearch_kit.app.choices import AS_INDEXED, spec_of
 from imgsearch_kit.app.guarding import told
 from imgsearch_kit.app.tabs.events import PRIVATE, answering, answering_often, sent_text, tab_view, telling, working
 from imgsearch_kit.errors import KitError
@@ -18,6 +18,7 @@ from imgsearch_kit.evaluation.mistakes import worst_queries
 from imgsearch_kit.evaluation.report import Evaluation, estimate
 from imgsearch_kit.files import artefact, kept_artefact
 from imgsearch_kit.gallery import Gallery
+from imgsearch_kit.ranking.choices import rank_choices
 from imgsearch_kit.reports import visible
 
 FIGURES = ("P@4", "mAP", "P@10")

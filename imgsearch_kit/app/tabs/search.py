@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import tempfile
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -24,7 +23,7 @@ from imgsearch_kit.app.tiles import Shown
 from imgsearch_kit.app.words import hit_words, query_class, verdict_words
 from imgsearch_kit.errors import BadQuery, KitError
 from imgsearch_kit.gallery import Gallery
-from imgsearch_kit.reports import data_uri, visible
+from imgsearch_kit.reports import data_uri, visible, webp_uri
 from imgsearch_kit.results import Results
 
 OWN_SHOWN = 8
@@ -135,7 +134,7 @@ class SearchTab:
         assert asked.picture is not None
         name = str(about["file"])
         return {"id": None, "name": visible(name), "label": None, "picture": str(asked.picture)} | {
-            "preview": _preview(asked.picture, str(about["sha256"]), self.gallery.max_pixels)
+            "preview": _preview(asked.picture, self.gallery.max_pixels)
         }
 
     def _nothing(self, asked: SearchRequest) -> str:
@@ -153,12 +152,14 @@ def _how(results: Results) -> list[str]:
     return [visible(word) for word in words if word]
 
 
-def _preview(path: Path, sha256: str, max_pixels: int) -> str:
+def _preview(path: Path, max_pixels: int) -> str:
     """The preview of an upload as a data URI; nothing of it stays on the disk."""
-    from imgsearch_kit.images import PREVIEW, thumbnail
+    from imgsearch_kit.images import PREVIEW, thumbnail_bytes
 
-    with tempfile.TemporaryDirectory() as folder:
-        return data_uri(lambda _: thumbnail(path, sha256, PREVIEW, folder=Path(folder), max_pixels=max_pixels), "")
+    try:
+        return webp_uri(thumbnail_bytes(path, PREVIEW, max_pixels=max_pixels))
+    except KitError:  # the file is gone meanwhile
+        return ""
 
 
 TELL = "watch('value', () => document.dispatchEvent(new CustomEvent('imgsearch-told', {detail: props.value})));"
