@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from imgsearch_kit.receipts.replay import Replays
     from imgsearch_kit.regions.explained import Explanation
     from imgsearch_kit.regions.suggested import SuggestedBoxes
+    from imgsearch_kit.widget.cell import GalleryWidget
 
 DEFAULT_ADDRESS = "local:./imgsearch.db"
 NO_RANK = "none"
@@ -675,6 +676,19 @@ class Gallery:
         from imgsearch_kit.app import serve
 
         return serve(self, **options)
+
+    def widget(self, **options: Any) -> GalleryWidget:
+        """The search in a notebook cell: drop a picture, mark its neighbours, and have all of it as Python values.
+
+        ``options`` are what it begins with: ``id`` of an indexed picture, ``marks``, ``box``, ``classes``, ``rank`` and
+        ``k``; see ``imgsearch_kit.widget.cell.GalleryWidget``.
+
+        :raises MissingExtra: when anywidget is not installed.
+        :raises BadQuery: when an option is none of these or is not possible.
+        """
+        from imgsearch_kit.widget.cell import GalleryWidget
+
+        return GalleryWidget(self, **options)
 
     # -- opening and closing ----------------------------------------------------------------------------------------
 

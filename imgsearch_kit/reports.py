@@ -142,6 +142,10 @@ class Report:
         """The rows of ``to_dataframe``; by default one row of the fields."""
         return [self.to_json()]
 
+    def columns(self) -> Sequence[str]:
+        """The columns of ``to_dataframe`` where ``frame`` has no rows."""
+        return ()
+
     def __str__(self) -> str:
         return "\n".join(self.lines())
 
@@ -166,7 +170,8 @@ class Report:
             import pandas as pd
         except ModuleNotFoundError as error:
             raise MissingExtra("pandas", "notebooks") from error
-        return pd.DataFrame([flat(row) for row in self.frame()])
+        rows = [flat(row) for row in self.frame()]
+        return pd.DataFrame(rows, columns=None if rows else list(self.columns()))
 
     def to_json(self) -> dict[str, Any]:
         """The fields as plain JSON values."""

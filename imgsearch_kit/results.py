@@ -109,6 +109,10 @@ class Results(Report):
         unused = () if any(hit.path for hit in self.hits) else ("path",)
         return ({name: v for name, v in dataclasses.asdict(hit).items() if name not in unused} for hit in self.hits)
 
+    def columns(self) -> Sequence[str]:
+        """The columns of ``to_dataframe`` where there is no hit."""
+        return ("rank", "id", "label", "score", "sha256")
+
     def to_json(self) -> dict[str, Any]:
         """The document of ``imgsearch search --json``."""
         return {

@@ -33,7 +33,8 @@ def execute(notebook: nbformat.NotebookNode, folder: Path, parameters: dict[str,
         cell.metadata.pop("execution", None)
         kept = []
         for output in cell.outputs:
-            if WIDGETS in output.get("data", {}) or output.get("name") == "stderr":
+            data = output.get("data", {})
+            if (data.pop(WIDGETS, None) and "text/html" not in data) or output.get("name") == "stderr":
                 continue  # progress bars: they move, and are of no use once they stand still
             if "execution_count" in output:
                 output["execution_count"] = count

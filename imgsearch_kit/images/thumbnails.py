@@ -63,17 +63,20 @@ def thumbnail(
     return _saved(picture, process_folder() / "thumbnails" / name)  # the cache's disk is full
 
 
-def thumbnail_bytes(source: Path | bytes, size: int, *, quality: int = 85, max_pixels: int = MAX_PIXELS) -> bytes:
+def thumbnail_bytes(
+    source: Path | bytes | Image.Image, size: int, *, quality: int = 85, max_pixels: int = MAX_PIXELS
+) -> bytes:
     """The same WEBP in memory, for a picture that nothing of shall be kept; ``quality`` from 1 to 100.
 
     :raises UnreadableImage: when the source cannot be decoded.
     """
     made = io.BytesIO()
-    _small(read_bytes(source), size, max_pixels).save(made, "WEBP", quality=quality)
+    content = source if isinstance(source, Image.Image) else read_bytes(source)
+    _small(content, size, max_pixels).save(made, "WEBP", quality=quality)
     return made.getvalue()
 
 
-def _small(data: bytes, size: int, max_pixels: int) -> Image.Image:
+def _small(data: bytes | Image.Image, size: int, max_pixels: int) -> Image.Image:
     """The picture at a size, without metadata."""
     picture, _ = decode(data, 2 * size, max_pixels)
     picture.thumbnail((size, size), Image.Resampling.LANCZOS)

@@ -1,0 +1,160 @@
+"""The widget in Python: what it searches when a trait is set, what can be observed, and its frozen twin."""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+
+import pytest
+
+from imgsearch_kit.errors import BadQuery, UnreadableImage
+from imgsearch_kit.gallery import Gallery
+from tests.small_extractor import QuarterColours, paint
+
+REDS = [f"red/{i}.png" for i in range(4)]
+
+
+@pytest.fixture(scope="module")
+def gallery(tmp_path_factory):
+    """Four reds, each nearer to those of the next number, four blues, and a name that no page may obey."""
+    folder = tmp_path_factory.mktemp("widget")
+    for i in range(4):
+        paint(folder / f"red/{i}.png", (200, 10 * i, 0))
+        paint(folder / f"blue/{i}.png", (10 * i, 0, 200))
+    paint(folder / "<b>&'\" ${1+1}/x.png", (0, 90, 90))
+    return Gallery.from_folder(folder, "memory:", extractor=QuarterColours())
+
+
+@pytest.fixture
+def widget(gallery):
+    return gallery.widget()
+
+
+def test_a_search_from_code_answers_as_the_gallery_does(gallery, widget):
+    found = widget.search("red/0.png", k=3)
+    assert [hit.id for hit in found.hits] == REDS[1:]
+    assert list(widget.hits.id) == REDS[1:]
+    assert widget.results is found
+    assert list(widget.hits.score) == [hit.score for hit in gallery.search(id="red/0.png", k=3).hits]
+    assert (widget.query, widget.error) == ({"id": "red/0.png"}, "")
+
+
+def test_the_table_has_its_columns_before_the_first_answer_and_without_a_hit(gallery, widget):
+    columns = ["rank", "id", "label", "score", "sha256"]
+    assert list(widget.hits.columns) == columns
+    assert list(gallery.search(id="red/0.png", min_score=0.9999).to_dataframe().columns) == columns
+
+
+def test_setting_a_trait_searches_once_and_can_be_observed(gallery, widget, monkeypatch):
+    asked, told = [], []
+    search = gallery.search
+    monkeypatch.setattr(gallery, "search", lambda *a, **o: asked.append(o) or search(*a, **o))
+    widget.observe(lambda change: told.append(list(change.new.id)), "hits")
+    widget.query = {"id": "red/0.png"}
+    widget.k = 2
+    widget.marks = {"plus": ["red/1.png"], "minus": ["blue/0.png"]}
+    widget.classes = ["blue"]
+    with widget.hold_trait_notifications():
+        widget.query, widget.k = {"id": "blue/0.png"}, 1
+    assert [(each["k"], each["plus"], each["labels"]) for each in asked] == [
+        (10, [], None),
+        (2, [], None),
+        (2, ["red/1.png"], None),
+        (2, ["red/1.png"], ["blue"]),
+        (1, [], ["blue"]),
+    ]
+    assert told[0][:3] == REDS[1:]
+    assert (told[1], told[2], told[4]) == (REDS[1:3], REDS[2:], ["blue/1.png"])
+    assert widget.marks == {"plus": [], "minus": []}, "another query has no marks"
+
+
+@pytest.mark.parametrize("given", ["path", "bytes", "file"])
+def test_a_picture_that_is_not_indexed(widget, tmp_path, given):
+    path = paint(tmp_path / "mine.png", (200, 4, 0))
+    picture = {"path": path, "bytes": path.read_bytes(), "file": io.BytesIO(path.read_bytes())}[given]
+    widget.search(picture=picture, k=2)
+    assert list(widget.hits.id) == REDS[:2]
+    widget.k = 1  # an open file is not read a second time
+    assert list(widget.hits.id) == REDS[:1]
+    assert widget.query == {"file": "mine.png" if given == "path" else "picture"}
+
+
+def test_what_the_cell_sends_is_put_together(widget, tmp_path):
+    data = paint(tmp_path / "a.png", (10, 0, 200)).read_bytes()
+    parts = [data[:50], data[50:60], data[60:]]
+    for i, part in enumerate(parts):
+        said = {"kind": "picture", "name": "dropped\x1b.png", "part": i, "last": i == 2}
+        widget._handle_custom_msg(said, [memoryview(part)])
+    assert widget.results.own == ("blue/1.png",)
+    assert widget.query == {"file": r"dropped\x1b.png"}
+
+
+@pytest.mark.parametrize("said", [None, "text", {"kind": "other"}, {"kind": "picture", "last": True}])
+def test_a_message_that_is_none_is_passed_over(widget, said):
+    widget._handle_custom_msg(said, [])
+    assert (widget.query, widget.error) == (None, "")
+
+
+def test_an_error_is_a_sentence_in_the_cell_and_keeps_the_answer(widget):
+    widget.search("red/0.png", k=1)
+    with pytest.raises(BadQuery, match="The index has no picture with the id 'gone'"):
+        widget.search("gone")
+    assert widget.error.startswith("The index has no picture with the id 'gone'")
+    assert list(widget.hits.id) == REDS[1:2]
+    widget.query = {"file": "never-given.png"}
+    assert widget.error.startswith("There is no such picture here. Drop it into the cell")
+    widget.search("red/0.png", k=1)
+    widget.rank = "pca:999:0.5"
+    assert "999" in widget.error
+    with pytest.raises(UnreadableImage, match="It is text, not a picture"):
+        widget.search(picture=b"only some text")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"k": 51}, "should not be greater than 50"),
+        ({"marks": {"some": []}}, "marks"),
+        ({"classes": [7]}, "classes"),
+        ({"colour": "red"}, "colour is no part of a search"),
+    ],
+)
+def test_wrong_options_are_refused(gallery, given, said):
+    with pytest.raises(BadQuery, match=re.escape(said)):
+        gallery.widget(**given)
+
+
+def test_either_an_id_or_a_picture(widget):
+    for wrong in ({}, {"id": "red/0.png", "picture": b""}):
+        with pytest.raises(BadQuery, match="Give either the id of an indexed picture or picture="):
+            widget.search(**wrong)
+
+
+def twin(widget):
+    return widget._repr_mimebundle_()[0]["text/html"]
+
+
+def test_the_frozen_twin_shows_the_answer_without_scripts(gallery, widget):
+    tiles = html.unescape(twin(widget))
+    assert (tiles.count("<li ") == 9 and "<b>" not in tiles.replace("<b>", "", 0)) or "&lt;b&gt;" in tiles
+    widget.search("red/0.png", k=8)
+    shown = twin(widget)
+    assert shown.startswith("<iframe sandbox srcdoc=")
+    assert len(shown) < 100_000
+    page = html.unescape(shown)
+    assert page.count("<li ") == 9
+    assert page.count("class=query") == 1
+    assert page.count("data:image/webp") == 9
+    assert "<b>" not in page
+    assert "<script" not in page
+    assert "1 · red · " in page
+
+
+def test_a_twin_of_many_pictures_stays_below_its_limit(gallery, widget, monkeypatch):
+    from imgsearch_kit.widget import frozen
+
+    widget.search("red/0.png", k=8)
+    monkeypatch.setattr(frozen, "TWIN_LIMIT", 6000)
+    assert len(twin(widget)) < 6000
+    assert twin(widget).count("&lt;li ") == 9

@@ -1,0 +1,151 @@
+"""The widget in JupyterLab, in a real Chromium; and what is left of it in a notebook that is only read."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbconvert import HTMLExporter
+
+from tests.small_extractor import paint
+from tests.test_notebooks import execute_module
+
+ROOT = Path(__file__).resolve().parents[2]
+CELLS = [
+    f"""import sys
+sys.path.insert(0, {str(ROOT)!r})
+from imgsearch_kit import Gallery
+from tests.small_extractor import QuarterColours
+gallery = Gallery.from_folder("pictures", "memory:", extractor=QuarterColours())
+w = gallery.widget()
+w""",
+    """import json, pathlib
+def write(_):
+    state = {"query": w.query, "marks": w.marks, "basket": w.basket, "hits": list(w.hits.id)}
+    pathlib.Path("state.tmp").write_text(json.dumps(state))
+    pathlib.Path("state.tmp").rename("state.json")
+w.observe(write, ["query", "marks", "basket", "hits"])
+write(None)""",
+]
+NOTHING = '{"query": null, "marks": {"plus": []}, "basket": [], "hits": []}'
+READY = 60  # seconds
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lab")
+    for i in range(4):
+        paint(folder / f"pictures/red/{i}.png", (200, 10 * i, 0))
+        paint(folder / f"pictures/blue/{i}.png", (10 * i, 0, 200))
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS], metadata=kernel)
+    nbformat.write(notebook, folder / "widget.ipynb")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def lab(folder, tmp_path_factory):
+    """The address of a JupyterLab of this test alone; it and its kernels end with the test."""
+    own = tmp_path_factory.mktemp("jupyter")
+    places = {f"JUPYTER_{name}_DIR": str(own / name.lower()) for name in ("RUNTIME", "CONFIG")}
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", "--port=0"]
+    command += ["--IdentityProvider.token=", f"--ServerApp.root_dir={folder}", "--LabApp.news_url="]
+    process = subprocess.Popen(
+        command, cwd=folder, env=os.environ | places, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    end = time.monotonic() + READY
+    while not (found := [*(own / "runtime").glob("jpserver-*.json")]):
+        assert process.poll() is None, "JupyterLab did not start"
+        assert time.monotonic() < end, "JupyterLab did not start in time"
+        time.sleep(0.2)
+    yield json.loads(found[0].read_text())["url"]
+    os.killpg(process.pid, signal.SIGTERM)
+    process.wait(30)
+
+
+def state(folder, until):
+    """What the kernel wrote, once it is as wanted."""
+    end = time.monotonic() + READY
+    path = folder / "state.json"
+    while not until(found := json.loads(path.read_text() if path.exists() else NOTHING)):
+        assert time.monotonic() < end, found
+        time.sleep(0.1)
+    return found
+
+
+def test_drop_mark_and_keep_reach_python_and_its_values_reach_the_cell(lab, folder, browser, tmp_path):
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    outside = []
+    page.on("request", lambda r: outside.append(r.url) if not r.url.startswith((lab, "data:", "blob:")) else None)
+    page.goto(f"{lab}lab/tree/widget.ipynb?reset")
+    page.locator(".jp-Notebook .cm-content").first.wait_for(timeout=60_000)
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    widget = page.locator(".kit.widget")
+    widget.locator(".kit-card").nth(7).wait_for(timeout=60_000)
+
+    widget.locator("input[type=file]").set_input_files(paint(tmp_path / "mine.png", (200, 4, 0)))
+    found = state(folder, lambda now: now["query"] == {"file": "mine.png"} and now["hits"])
+    assert found["hits"][:2] == ["red/0.png", "red/1.png"]
+    ids = widget.locator(".kit-card").evaluate_all("(all) => all.map((each) => each.dataset.id)")
+    assert ids == found["hits"]
+
+    widget.get_by_role("button", name="More like this").first.click()
+    found = state(folder, lambda now: now["marks"]["plus"])
+    assert found["marks"] == {"plus": ["red/0.png"], "minus": []}
+    widget.locator(".marks button").wait_for()
+    widget.locator("[data-keep]").first.click()
+    assert state(folder, lambda now: now["basket"])["basket"] == ["red/1.png"]
+
+    widget.locator(".kit-card[data-id='blue/3.png']").click()
+    found = state(folder, lambda now: now["query"] == {"id": "blue/3.png"} and now["hits"][0] == "blue/2.png")
+    assert found["marks"] == {"plus": [], "minus": []}
+    widget.locator(".mark.right").first.wait_for()
+
+    picture = (folder / "pictures/blue/0.png").read_bytes()
+    page.evaluate(  # as a file is dropped from a folder
+        """(bytes) => {
+          const data = new DataTransfer();
+          data.items.add(new File([new Uint8Array(bytes)], "dropped.png", {type: "image/png"}));
+          document.querySelector(".kit.widget .drop, .kit.widget")
+            .dispatchEvent(new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true}));
+        }""",
+        list(picture),
+    )
+    state(folder, lambda now: now["query"] == {"file": "dropped.png"} and now["hits"][0] == "blue/1.png")
+    widget.locator(".own button").wait_for()
+    assert widget.locator(".own").inner_text() == "Indexed as"
+    page.close()
+    assert not outside, "nothing comes from elsewhere"
+
+
+def test_a_notebook_that_is_only_read_shows_the_neighbours(folder, browser):
+    notebook = nbformat.read(folder / "widget.ipynb", as_version=4)
+    notebook.cells = [notebook.cells[0]]
+    notebook.cells[0].source = notebook.cells[0].source.replace(
+        "gallery.widget()", 'gallery.widget(id="red/0.png", k=3)'
+    )
+    notebook.cells[0].metadata["tags"] = ["parameters"]
+
+    execute_module().execute(notebook, folder, {}, timeout=120)
+    page = browser.new_page()
+    page.set_content(HTMLExporter().from_notebook_node(notebook)[0], wait_until="domcontentloaded")
+    twin = page.frame_locator("iframe")
+    assert twin.locator("li").all_inner_texts()[1:] == [f"{i} · red · {s}" for i, s in enumerate(scores(notebook), 1)]
+    drawn = "document.images.length === 4 && [...document.images].every((each) => each.complete && each.naturalWidth)"
+    page.frames[-1].wait_for_function(drawn)
+    page.close()
+
+
+def scores(notebook):
+    text = notebook.cells[0].outputs[-1].data["text/html"]
+    return re.findall(r"red · (\d\.\d{3})", text)
