@@ -77,25 +77,48 @@ def number(value: float | None, low: float | None = None, high: float | None = N
     return Number(f"{value:{form}}" + (f" [{low:{form}}, {high:{form}}]" if bounded else ""))
 
 
+class Share(Number):
+    """The text of a share in 0 .. 1, under which HTML draws a bar, its bounds as a line, and chance as a mark."""
+
+    __slots__ = ("at",)
+    at: tuple[float | None, ...]
+
+
+def share(
+    value: float,
+    low: float | None = None,
+    high: float | None = None,
+    chance: float | None = None,
+    form: str = ".4f",
+) -> Share:
+    """The cell of a share with the bounds of its interval and what chance gives, all in 0 .. 1 where they are known."""
+    made = Share(number(value, low, high, form))
+    made.at = tuple(None if each is None or math.isnan(each) else each for each in (value, low, high, chance))
+    return made
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows of cells, optionally with column names and a title.
 
     Numbers are right-aligned; floats have four decimals, integers thousands separators, None is an empty cell. With
     ``picture``, which gives the WEBP file of an id, HTML shows each row as the picture of its last cell, an id, with
-    the other cells below it.
+    the other cells below it. A ``folded`` table opens by a click on its title, and is left out of text.
     """
 
     rows: Sequence[Sequence[Any]]
     columns: Sequence[str] = ()
     title: str = ""
     picture: Callable[[str], Path] | None = None
+    folded: bool = False
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
 
     def lines(self) -> list[str]:
-        """The table as aligned lines of text, indented below the title if there is one."""
+        """The table as aligned lines of text, indented below the title if there is one; [] of a folded one."""
+        if self.folded:
+            return []
         cells = [list(map(_text, row)) for row in self.rows]
         sides = _sides(cells)
         lines = [list(map(visible, self.columns)), *cells] if cells and self.columns else cells
@@ -114,7 +137,10 @@ class Table:
             return title + _strip(cells, self.picture)
         sides = _sides(cells)
         head = f"<thead>{_row('th', self.columns, sides)}</thead>" if self.columns else ""
-        return f"{title}<table>{head}<tbody>{''.join(_row('td', row, sides) for row in cells)}</tbody></table>"
+        drawn = f"<table>{head}<tbody>{''.join(_row('td', row, sides) for row in cells)}</tbody></table>"
+        if self.folded:
+            return f"<details><summary>{html_text(self.title)}</summary>{drawn}</details>"
+        return title + drawn
 
 
 class Report:
@@ -270,8 +296,24 @@ def _aligned(cell: str, width: int, side: str) -> str:
 
 def _row(tag: str, cells: Sequence[str], sides: Sequence[str]) -> str:
     pairs = zip(cells, sides, strict=True)
-    drawn = (f'<{tag} style="{CELL}{side}">{escape(cell)}</{tag}>' for cell, side in pairs)
+    drawn = (f'<{tag} style="{CELL}{side}">{escape(cell)}{_bar(cell)}</{tag}>' for cell, side in pairs)
     return f"<tr>{''.join(drawn)}</tr>"
+
+
+def _bar(cell: str) -> str:
+    """The bar of a share: the value as an area, the interval as a line, chance as a thin mark; "" of other cells."""
+    if not isinstance(cell, Share):
+        return ""
+    value, low, high, chance = cell.at
+    parts = [_area(0, value, "0;opacity:.3")] if value is not None else []
+    parts += [_area(low, high - low, "3px;height:2px;opacity:.9")] if low is not None and high is not None else []
+    parts += [_area(chance, 0, "0;border-left:2px solid;opacity:.9")] if chance is not None else []
+    return f'<div style="position:relative;height:8px;min-width:120px;border:1px solid">{"".join(parts)}</div>'
+
+
+def _area(start: float, width: float, rest: str) -> str:
+    place = f"left:{100 * start:.1f}%;width:{100 * width:.1f}%"
+    return f'<div style="position:absolute;height:100%;background:currentcolor;{place};top:{rest}"></div>'
 
 
 def _strip(cells: Sequence[Sequence[str]], picture: Callable[[str], Path]) -> str:

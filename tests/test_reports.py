@@ -23,7 +23,7 @@ from imgsearch_kit.inspection.health import examine
 from imgsearch_kit.inspection.over_index import calibration, health
 from imgsearch_kit.map.over_index import write_map
 from imgsearch_kit.records import Approx, Failure, Refused
-from imgsearch_kit.reports import Table, number
+from imgsearch_kit.reports import Table, number, share
 from tests.small_extractor import QuarterColours, paint
 
 KIT = Path(__file__).resolve().parents[1] / "imgsearch_kit"
@@ -103,6 +103,22 @@ def test_columns_of_numbers_stand_to_the_right_in_text_and_html():
     assert re.search(r'text-align:left">long name</td>.*text-align:right">7</td>.*text-align:right">0.1235</td>', html)
     assert re.search(r'text-align:right">queries</th>', html)
     assert not re.search(r"<script|<style|color|class=", html)  # any theme, any host
+
+
+def test_a_share_is_a_bar_with_its_interval_and_chance_in_html_and_a_number_in_text():
+    table = Table([("a", share(0.75, 0.5, 0.875, 0.25)), ("b", share(0.5))], ("class", "P@4"), "Classes")
+    assert table.lines()[2:] == ["  a      0.7500 [0.5000, 0.8750]", "  b                       0.5000"]
+    html = table._repr_html_()
+    areas = re.findall(r"left:([\d.]+)%;width:([\d.]+)%", html)
+    assert areas == [("0.0", "75.0"), ("50.0", "37.5"), ("25.0", "0.0"), ("0.0", "50.0")]
+    assert ">0.7500 [0.5000, 0.8750]<" in html
+    assert not re.search(r"<script|<style|class=|#[0-9a-f]{3}", html)  # any theme, any host
+
+
+def test_a_folded_table_is_for_html_alone():
+    table = Table([("<a>", 1)], title="All <b>", folded=True)
+    assert table.lines() == []
+    assert "<details><summary>All &lt;b&gt;</summary><table>" in table._repr_html_()
 
 
 def test_a_column_with_words_in_it_stands_to_the_left():

@@ -18,7 +18,7 @@ from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.index.exact import Snapshot
 from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.records import Approx, Neighbours, Vectors
-from imgsearch_kit.reports import Report, Table, number, plain
+from imgsearch_kit.reports import Report, Table, number, plain, share
 
 if TYPE_CHECKING:
     from imgsearch_kit.plots import Plot
@@ -234,7 +234,7 @@ def _cells(row: Measured) -> tuple[Any, ...]:
     """A row of the table; what is unknown is left empty."""
     return (
         row.method,
-        number(*row.loss.recall, ".3f"),
+        share(*row.loss.recall, form=".3f"),
         number(row.loss.lost[0], form="+.3f"),
         number(row.p50, form=".1f"),
         number(row.p95, form=".1f"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imgsearch_kit.errors import BadQuery
-from imgsearch_kit.reports import Report, Table
+from imgsearch_kit.reports import Report, Table, share
 from imgsearch_kit.results import Hit
 from imgsearch_kit.vectors import Floats, Ints
 
@@ -60,8 +60,8 @@ class Confusion(Report):
         return f"Classes found for another class's queries, with their share of the first {self.k} places"
 
     def tables(self) -> Sequence[Table]:
-        """The most confused pairs of classes."""
-        rows = [(pair.query, pair.retrieved, pair.share) for pair in self.pairs()]
+        """The twenty most confused pairs of classes."""
+        rows = [(pair.query, pair.retrieved, share(pair.share)) for pair in self.pairs(20)]
         return [Table(rows, ("class of the query", "class found", "share"))]
 
     def frame(self) -> Iterable[Mapping[str, Any]]:

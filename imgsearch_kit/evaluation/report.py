@@ -16,6 +16,7 @@ from imgsearch_kit.evaluation import intervals as bootstrap
 from imgsearch_kit.evaluation.comparison import DIGITS, paired
 from imgsearch_kit.evaluation.metrics import QueryScores, chance
 from imgsearch_kit.evaluation.mistakes import ConfusedPair, Confusion, WorstQueries, confusion, worst_queries
+from imgsearch_kit.evaluation.per_class import ClassFigure, ClassFigures
 from imgsearch_kit.reports import Number, Report, Table, number
 from imgsearch_kit.vectors import Floats, Ints
 
@@ -195,6 +196,16 @@ class Evaluation(Report):
         """
         return WorstQueries(measure, tuple(worst_queries(self, count, measure)), self.picture)
 
+    def per_class(self, measure: str | None = None, *, shown: int = 15) -> ClassFigures:
+        """The ``shown`` worst and best classes in a measure, by default P@k of the middle k; in Jupyter all, with bars.
+
+        :raises BadQuery: when there is no such measure.
+        """
+        measure = measure or self._middle()
+        if measure not in self.measures:
+            raise BadQuery(f"There is no measure {measure!r}. Choose one of: {', '.join(self.measures)}.")
+        return ClassFigures(measure, tuple(self._classes(self.measures.index(measure))), shown)
+
     def tables(self, *, measure: str | None = None, shown: int = 5) -> Sequence[Table]:
         """The means with bounds and chance, then the worst and best classes.
 
@@ -205,30 +216,21 @@ class Evaluation(Report):
             (name, number(*self.intervals.micro[column]), number(*self.intervals.macro[column]), chances[column])
             for column, name in enumerate(self.measures)
         ]
-        measure = measure or self._middle()
-        classes = self._classes(self.measures.index(measure))
-        ends = {"Worst": classes[:shown], "Best": classes[shown:][-shown:]}
-        head = ("class", f"{measure}, 95 %", "chance", "queries")
-        return [
-            Table(means, ("", "micro, 95 %", "macro, 95 %", "chance")),
-            *(Table(rows, head, f"{end} classes by {measure}") for end, rows in ends.items() if rows),
-        ]
+        ends = self.per_class(measure, shown=shown).ends()
+        return [Table(means, ("", "micro, 95 %", "macro, 95 %", "chance")), *ends]
 
     def _middle(self) -> str:
         return f"P@{self.ks[len(self.ks) // 2]}"
 
-    def _classes(self, column: int) -> list[tuple[str, Number, float, int]]:
-        """Name, value with bounds, chance and number of queries of each class in a measure, worst first."""
+    def _classes(self, column: int) -> list[ClassFigure]:
+        """The figures of each class in a measure, worst first."""
         values, sizes = self.intervals.per_class[:, column], np.bincount(self.strata).tolist()
-        return [
-            (
-                self.labels[self.scored_classes[row]],
-                number(*values[row]),
-                self.class_chance[row, column],
-                sizes[row],
-            )
-            for row in np.argsort(values[:, 0], kind="stable").tolist()
-        ]
+        found = []
+        for row in np.argsort(values[:, 0], kind="stable").tolist():
+            value, low, high = values[row].tolist()
+            by_chance = float(self.class_chance[row, column])
+            found.append(ClassFigure(self.labels[self.scored_classes[row]], value, low, high, by_chance, sizes[row]))
+        return found
 
     def against(self, earlier: Evaluation | Mapping[str, Any]) -> Compared:
         """The differences to an earlier evaluation, paired by query, with 95 % bounds and p-values.

@@ -51,6 +51,19 @@ def test_the_hardest_pairs_come_by_share_without_the_class_itself():
     assert len(evaluation().hardest_pairs(2, count=1)) == 1
 
 
+def test_the_classes_come_worst_first_with_all_of_them_in_a_folded_table():
+    found = evaluation().per_class("P@1", shown=1)
+    values = {row["class"]: row["P@1"][""] for row in evaluation().frame()}
+    assert [each.value for each in found.classes] == sorted(values.values())
+    assert {each.label: each.value for each in found.classes} == values
+    assert [table.title for table in found.tables()][:2] == ["Worst classes by P@1", "Best classes by P@1"]
+    assert [len(table.rows) for table in found.tables()[:2]] == [1, 1]
+    assert found._repr_html_().count("<details>") == (len(values) > 2)
+    assert "position:absolute" not in evaluation().per_class("first-hit rank")._repr_html_(), "it is no share"
+    with pytest.raises(BadQuery, match="There is no measure 'AP'"):
+        evaluation().per_class("AP")
+
+
 def test_the_worst_queries_come_with_what_they_found():
     worst = worst_queries(evaluation(), count=2)
     assert [(q.id, q.label, round(q.value, 3)) for q in worst] == [("dog/a", "dog", 0.333), ("cat/b", "cat", 0.5)]
