@@ -206,6 +206,18 @@ def test_the_front_is_what_nothing_beats():
     assert figure.get_supxlabel() == "1  fast\n2  best"
 
 
+def test_what_the_precision_loses_stands_below_the_recall():
+    lost = {"half": (0.02, 0.01, 0.03), "whole": (-0.005, -0.01, 0.0)}
+    points = [MethodPoint(name, 0.9, i + 1.0, lost=values) for i, (name, values) in enumerate(lost.items())]
+    figure, ax = plots.recall_latency([*points, MethodPoint("exact", 1.0, 30.0)])
+    upper, lower = figure.axes
+    assert upper is ax
+    drawn = [container.lines[0].get_xydata().tolist() for container in lower.containers]
+    assert drawn[0][:2] == [[1.0, -0.02], [2.0, 0.005]]
+    assert upper.get_shared_x_axes().joined(upper, lower)
+    assert "exact" in lower.get_ylabel()
+
+
 def test_the_alternative_text_is_in_files_and_in_jupyter(tmp_path):
     figure, _ = bars(NAMES)
     assert figure.alt_text.startswith("Bars of P@10 of 5 classes, from accordion (0.95) down to barrel (0.20)")

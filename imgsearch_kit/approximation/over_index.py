@@ -90,7 +90,9 @@ class RecallReport(Report):
         return [f"{about} in {self.segments} segments.", more]
 
     def plot(self, *others: RecallReport) -> Plot:
-        """Recall against milliseconds of each timed setting, here and in ``others``; the best are labelled.
+        """Recall and loss of P@k against milliseconds of each timed setting, here and in ``others``.
+
+        The best are labelled.
 
         :raises MissingExtra: when matplotlib is not installed.
         """
@@ -98,8 +100,8 @@ class RecallReport(Report):
 
         timed = [row for report in (self, *others) for row in report.rows if not np.isnan(row.p50)]
         points = [
-            MethodPoint(row.method, row.loss.recall[0], row.p50, *row.loss.recall[1:], row.method.partition(":")[0])
-            for row in timed
+            MethodPoint(name, loss.recall[0], ms, *loss.recall[1:], name.partition(":")[0], loss.lost)
+            for name, loss, ms in ((row.method, row.loss, row.p50) for row in timed)
         ]
         return recall_latency(points, k=self.k)[0]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -128,7 +129,10 @@ def confusion_heatmap(
 
 @dataclass(frozen=True, slots=True)
 class MethodPoint:
-    """One way to search: ``recall`` in [0, 1] (with bounds, or NaN), ``ms`` per query; ``family`` picks the marker."""
+    """One way to search: ``recall`` in [0, 1] (with bounds, or NaN), ``ms`` per query; ``family`` picks the marker.
+
+    ``lost`` is how much higher P@k is for exact answers, with its bounds, NaN where it is not known.
+    """
 
     name: str
     recall: float
@@ -136,31 +140,33 @@ class MethodPoint:
     low: float = float("nan")
     high: float = float("nan")
     family: str = ""
+    lost: tuple[float, float, float] = (float("nan"),) * 3
 
 
 def recall_latency(points: Sequence[MethodPoint], *, k: int = 10) -> tuple[Plot, Axes]:
-    """Recall against time per query, the best trade-offs joined by a line and named; better is up and to the left."""
+    """Recall against time per query, the best trade-offs joined by a line and named; better is up and to the left.
+
+    Where the loss of P@k is known it stands below, at the same times: 0 is as good as exact answers.
+    """
     front = _front(points)
     best = (f"{points[i].name}: recall {points[i].recall:.3f} in {points[i].ms:.3g} ms" for i in front)
-    figure, ax = new(
+    judged = any(not np.isnan(point.lost[0]) for point in points)
+    grid = {"nrows": 2, "sharex": True, "height_ratios": [2, 1]} if judged else {}
+    figure, axes = new(
         6.5,
-        4.2 + 0.12 * len(front),
+        4.2 + 1.6 * judged + 0.12 * len(front),
         f"Recall@{k} against milliseconds of {len(points)} methods. Best: {'; '.join(best)}.",
+        **grid,
     )
+    ax = axes[0] if judged else axes
     if not points:
         empty_axes(ax, "methods")
         return figure, ax
-    families = list(dict.fromkeys(point.family for point in points))
-    shades = [DARK, ACCENT, "#5a8a3c", "#7a5195", "black"]
-    for i, family in enumerate(families):
+    for family, look in _looks(points).items():
         own = [point for point in points if point.family == family]
-        spread = np.nan_to_num([[p.recall - p.low for p in own], [p.high - p.recall for p in own]]).clip(0)
-        look = {
-            "marker": MARKERS[i % len(MARKERS)],
-            "color": shades[i % len(shades)],
-            "label": plain_name(family) if family else None,
-        }
-        ax.errorbar([p.ms for p in own], [p.recall for p in own], yerr=spread, linestyle="none", markersize=6, **look)
+        _with_bounds(ax, own, [(p.recall, p.low, p.high) for p in own], look)
+        if judged:
+            _with_bounds(axes[1], own, [(-p.lost[0], -p.lost[2], -p.lost[1]) for p in own], look)
     ax.plot([points[i].ms for i in front], [points[i].recall for i in front], color="0.5", linewidth=1, zorder=0)
     for number, i in enumerate(front, 1):  # numbers on the line, names below: names would cover each other
         place = (points[i].ms, points[i].recall)
@@ -168,14 +174,44 @@ def recall_latency(points: Sequence[MethodPoint], *, k: int = 10) -> tuple[Plot,
     names = [f"{number}  {plain_name(points[i].name, 60)}" for number, i in enumerate(front, 1)]
     figure.supxlabel("\n".join(names), x=0.02, ha="left", fontsize=7)
     ax.set_xscale("log")
-    ax.set_xlabel("milliseconds per query")
-    ax.set_ylabel(f"recall@{k}")
+    ax.set_ylabel(f"true neighbours found\n(recall@{k})" if judged else f"recall@{k}")
     ax.set_ylim(min(0.98, min(point.recall for point in points)) - 0.03, 1.03)
     ax.margins(x=0.15)
-    ax.grid(color="0.92")
-    if any(families):
+    last = axes[1] if judged else ax
+    last.set_xlabel("milliseconds per query")
+    for axis in ("set_major_formatter", "set_minor_formatter"):
+        getattr(last.xaxis, axis)(lambda ms, _: f"{ms:g}" if f"{ms:.0e}"[0] in "125" else "")
+    if judged:
+        last.axhline(0, color="black", linestyle="--", linewidth=1)
+        last.set_ylabel(f"P@{k},\nagainst exact")
+        last.margins(y=0.25)
+    for each in {ax, last}:
+        each.grid(color="0.92")
+    if any(point.family for point in points):
         ax.legend(frameon=False, fontsize=8, loc="lower right")
     return figure, ax
+
+
+def _looks(points: Sequence[MethodPoint]) -> dict[str, dict[str, Any]]:
+    """The marker, colour and name of each family, in order of their first point."""
+    shades = [DARK, ACCENT, "#5a8a3c", "#7a5195", "black"]
+    return {
+        family: {
+            "marker": MARKERS[i % len(MARKERS)],
+            "color": shades[i % len(shades)],
+            "label": plain_name(family) if family else None,
+        }
+        for i, family in enumerate(dict.fromkeys(point.family for point in points))
+    }
+
+
+def _with_bounds(
+    ax: Axes, points: Sequence[MethodPoint], values: Sequence[tuple[float, float, float]], look: dict[str, Any]
+) -> None:
+    """Points at their times, each with its value, low and high bound."""
+    value, low, high = np.array(values, float).T
+    spread = np.nan_to_num(np.stack([value - low, high - value])).clip(0)
+    ax.errorbar([point.ms for point in points], value, yerr=spread, linestyle="none", markersize=6, **look)
 
 
 def _front(points: Sequence[MethodPoint]) -> list[int]:

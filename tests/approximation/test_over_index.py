@@ -206,8 +206,11 @@ def test_recall_is_drawn_over_the_time_of_each_setting_that_was_timed():
     here = replace(row(1, float("nan")), method="exact", setting=None)  # exact answers the index could not give
     report = RecallReport((here, row(0.9, 2), row(0.8, 1)), 10, 200, 180, 9000, 1, {})
     figure = report.plot()
-    (ax,) = figure.axes
+    ax, below = figure.axes
     (points,) = ax.containers
     assert points[0].get_xydata().tolist() == [[2, 0.9], [1, 0.8]]
-    assert (ax.get_ylabel(), ax.get_xscale()) == ("recall@10", "log")
+    assert (ax.get_ylabel(), ax.get_xscale()) == ("true neighbours found\n(recall@10)", "log")
+    assert [y for _, y in below.containers[0][0].get_xydata().tolist()] == [
+        -each.loss.lost[0] for each in report.rows[1:]
+    ]
     assert "of 2 methods" in figure.alt_text
