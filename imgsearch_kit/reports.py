@@ -128,6 +128,9 @@ class Table:
             (indent + "  ".join(map(_aligned, line, widths, sides))).rstrip() for line in lines
         ]
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
+
     def _repr_html_(self) -> str:
         cells = [list(map(_text, row)) for row in self.rows]
         title = f"<p>{html_text(self.title)}</p>" if self.title else ""
@@ -181,6 +184,14 @@ class Report:
         cautions, title, notes = said
         blocks = [cautions, title, *(table.lines() for table in self.tables()), notes]
         return [line for block in blocks if block for line in ("", *block)][1:]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls._repr_pretty_ = Report._repr_pretty_  # type: ignore[method-assign] # IPython prefers a class's own repr
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """In IPython, where a dictionary or a dataclass would show all its values."""
+        printer.text(str(self))
 
     def _repr_html_(self) -> str:
         title = f"<p>{html_text(self.title())}</p>" if self.title() else ""

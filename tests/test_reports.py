@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from IPython.lib.pretty import pretty
 
 from imgsearch_kit.approximation.over_index import Measured, RecallReport
 from imgsearch_kit.approximation.recall import Loss
 from imgsearch_kit.approximation.tuning import Proposal, Tuning
+from imgsearch_kit.evaluation.report import Compared
 from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.index import create_index, new_passport
 from imgsearch_kit.indexing.copy import CopyReport
@@ -113,6 +115,13 @@ def test_a_share_is_a_bar_with_its_interval_and_chance_in_html_and_a_number_in_t
     assert areas == [("0.0", "75.0"), ("50.0", "37.5"), ("25.0", "0.0"), ("0.0", "50.0")]
     assert ">0.7500 [0.5000, 0.8750]<" in html
     assert not re.search(r"<script|<style|class=|#[0-9a-f]{3}", html)  # any theme, any host
+
+
+def test_ipython_shows_what_print_does():
+    report = LabelReport(1, 0, [Refused("a.jpg", "no record has this id")])
+    compared = Compared({"queries": {"common": 2, "here": 0, "there": 0}, "micro": {}, "macro": {}})
+    for shown in (report, Table([("a", 1)], title="Some"), compared):
+        assert pretty(shown) == str(shown)
 
 
 def test_a_folded_table_is_for_html_alone():
