@@ -15,6 +15,7 @@ from imgsearch_kit.datasets import sample_pictures
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
+LINES = {"01_indexing": 30, "02_evaluation": 45, "03_approximation": 30, "04_your_own_network": 35}  # of code, at most
 HARMLESS = {"text/plain", "text/html", "image/png"}
 
 
@@ -73,9 +74,10 @@ def test_a_notebook_is_thin(path):
     assert "parameters" in code[0].metadata["tags"]
     assert "pictures = None" in code[0].source
     lines = [line for cell in code for line in cell.source.splitlines() if line.strip()]
-    assert len(lines) <= 60
+    assert len(lines) <= LINES[path.stem]
     tree = ast.parse("\n".join(cell.source for cell in code))
-    assert not [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Lambda)]
+    if path.stem != "04_your_own_network":  # which is about a class of the reader's
+        assert not [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Lambda)]
     names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names]
     names += [node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
     assert not [name for name in names if name.startswith("_")], "public names only"
