@@ -4,7 +4,7 @@ import {make} from "../ui/dom.js";
 import {currentTab, onOpen, openTab, showTab} from "../ui/tabs.js";
 
 const of = (selector) => element.querySelector(selector);
-const TABS = {search: "Search", evaluate: "Evaluate", compare: "Compare", map: "Map"};
+const TABS = {search: "Search", evaluate: "Evaluate", compare: "Compare", map: "Map", index: "Index"};
 
 const addressOf = (name) => {
   const query = new URLSearchParams(location.search);

@@ -27,7 +27,8 @@ MARKDOWN = MarkdownIt("commonmark", {"html": False}).disable("image")
 class Frame:
     """The page around its tabs: ``about`` is HTML without scripts, all else is plain text.
 
-    ``read_only`` hides what changes the index or hands out originals; ``allow_originals`` hands them out.
+    ``read_only`` hides what changes the index or hands out originals; ``allow_originals`` hands them out. Folders below
+    ``add_below`` can be added where the page ``changes`` the index; ``login`` says whether it asks for one.
     """
 
     title: str = "Image search"
@@ -36,6 +37,9 @@ class Frame:
     icon: Path | None = None
     read_only: bool = False
     allow_originals: bool = False
+    add_below: Path | None = None
+    changes: bool = False
+    login: bool = False
 
     def unsaid(self) -> Frame:
         """The frame for who has not logged in: the title alone."""
@@ -55,18 +59,25 @@ def frame_of(
     favicon: Path | str | None = None,
     read_only: bool = False,
     allow_originals: bool = False,
+    add_below: Path | str | None = None,
 ) -> Frame:
     """The frame with a title, the Markdown file of its About text, and the picture file of its icon.
 
-    :raises BadQuery: when the title is blank, a file cannot be read, or originals are both hidden and handed out.
+    :raises BadQuery: when the title is blank, a file cannot be read, ``add_below`` is no folder, or what ``read_only``
+        hides is wanted too.
     """
     if title is not None and not title.strip():
         raise BadQuery("The title is blank. Give --title some words, or leave it out.")
     title = title.strip() if title else Frame.title
     if read_only and allow_originals:
         raise BadQuery("A read-only page hides originals. Leave out --read-only or --allow-originals.")
+    if read_only and add_below:
+        raise BadQuery("A read-only page does not change the index. Leave out --read-only or --add-below.")
+    if add_below and not Path(add_below).is_dir():
+        raise BadQuery(f"There is no folder {add_below}. Give --add-below a folder that is there.")
     icon = _icon(Path(favicon)) if favicon else None
     doors: dict[str, Any] = {"read_only": read_only, "allow_originals": allow_originals}
+    doors["add_below"] = Path(add_below) if add_below else None
     if about is None:
         return Frame(title, icon=icon, **doors)
     text = read_text(Path(about), "About file")

@@ -14,6 +14,7 @@ from imgsearch_kit.app.frame import Frame
 from imgsearch_kit.app.standing import standing
 from imgsearch_kit.app.tabs.compare import compare_tab
 from imgsearch_kit.app.tabs.evaluate import evaluate_tab
+from imgsearch_kit.app.tabs.index import index_tab
 from imgsearch_kit.app.tabs.map import map_tab
 from imgsearch_kit.app.tabs.search import search_tab
 from imgsearch_kit.gallery import Gallery
@@ -27,6 +28,7 @@ HEAD = """<header class="kit top"><div class="named"><h1></h1><p class="status" 
 <p><b>Evaluate</b> says how often the neighbours of the indexed pictures share their class.</p>
 <p><b>Compare</b> puts the answers of several rankings to your picture side by side.</p>
 <p><b>Map</b> shows all pictures at once, alike ones near each other.</p>
+<p><b>Index</b> says what is indexed, from where, and which files could not be read.</p>
 <p>Programs ask at <a href="docs">docs</a>.</p></div></details></header>
 <details class="about" hidden><summary>About</summary><div></div></details>"""
 STYLE = Path(__file__).with_name("page.css")
@@ -48,5 +50,6 @@ def build(gallery: Gallery, frame: Frame = PLAIN) -> gr.Blocks:
         evaluate_tab(gallery, read_only=frame.read_only)
         compare_tab(gallery)
         map_tab(gallery)
+        index_tab(gallery, frame)
         add_endpoint(gallery)
     return page

@@ -31,3 +31,7 @@ export const onSearch = (does) => hear("search", does);
 // The search that the search tab shows, and its answer; null once the query was removed.
 export const tellAnswer = (search, answer) => tell("answer", search && {search, answer});
 export const onAnswer = (does) => hear("answer", does);
+
+// The index has changed; whoever shows something of it asks again.
+export const tellIndexed = () => tell("indexed");
+export const onIndexed = (does) => hear("indexed", does);
