@@ -46,11 +46,11 @@ class Frame:
         return Frame(self.title, icon=self.icon)
 
     def head(self) -> str:
-        """The page's title, description and ``og:`` tags as HTML."""
+        """The page's title, description, ``og:`` tags and theme as HTML."""
         tags = [("name", "description", self.description), ("property", "og:title", self.title)]
         tags += [("property", "og:description", self.description), ("property", "og:type", "website")]
         metas = (f'<meta {kind}="{name}" content="{html_text(text)}">' for kind, name, text in tags if text)
-        return f"<title>{html_text(self.title)}</title>{''.join(metas)}"
+        return f"<title>{html_text(self.title)}</title>{''.join(metas)}{_theme()}"
 
 
 def frame_of(
@@ -93,6 +93,17 @@ def _first_words(markdown: str) -> str:
     pieces = [child.content or " " for child in (first.children or [])] if first else []
     text = re.sub(r"\s+", " ", "".join(pieces)).strip()
     return text if len(text) <= LONGEST_DESCRIPTION else text[:LONGEST_DESCRIPTION].rpartition(" ")[0] + " …"
+
+
+def _theme() -> str:
+    """The style and the script that know the theme before anything is drawn, so that nothing flashes."""
+    script = Path(__file__).with_name("theme.js").read_text("utf-8")
+    rules = {
+        "light": "background:var(--bg);color:var(--col)",
+        "dark": "background:var(--bg-dark);color:var(--col-dark)",
+    }
+    style = "".join(f"html[data-theme={name}] body{{{rule}}}" for name, rule in rules.items())
+    return f"<style>{style}</style><script>{script}</script>"
 
 
 def _icon(picture: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -37,13 +38,15 @@ class IndexTab:
 
     def __init__(self, gallery: Gallery, changes: IndexChanges):
         self.gallery, self.changes = gallery, changes
+        self._starts = itertools.count()  # the script sees an answer only if it differs from the one before
 
     def start(self, given: Any) -> dict[str, Any]:
         """What the index is now, and what can be done with it."""
         open_ = self.changes.allowed
         try:
             about = self._about(places=open_)
-            return {"kind": "start", "changes": open_} | about | (self._changeable() if open_ else {})
+            serial = next(self._starts)
+            return {"kind": "start", "serial": serial, "changes": open_} | about | (self._changeable() if open_ else {})
         except KitError as error:
             words = str(error) if open_ else told(error, self.gallery.index.address)[1]
             return {"kind": "start", "changes": False, "error": visible(words)}

@@ -7,7 +7,7 @@ import {button, make, picture} from "../../ui/dom.js";
 import {createGrid} from "../../ui/grid.js";
 import {csvText, keptList, saveFile} from "../../ui/keep.js";
 import {createPanel} from "../../ui/panel.js";
-import {currentTab, onIndexed, onSearch, openTab, tellAnswer} from "../../ui/tabs.js";
+import {currentTab, onIndexed, onRefine, onSearch, openTab, tellAnswer, tellRefused} from "../../ui/tabs.js";
 
 const root = element.firstElementChild;
 const QUERY = {picture: null, id: null, also: [], box: null, plus: [], minus: []}; // what another query replaces
@@ -197,6 +197,7 @@ function refuse({error, waiting = false}) {
   if (!waiting) wanted = shown ? {...shown} : {...wanted, ...QUERY};
   say(shown ? `${error.replace(/\.$/, "")}. The earlier results are still shown below.` : error, "error");
   syncSettings();
+  tellRefused(error);
 }
 
 function receive(found) {
@@ -220,7 +221,7 @@ function receive(found) {
   if (found.indexed.state !== start.state) drawIndexed(found.indexed);
   drawAnswer();
   if (change) status.firstChild.after(make("span", {class: "status change"}, change));
-  tellAnswer(shown, answer);
+  tellAnswer(shown, answer, {classes: start.classes, rankings: start.rankings});
   if (push) remember();
   if (shown.id && !further) {
     const query = toAddress(shown, usual);
@@ -618,6 +619,7 @@ document.addEventListener("paste", (event) => {
 });
 document.addEventListener("keydown", (event) => { if (event.key === "Escape") panel.close(); });
 onSearch((id) => ask({...QUERY, id}));
+onRefine((changed) => ask(changed));
 onIndexed(() => trigger("again", {}));
 window.addEventListener("popstate", () => { if (start) recall(); });
 
