@@ -43,12 +43,16 @@ class Frame:
 
     def unsaid(self) -> Frame:
         """The frame for who has not logged in: the title alone."""
-        return Frame(self.title, icon=self.icon)
+        return Frame(self.title, icon=self.icon, login=self.login)
 
-    def head(self) -> str:
-        """The page's title, description, ``og:`` tags and theme as HTML."""
+    def head(self, picture: str = "") -> str:
+        """The page's title, description, ``og:`` tags and theme as HTML; ``picture`` is the address of one of it."""
         tags = [("name", "description", self.description), ("property", "og:title", self.title)]
-        tags += [("property", "og:description", self.description), ("property", "og:type", "website")]
+        tags += [
+            ("property", "og:description", self.description),
+            ("property", "og:type", "website"),
+            ("property", "og:image", picture),
+        ]
         metas = (f'<meta {kind}="{name}" content="{html_text(text)}">' for kind, name, text in tags if text)
         return f"<title>{html_text(self.title)}</title>{''.join(metas)}{_theme()}"
 
