@@ -39,7 +39,8 @@ if __name__ == "__main__":
     hosted = "SPACE_ID" in os.environ  # a Space is reached through its own proxy, by everybody who may see it
     try:
         host = "0.0.0.0" if hosted else "127.0.0.1"
-        page = gallery().serve(host=host, port=chosen, auth=auth, open=hosted, block=False)
+        below = os.environ.get("IMGSEARCH_ADD_BELOW") or None
+        page = gallery().serve(host=host, port=chosen, auth=auth, open=hosted, add_below=below, block=False)
     except KitError as error:
         sys.exit(str(error))
     print(f"The page is at {page.url}", flush=True)

@@ -224,6 +224,17 @@ def kept_artefact(
     return made
 
 
+def kept_names(passport: IndexPassport) -> set[str]:
+    """The names, as "projection.npz", of the artefacts that the cache has of an index in its present generation."""
+    if not passport.uuid:
+        return set()
+    mark = f"-{passport.generation}-"
+    with suppress(OSError):
+        files = [path for path in artefact_folder(passport).iterdir() if mark in path.stem]
+        return {f"{path.stem.rpartition(mark)[0]}{path.suffix}" for path in files}
+    return set()
+
+
 def _artefact_path(passport: IndexPassport, name: str, parameters: Mapping[str, Any]) -> Path:
     decides = json.dumps([FORMAT, passport.count, dict(parameters)], sort_keys=True)
     key = hashlib.sha256(decides.encode()).hexdigest()[:12]

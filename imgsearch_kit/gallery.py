@@ -188,7 +188,9 @@ class Gallery:
         label_level: int | None = None,
         prune: bool = False,
         moved_root: bool = False,
+        within: Path | str | None = None,
         progress: bool | None = None,
+        tell: Callable[[int, int], object] | None = None,
     ) -> IndexReport:
         """Brings the index up to date with a folder, and reports what was done.
 
@@ -196,12 +198,15 @@ class Gallery:
         of paths below the folder, wins over folder names. ``label_level`` is the folder that gives the label: 1 the
         first below the root, -1 (of a new index) the one that a file lies in; it is kept. ``prune`` removes pictures
         whose file is gone. ``moved_root`` accepts the folder as the new place of the one the index was made from.
-        ``progress`` shows a bar; None: where standard error is a terminal.
+        ``within`` is a folder that links may not lead out of; those that do are listed as failed. ``progress`` shows a
+        bar; None: where standard error is a terminal. ``tell`` gets how many files are done and how many are to be
+        read, again and again; what it raises ends the work, and what was committed is kept.
 
         :raises BadQuery: when a folder that is new to the index has no picture, the prefix is taken, or the level is 0.
         :raises IndexMismatch: when the index was made from another folder.
         :raises IndexUnwritable: when the index cannot be written.
         """
+        from imgsearch_kit.images import find_images
         from imgsearch_kit.indexing.folder import index_folder
         from imgsearch_kit.indexing.labels import labels_of
 
@@ -209,6 +214,7 @@ class Gallery:
             Path(folder),
             self.index,
             self.extractor,
+            found=None if within is None else find_images(Path(folder), within=Path(within)),
             prefix=prefix,
             labels=None if labels is None else labels_of(labels),
             label_level=label_level,
@@ -216,6 +222,7 @@ class Gallery:
             moved_root=moved_root,
             max_pixels=self.max_pixels,
             progress=progress,
+            tell=tell,
         )
 
     # -- what is there ----------------------------------------------------------------------------------------------
@@ -667,8 +674,8 @@ class Gallery:
         """The running page: drop a picture, see its neighbours. It returns when the page was stopped.
 
         ``options`` are those of ``imgsearch_kit.app.serving.launch_page``: ``host``, ``port``, ``auth``, ``open``,
-        ``share``, ``cors``, ``title``, ``about``, ``favicon``, ``read_only``, ``allow_originals``, and ``block``,
-        False to return at once.
+        ``share``, ``cors``, ``title``, ``about``, ``favicon``, ``read_only``, ``allow_originals``, ``add_below``, and
+        ``block``, False to return at once.
 
         :raises MissingExtra: when gradio is not installed.
         :raises BadQuery: when others could reach the page without a password and ``open``, or the port is taken.

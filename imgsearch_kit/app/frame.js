@@ -1,10 +1,10 @@
 // The top bar: the owner's title, the index, the tabs and help. Which tab is shown stands in the address, so that a link
 // opens it and back and forward work. Gradio runs it as the body of a function.
 import {make} from "../ui/dom.js";
-import {currentTab, onOpen, openTab, showTab} from "../ui/tabs.js";
+import {currentTab, onOpen, openTab, showTab, tellThemeChosen} from "../ui/tabs.js";
 
 const of = (selector) => element.querySelector(selector);
-const TABS = {search: "Search", evaluate: "Evaluate", compare: "Compare", map: "Map"};
+const TABS = {search: "Search", evaluate: "Evaluate", compare: "Compare", map: "Map", index: "Index"};
 
 const addressOf = (name) => {
   const query = new URLSearchParams(location.search);
@@ -32,6 +32,34 @@ function recall() {
   show(Object.hasOwn(TABS, name) ? name : "search");
 }
 
+// The theme that is chosen stays in this browser; "auto" follows the system.
+const THEMES = {auto: "◐ Auto", light: "☀ Light", dark: "☾ Dark"}, KEPT = "imgsearch-theme";
+
+function chosenTheme() {
+  try {
+    const name = localStorage.getItem(KEPT);
+    return name === "light" || name === "dark" ? name : "auto";
+  } catch {
+    return "auto"; // the browser keeps nothing
+  }
+}
+
+function drawTheme() {
+  const button = of(".theme"), name = chosenTheme();
+  button.textContent = THEMES[name];
+  button.title = `Colours: ${name}. Click for another.`;
+}
+
+of(".theme").addEventListener("click", () => {
+  const names = Object.keys(THEMES), next = names[(names.indexOf(chosenTheme()) + 1) % names.length];
+  try {
+    if (next === "auto") localStorage.removeItem(KEPT);
+    else localStorage.setItem(KEPT, next);
+  } catch { /* refused */ }
+  tellThemeChosen();
+  drawTheme();
+});
+
 onOpen(({name, push}) => {
   if (name === currentTab()) return;
   if (push) history.pushState({...history.state}, "", addressOf(name));
@@ -39,6 +67,7 @@ onOpen(({name, push}) => {
 });
 window.addEventListener("popstate", recall);
 
+drawTheme();
 of("nav").append(...links);
 of("h1").textContent = props.title;
 of(".about").hidden = !props.about;

@@ -50,7 +50,7 @@ class SearchRequest:
         if not _whole(shown) or not 0 <= shown <= MOST_HITS:
             raise BadQuery(f"The number of hits that are shown must lie within 0 .. {MOST_HITS}; it is {shown!r:.40}.")
         return cls(
-            picture=None if given.get("id") else _upload(given.get("picture"), uploads),
+            picture=None if given.get("id") or not given.get("picture") else uploaded(given["picture"], uploads),
             id=_text(given, "id") or None,
             k=k,
             classes=_texts(given, "classes"),
@@ -101,13 +101,14 @@ def _texts(given: Mapping[str, Any], name: str) -> tuple[str, ...]:
     return tuple(values)
 
 
-def _upload(given: Any, uploads: Path) -> Path | None:
-    """The file of an upload; a forged request may name any file of the machine."""
-    if not given:
-        return None
+def uploaded(given: Any, uploads: Path) -> Path:
+    """The file of an upload; a forged request may name any file of the machine.
+
+    :raises BadQuery: when it was not uploaded, or is no longer there.
+    """
     path = Path(given).resolve() if isinstance(given, str) and "\0" not in given else None
     if path is None or not path.is_relative_to(uploads):
         raise BadQuery("That file was not uploaded.")
     if not path.is_file():
-        raise BadQuery("That picture is no longer here: uploads are kept for an hour. Drop it again.")
+        raise BadQuery("That file is no longer here: uploads are kept for an hour. Drop it again.")
     return path

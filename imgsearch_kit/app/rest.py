@@ -11,16 +11,18 @@ from typing import IO, Annotated, Any
 
 import anyio
 from anyio.to_thread import run_sync
-from fastapi import APIRouter, File, Form, Query, Request, UploadFile
+from fastapi import APIRouter, File, Form, HTTPException, Query, Request, Response, UploadFile
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 from starlette.routing import BaseRoute
 
 import imgsearch_kit
 from imgsearch_kit.app.api import DEFAULT_K, MAX_K, answer
+from imgsearch_kit.app.contact_sheet import IndexPicture
 from imgsearch_kit.app.exports import MOST_ORIGINALS, packed_originals
 from imgsearch_kit.app.frame import Frame
 from imgsearch_kit.app.guarding import Guard
+from imgsearch_kit.app.own_head import INDEX_PICTURE
 from imgsearch_kit.app.rest_docs import described
 from imgsearch_kit.app.rest_models import HealthAnswer, OriginalHit, Refusal, SearchAnswer
 from imgsearch_kit.boxes import parse_box
@@ -49,6 +51,7 @@ class Rest:
 
     def __init__(self, gallery: Gallery, guard: Guard, frame: Frame):
         self.gallery, self.guard, self.frame = gallery, guard, frame
+        self._picture = IndexPicture(gallery)
         self._limit = anyio.CapacityLimiter(SEARCHES_TOGETHER)
         self.router = APIRouter(route_class=guard.route_class())
         add = partial(self.router.add_api_route, responses=REFUSALS, response_class=JsonText)
@@ -62,6 +65,7 @@ class Rest:
             packed: dict[str, Any] = {"responses": REFUSALS | zipped, "response_class": StreamingResponse}
             self.router.add_api_route("/originals", self.originals, methods=["POST"], **packed)
         hide = partial(self.router.add_api_route, methods=["GET"], include_in_schema=False)
+        hide(INDEX_PICTURE, self.picture)
         hide("/openapi.json", self.openapi)
         hide("/docs", self.docs)
 
@@ -137,6 +141,13 @@ class Rest:
         index = {"uuid": passport.uuid, "generation": passport.generation, "pictures": passport.count}
         about = {"title": self.frame.title, "version": imgsearch_kit.__version__, "read_only": self.frame.read_only}
         return JsonText({"status": "ok", **about, "extractor": made_by, "index": index})
+
+    async def picture(self) -> Any:
+        """A picture of the index, which the page's head names to sites that link to it."""
+        made = await self._run(self._picture.now)
+        if not made:
+            raise HTTPException(404, "Nothing is indexed, or no picture is where it was.")
+        return Response(made, media_type="image/png")
 
     def openapi(self) -> Any:
         """The OpenAPI document of these routes."""

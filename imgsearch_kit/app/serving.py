@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
@@ -98,10 +98,11 @@ def launch_page(
     No folder is served: pictures are part of the answers, and Gradio serves uploads only, for at most an hour.
     Uploads are limited to 32 MB. ``share`` asks Gradio for a public link; where there is none, the log says so.
     ``cors`` are origins of web sites whose scripts may call the routes. ``frame`` are the options of ``frame_of``:
-    ``title``, ``about``, ``favicon``, ``read_only`` and ``allow_originals``.
+    ``title``, ``about``, ``favicon``, ``read_only``, ``allow_originals`` and ``add_below``. The page changes the index
+    (folders below ``add_below``, labels) behind a login, and without one on this machine alone.
 
     :raises BadQuery: when ``share`` or another ``host`` than this machine is given without ``auth``, the host, the port
-        or an origin cannot be used, or a file of the frame cannot be read.
+        or an origin cannot be used, a file of the frame cannot be read, or all could change the index.
     :raises IndexMismatch: when the extractor's results have changed since the index was made.
     """
     if share and not auth:
@@ -116,6 +117,13 @@ def launch_page(
             "Give --auth USER:PASS, or --open if that is meant."
         )
     around, origins = frame_of(**frame), [check_origin(each) for each in cors]
+    trusted = bool(auth) or (is_loopback(name) and not open)
+    if around.add_below and not trusted:
+        raise BadQuery(
+            "Everybody who reaches this page could add folders to the index. Give --auth USER:PASS, or leave out "
+            "--add-below."
+        )
+    around = replace(around, changes=trusted and not around.read_only, login=bool(auth))
     if share:
         check_proxies()
     try:

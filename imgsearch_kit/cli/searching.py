@@ -167,6 +167,12 @@ def serve(
     allow_originals: Annotated[
         bool, typer.Option("--allow-originals", help="Let visitors download original files, without their metadata.")
     ] = False,
+    add_below: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", envvar="IMGSEARCH_ADD_BELOW", help="Let the page add folders below it to the index."
+        ),
+    ] = None,
     auth: Annotated[
         str | None, typer.Option(metavar="USER:PASS", envvar="IMGSEARCH_AUTH", help="Require this login.")
     ] = None,
@@ -195,7 +201,7 @@ def serve(
     }
     with Gallery.open(address, extractor, max_pixels=round(max_megapixels * 1e6), **options) as gallery:
         frame: dict[str, Any] = {"title": title, "about": about, "favicon": favicon, "read_only": read_only}
-        serve_page(gallery, allow_originals=allow_originals, **frame, **doors)
+        serve_page(gallery, allow_originals=allow_originals, add_below=add_below, **frame, **doors)
 
 
 def serve_page(gallery: Any, *, share: bool = False, **options: Any) -> None:

@@ -55,18 +55,18 @@ class Found:
     passed_over: Counter[str] = field(default_factory=Counter)
 
 
-def find_images(root: Path) -> Found:
+def find_images(root: Path, *, within: Path | None = None) -> Found:
     """All pictures below ``root``, except hidden ones and those in system folders.
 
     A picture is known by its extension, and where that is missing or unknown (``photo.jpg?w=200``) by its first bytes;
     a file with the extension of another kind is only counted.
 
     Linked folders are followed, each real folder once; a folder's real path is preferred to a link to it. Unreadable
-    folders, broken links and names that are not UTF-8 are reported.
+    folders, broken links and names that are not UTF-8 are reported, and links that lead out of ``within`` too.
 
     :raises BadQuery: when ``root`` is missing, not a folder, or cannot be read.
     """
-    root = Path(root)
+    root, bounds = Path(root), within and Path(os.path.realpath(within))
     images: list[FoundImage] = []
     unreadable: list[Failure] = []
     system: list[str] = []
@@ -89,6 +89,9 @@ def find_images(root: Path) -> Found:
         names = {entry.name for entry in entries}
         for entry in entries:
             if entry.name.startswith("."):
+                continue
+            if bounds and entry.is_symlink() and not Path(os.path.realpath(entry.path)).is_relative_to(bounds):
+                unreadable.append(Failure(_id(Path(entry.path), root), "The link leads out of the folder"))
                 continue
             found = _look_at(entry, root, names)
             if isinstance(found, FoundImage):

@@ -28,6 +28,8 @@ from imgsearch_kit.names import Names
 from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.records import Failure, ImageRecord, Pixels, Vectors
 
+Tell = Callable[[int, int], object]  # gets how many files are done, and how many are to be read
+
 COMMITTED_AT_ONCE = 32  # pictures of one commit
 SLICE = 8  # pictures of one call of the extractor, so that the bar moves; more on a device, which has larger batches
 
@@ -46,6 +48,7 @@ def index_folder(
     threads: int = 2,
     max_pixels: int = MAX_PIXELS,
     progress: bool | None = None,
+    tell: Tell | None = None,
 ) -> IndexReport:
     """Brings an index up to date with a folder and reports what was done; a second run continues an interrupted one.
 
@@ -57,6 +60,8 @@ def index_folder(
     ``label_level`` is the folder that gives the label, 1 the first below ``root``, -1 the one a file lies in; None
     stays with that of the index. ``prune`` removes records, of this prefix only, whose file no longer exists.
     ``moved_root`` accepts ``root`` as the new place of the folder the index was made from.
+    ``tell`` gets how many files are done and how many are to be read, again and again; what it raises ends the run, and
+    what was committed is kept.
 
     :raises BadQuery: when ``root`` has no picture, ``prefix`` is the name of a folder in the index, or ``label_level``
         is 0.
@@ -73,7 +78,7 @@ def index_folder(
     if prune or prefix not in index.passport.roots:
         check_has_pictures(found, root)
     claim_root(index, root.resolve(), prefix, images, moved_root)
-    run = _Run(index, extractor, prefix)
+    run = _Run(index, extractor, prefix, tell)
     given = {with_prefix(prefix, path): label for path, label in (labels or {}).items()}
     run.labels = labels_by_id(given, Names(image.id for image in images).fitting)
     run.report.failed += unreadable
@@ -108,8 +113,8 @@ class _Kept(NamedTuple):
 class _Run:
     """One run of ``index_folder``: the records before, the labels ``now``, the pictures waiting, and the report."""
 
-    def __init__(self, index: VectorIndex, extractor: Extractor, prefix: str):
-        self.index, self.extractor, self.prefix = index, extractor, prefix
+    def __init__(self, index: VectorIndex, extractor: Extractor, prefix: str, tell: Tell | None = None):
+        self.index, self.extractor, self.prefix, self.tell = index, extractor, prefix, tell
         self._passport = index.passport
         self.known = Known([], self._mine)
         self.level = self._passport.levels_of(prefix)[-1]
@@ -155,15 +160,31 @@ class _Run:
             contextlib.closing(load(todo)) as loaded,
             progress_bar("indexing", "img", len(todo), shown=progress) as bar,
         ):
+            done = self._counted(bar.update, len(todo))
             for path, item in loaded:
                 if isinstance(item, UnreadableImage):
                     image = todo[path]
                     self.report.failed.append(Failure(image.id, str(item), image.size, image.mtime))
-                    bar.update()
+                    done(1)
                 elif not sort(todo[path], item):
-                    bar.update()
-                self._commit(max(COMMITTED_AT_ONCE, self._batch), bar.update)
-            self._commit(1, bar.update)
+                    done(1)
+                self._commit(max(COMMITTED_AT_ONCE, self._batch), done)
+            self._commit(1, done)
+
+    def _counted(self, update: Callable[[int], object], total: int) -> Callable[[int], object]:
+        """A function that moves the bar by a number of files, and tells how many are done."""
+        tell, finished = self.tell, 0
+        if tell is None:
+            return update
+        tell(0, total)
+
+        def count(number: int) -> None:
+            nonlocal finished
+            finished += number
+            update(number)
+            tell(finished, total)
+
+        return count
 
     def finish(self, prune: bool) -> None:
         """Removes records without a file if ``prune``, and stores the list of failures."""

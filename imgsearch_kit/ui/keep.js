@@ -1,15 +1,17 @@
 // What one browser keeps of a page, and files made from it.
 
-// A list kept under a name, newest first; where the browser keeps nothing it lasts as long as the page.
-export function keptList(name, most) {
+// A list kept under a name, newest first, for this window alone if so wanted; where the browser keeps nothing it lasts as
+// long as the page.
+export function keptList(name, most, {window: here = false} = {}) {
+  const storage = () => here ? sessionStorage : localStorage; // either may be refused
   let items = [];
   try {
-    const found = JSON.parse(localStorage.getItem(name) ?? "[]");
+    const found = JSON.parse(storage().getItem(name) ?? "[]");
     if (Array.isArray(found)) items = found.filter((item) => item && typeof item.key === "string").slice(0, most);
   } catch { /* refused, or not ours */ }
   const write = () => {
     try {
-      localStorage.setItem(name, JSON.stringify(items));
+      storage().setItem(name, JSON.stringify(items));
     } catch { /* refused, or full */ }
   };
   return {
@@ -28,6 +30,23 @@ export function keptList(name, most) {
       write();
     },
   };
+}
+
+// A small copy of a picture as the address of its data, at most 12,000 letters; "" where the browser cannot make it.
+export async function smallPicture(address, side = 96) {
+  const picture = new Image(), canvas = document.createElement("canvas");
+  picture.src = address;
+  try {
+    await picture.decode();
+    const scale = Math.min(1, side / Math.max(picture.naturalWidth, picture.naturalHeight));
+    canvas.width = Math.max(1, Math.round(picture.naturalWidth * scale));
+    canvas.height = Math.max(1, Math.round(picture.naturalHeight * scale));
+    canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
+    const made = canvas.toDataURL("image/webp", 0.7);
+    return made.length <= 12000 ? made : "";
+  } catch {
+    return "";
+  }
 }
 
 // Rows of cells as CSV. A text that a spreadsheet would compute gets an apostrophe before it.

@@ -28,6 +28,21 @@ export function searchFor(id) {
 }
 export const onSearch = (does) => hear("search", does);
 
-// The search that the search tab shows, and its answer; null once the query was removed.
-export const tellAnswer = (search, answer) => tell("answer", search && {search, answer});
+// The search that the search tab shows, its answer, and the classes and rankings to choose; null once the query was
+// removed.
+export const tellAnswer = (search, answer, choices) => tell("answer", search && {search, answer, choices});
 export const onAnswer = (does) => hear("answer", does);
+
+// Asks the shown search again with something changed; where that cannot be, the words say why.
+export const refine = (change) => tell("refine", change);
+export const onRefine = (does) => hear("refine", does);
+export const tellRefused = (words) => tell("refused", words);
+export const onRefused = (does) => hear("refused", does);
+
+// The index has changed; whoever shows something of it asks again.
+export const tellIndexed = () => tell("indexed");
+export const onIndexed = (does) => hear("indexed", does);
+
+// The page has become light or dark.
+export const onTheme = (does) => hear("theme", does);
+export const tellThemeChosen = () => tell("choose-theme");

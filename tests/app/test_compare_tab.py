@@ -86,5 +86,5 @@ def test_the_picture_of_the_search_stands_under_several_rankings(visit, served, 
     choose(page, upload("mine.png", BETWEEN_2_AND_3))  # an upload is compared as well
     wait_for_first(page, "red/02.png")
     open_tab(page, "Compare")
-    page.locator("#compare .compared-query", has_text="mine.png").wait_for()
+    page.locator("#rail .rail-query", has_text="mine.png").wait_for()
     page.wait_for_function("() => document.querySelector('#compare ol [data-id]')?.dataset.id === 'red/02.png'")

@@ -11,6 +11,8 @@ from PIL import Image
 
 from imgsearch_kit.app import serve
 from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.gallery import Gallery
+from imgsearch_kit.index import create_index, new_passport
 from tests.app.conftest import free_port
 from tests.small_extractor import paint
 
@@ -67,6 +69,7 @@ def test_without_them_the_page_names_no_other_product(served):
     assert re.findall(r'<meta property="og:(\w+)" content="([^"]*)">', head) == [
         ("title", "Image search"),
         ("type", "website"),
+        ("image", f"{served}/index.png"),
     ]
     assert "twitter:" not in head
     assert "<title>Image search</title>" in head
@@ -88,6 +91,32 @@ def test_the_icon_is_the_pixels_of_a_picture_and_nothing_else_of_its_file(galler
     with Image.open(io.BytesIO(answer.content)) as icon:
         assert (icon.format, icon.size, icon.getpixel((0, 0))) == ("PNG", (64, 64), (200, 0, 0))
     assert b"svg" not in answer.content
+
+
+def og_image(text):
+    return re.findall(r'<meta property="og:image" content="([^"]*)">', text)
+
+
+def test_other_sites_are_shown_typical_pictures_of_the_index(served, gallery):
+    answer = httpx.get(f"{served}/index.png")
+    assert answer.headers["content-type"] == "image/png"
+    assert len(answer.content) < 200_000
+    with Image.open(io.BytesIO(answer.content)) as sheet:
+        assert sheet.size == (600, 315)
+        strongest = {max(range(3), key=colour.__getitem__) for _, colour in sheet.convert("RGB").getcolors(1000)}
+    assert strongest == {0, 1, 2}  # reds, greens and blues
+    shared = {"host": "photos.example.org", "x-forwarded-proto": "https"}
+    assert og_image(httpx.get(f"{served}/", headers=shared).text) == ["https://photos.example.org/index.png"]
+    assert "<script>x" not in httpx.get(f"{served}/", headers={"host": 'a"><script>x'}).text
+
+
+def test_behind_a_login_and_of_an_empty_index_there_is_no_such_picture(gallery, serving):
+    locked = serving(gallery, auth=("me", "secret"))
+    assert og_image(httpx.get(f"{locked}/").text) == []
+    assert httpx.get(f"{locked}/index.png").status_code == 401
+    empty = Gallery(create_index("memory:", new_passport(gallery.passport.spec)), gallery.extractor)
+    answer = httpx.get(f"{serving(empty)}/index.png")
+    assert (answer.status_code, answer.json()["detail"][:18]) == (404, "Nothing is indexed")
 
 
 @pytest.mark.parametrize(

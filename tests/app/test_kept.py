@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+from pathlib import Path
 
 from tests.app.test_address import search_by_id, wait_for_address
 from tests.app.test_hostile_names import HOSTILE, hostile  # noqa: F401 (a fixture)
-from tests.app.test_page import hits, wait_for_first
+from tests.app.test_page import BETWEEN_2_AND_3, choose, hits, wait_for_first
 
 
 def saved(page, button):
@@ -56,6 +57,39 @@ def test_the_history_leads_back_to_any_search(visit, served, gallery):
     assert len(hits(page)) == 10
     page.get_by_role("button", name="Forget all").click()
     assert not page.locator("#history").is_visible()
+
+
+def test_uploads_are_in_the_history_while_the_server_has_them(visit, served, upload):
+    page = visit(served)
+    choose(page, upload("mine <b>${1}.png", BETWEEN_2_AND_3))
+    wait_for_first(page, "red/02.png")
+    search_by_id(page, "blue/00.png")
+    wait_for_first(page, "blue/01.png")
+    page.get_by_text("History (2)").click()
+    chips = page.locator("#history .chip button:first-child")
+    name = chips.all_inner_texts()[1]
+    assert name.startswith("mine")  # Gradio leaves some letters of names out
+    thumbnail = chips.nth(1).locator("img").get_attribute("src")
+    assert thumbnail.startswith("data:image/webp")
+    assert len(thumbnail) <= 12_000
+    other = page.context.new_page()  # another window of this browser
+    other.goto(served)
+    other.get_by_text("History (1)").wait_for()
+    other.close()
+    chips.nth(1).click()
+    wait_for_first(page, "red/02.png")
+    assert page.locator("#query").get_attribute("data-query") == name
+    page.reload()
+    wait_for_first(page, "red/02.png")
+    kept = page.evaluate("Object.entries(sessionStorage).find(([key]) => key.startsWith('imgsearch-uploads'))[1]")
+    Path(json.loads(kept)[0]["search"]["picture"]).unlink()  # as the server does after an hour
+    search_by_id(page, "blue/00.png")
+    wait_for_first(page, "blue/01.png")
+    page.get_by_text("History (2)").click()
+    chips.filter(has_text="mine").click()
+    page.get_by_role("alert").filter(has_text="no longer on the server").wait_for()
+    page.get_by_text("History (1)").wait_for()
+    assert hits(page)[0] == "blue/01.png"
 
 
 def test_hits_are_exported_and_a_spreadsheet_computes_none_of_their_names(visit, serving, hostile):  # noqa: F811

@@ -64,17 +64,17 @@ class Stopped(Exception):
     """Nobody waits for the work any more."""
 
 
-def working(work: Callable[[Callable[[float], object]], Done]) -> Generator[float, None, Done]:
-    """Yields the share that is done while ``work`` runs, and returns its result; closing it ends the work.
+def working(work: Callable[[Callable[[Any], object]], Done]) -> Generator[Any, None, Done]:
+    """Yields what ``work`` tells while it runs, and returns its result; closing it ends the work.
 
-    ``work`` gets a function to tell the share by, from 0 to 1, in which it ends once the generator was closed.
+    ``work`` gets a function to tell by, mostly the share that is done, in which it ends once the generator was closed.
     """
-    told: queue.Queue[float | None] = queue.Queue()
+    told: queue.Queue[Any] = queue.Queue()
     stopped = threading.Event()
     found: list[Done] = []
     failed: list[BaseException] = []
 
-    def tell(share: float) -> None:
+    def tell(share: Any) -> None:
         if stopped.is_set():
             raise Stopped
         told.put(share)

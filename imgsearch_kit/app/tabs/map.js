@@ -1,7 +1,7 @@
 // The map tab: all pictures as points, and the query as a pin. Gradio runs it as the body of a function.
 import {button, make, picture} from "../../ui/dom.js";
 import {createMap} from "../../ui/map.js";
-import {onAnswer, searchFor, whenShown} from "../../ui/tabs.js";
+import {onAnswer, onTheme, searchFor, whenShown} from "../../ui/tabs.js";
 
 const root = element.firstElementChild;
 let found = null, rows = new Map(), asked = null, hovered = null, waiting = 0;
@@ -54,6 +54,7 @@ onAnswer((told) => {
   asked = told;
   drawPin();
 });
+onTheme(() => { if (found?.ids) map.draw(); });
 whenShown("map", () => {
   if (found?.ids) map.draw();
   trigger("start", {});

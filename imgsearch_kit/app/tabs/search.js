@@ -5,19 +5,21 @@ import {takePicture} from "../../ui/camera.js";
 import {createCrop} from "../../ui/crop.js";
 import {button, make, picture} from "../../ui/dom.js";
 import {createGrid} from "../../ui/grid.js";
-import {csvText, keptList, saveFile} from "../../ui/keep.js";
+import {csvText, keptList, saveFile, smallPicture} from "../../ui/keep.js";
 import {createPanel} from "../../ui/panel.js";
-import {currentTab, onSearch, openTab, tellAnswer} from "../../ui/tabs.js";
+import {currentTab, onIndexed, onRefine, onSearch, openTab, tellAnswer, tellRefused} from "../../ui/tabs.js";
 
 const root = element.firstElementChild;
 const QUERY = {picture: null, id: null, also: [], box: null, plus: [], minus: []}; // what another query replaces
 const IDLE = {...QUERY, k: 10, classes: [], rank: "", least: null, distinct: null};
 const LOST = 30000; // milliseconds after which no answer is waited for
 const DISTINCT = 0.97; // a cosine above which two hits count as near-duplicates
+const GONE = /no longer here|not uploaded/; // after an hour, or when the server was started anew
 const MARKS = {also: "Together with", plus: "More like", minus: "Less like"};
 const RANK_HELP = ["Type a SPEC into the field above and press Enter: steps joined by commas, each pca:DIMS:POWER, rca:DIMS:N, dba:N:ALPHA, qe:N:ALPHA or, at the end, krecip:K1:K2:LAMBDA. For example pca:64:0.5,qe:5:1."];
 
 let basket = null, trail = null; // pictures kept over searches, and the searches before; of this browser and index
+let uploads = null; // searches with uploads, of this window, while the server may still have them
 let start = null, usual = {k: 10, rank: ""};
 let wanted = {...IDLE}; // what is chosen, answered or not
 let shown = null; // the search that the answers on the page belong to
@@ -197,12 +199,13 @@ function refuse({error, waiting = false}) {
   if (!waiting) wanted = shown ? {...shown} : {...wanted, ...QUERY};
   say(shown ? `${error.replace(/\.$/, "")}. The earlier results are still shown below.` : error, "error");
   syncSettings();
+  tellRefused(error);
 }
 
 function receive(found) {
   if (!pending || (found.serial !== null && found.serial !== pending.serial)) return; // of an earlier question
   const {search, push, further, quiet} = pending;
-  if (found.error && !quiet) return refuse(found);
+  if (found.error && !quiet) return refuse(search.picture && GONE.test(found.error) ? forgetUpload(search.picture) : found);
   pending = null;
   if (quiet) return learned(found);
   const change = further ? null : moves(search, found.hits);
@@ -220,13 +223,13 @@ function receive(found) {
   if (found.indexed.state !== start.state) drawIndexed(found.indexed);
   drawAnswer();
   if (change) status.firstChild.after(make("span", {class: "status change"}, change));
-  tellAnswer(shown, answer);
+  tellAnswer(shown, answer, {classes: start.classes, rankings: start.rankings});
   if (push) remember();
   if (shown.id && !further) {
     const query = toAddress(shown, usual);
-    trail.add({key: query, name: [answer.query.name, ...particulars(shown)].join(" · "), thumbnail: answer.own[0]?.thumbnail ?? "", search: {...shown, picture: null}});
+    trail.add({key: query, name: [answer.query.name, ...particulars(shown)].join(" · "), thumbnail: answer.own[0]?.thumbnail ?? "", search: {...shown, picture: null}, at: Date.now()});
     drawKept();
-  }
+  } else if (shown.picture && !further) keepUpload(shown, answer.query);
 }
 
 // Draws what the server has learned of scores into the answer that is shown, or asks once more.
@@ -528,6 +531,18 @@ function keep(detail) {
   panel.say(was ? "Taken out of the basket." : "Kept in the basket.");
 }
 
+async function keepUpload(search, {name, preview}) {
+  const thumbnail = preview ? await smallPicture(preview) : "";
+  uploads.add({key: JSON.stringify(search), name: [name, ...particulars(search)].join(" · "), thumbnail, search, at: Date.now()});
+  drawKept();
+}
+
+function forgetUpload(path) {
+  for (const item of uploads.all()) if (item.search.picture === path) uploads.remove(item.key);
+  drawKept();
+  return {error: "That picture is no longer on the server: uploads are kept for an hour. Drop it again."};
+}
+
 // What sets a search apart from the usual one, a few words each.
 function particulars({k, classes: kept, rank: ranking, box, also, plus, minus}) {
   const named = start.rankings.find((each) => each.spec === ranking)?.name ?? ranking;
@@ -539,7 +554,7 @@ function drawKept() {
   const chip = (item, does, remove) => make("span", {class: "chip"},
     button([item.thumbnail ? picture(item.thumbnail, "") : null, make("span", {}, item.name)].filter(Boolean), does, {title: item.name}),
     button("×", remove, {"aria-label": `Remove ${item.name}`, class: "kit-round"}));
-  const kept = basket.all(), before = trail.all();
+  const kept = basket.all(), before = [...trail.all(), ...uploads.all()].sort((a, b) => (b.at ?? 0) - (a.at ?? 0));
   basketBox.hidden = !kept.length;
   basketBox.replaceChildren(make("summary", {}, `Basket (${kept.length})`),
     make("div", {class: "kept"}, kept.map((item) => chip(item, () => openDetails(item.key), () => { basket.remove(item.key); drawKept(); }))),
@@ -551,9 +566,9 @@ function drawKept() {
       button("Empty", () => { basket.clear(); drawKept(); })));
   historyBox.hidden = !before.length;
   historyBox.replaceChildren(make("summary", {}, `History (${before.length})`),
-    make("p", {class: "about"}, "Searches with indexed pictures, kept by this browser alone."),
-    make("div", {class: "kept"}, before.map((item) => chip(item, () => ask({...IDLE, ...item.search}), () => { trail.remove(item.key); drawKept(); }))),
-    button("Forget all", () => { trail.clear(); drawKept(); }));
+    make("p", {class: "about"}, "Kept by this browser alone; searches with a picture of yours in this window, for the hour that the server has it."),
+    make("div", {class: "kept"}, before.map((item) => chip(item, () => ask({...IDLE, ...item.search}), () => { for (const each of [trail, uploads]) each.remove(item.key); drawKept(); }))),
+    button("Forget all", () => { for (const each of [trail, uploads]) each.clear(); drawKept(); }));
 }
 
 function exportHits(kind) {
@@ -618,6 +633,8 @@ document.addEventListener("paste", (event) => {
 });
 document.addEventListener("keydown", (event) => { if (event.key === "Escape") panel.close(); });
 onSearch((id) => ask({...QUERY, id}));
+onRefine((changed) => ask(changed));
+onIndexed(() => trigger("again", {}));
 window.addEventListener("popstate", () => { if (start) recall(); });
 
 watch("value", () => {
@@ -631,6 +648,7 @@ watch("value", () => {
   usual = told.usual;
   basket = keptList(`imgsearch-basket-${start.uuid}`, 200);
   trail = keptList(`imgsearch-history-${start.uuid}`, 30);
+  uploads = keptList(`imgsearch-uploads-${start.uuid}`, 12, {window: true});
   banner.replaceChildren(...(start.moved ? [make("p", {class: "unlike", role: "note"}, start.moved)] : []));
   zip.hidden = !start.originals;
   drawSettings();
