@@ -133,7 +133,9 @@ watch("value", () => {
     if (!same || !body.children.length) drawResult();
     root.dataset.ready = "";
   }
-  if (told?.kind !== "evaluated" || !running) return undefined;
+  if (told?.kind === "failed" && told.event === "opened") return drawOpened(told);
+  if (told?.kind === "failed" && told.event === "start") said.textContent = told.error;
+  if (!(told?.kind === "evaluated" || told?.event === "evaluate") || !running) return undefined;
   if (told.done !== undefined) {
     bar.value = told.done;
     if (told.done) said.textContent = `${Math.round(100 * told.done)} % done`;

@@ -12,7 +12,7 @@ import numpy as np
 from imgsearch_kit.app import cards
 from imgsearch_kit.app.choices import AS_INDEXED, rank_choices, spec_of
 from imgsearch_kit.app.guarding import told
-from imgsearch_kit.app.tabs.events import PRIVATE, answering, answering_often, sent_text, tab_view, telling, working
+from imgsearch_kit.app.tabs.events import sent_text, tab_view, telling, wire, working
 from imgsearch_kit.errors import KitError
 from imgsearch_kit.evaluation.mistakes import worst_queries
 from imgsearch_kit.evaluation.report import Evaluation, estimate
@@ -184,9 +184,8 @@ def evaluate_tab(gallery: Gallery, *, read_only: bool = False) -> None:
     """Draws the tab into the open page and wires its events."""
     view = tab_view("evaluate")
     tab = EvaluateTab(gallery, read_only=read_only)
-    view.start(answering(tab.start), None, view, **PRIVATE)
-    evaluating = view.evaluate(
-        answering_often(tab.evaluate), None, view, concurrency_id="evaluate", concurrency_limit=1, **PRIVATE
-    )
+    wire(view, "start", tab.start, "Opening the tab")
+    one: dict[str, Any] = {"concurrency_id": "evaluate", "concurrency_limit": 1}
+    evaluating = wire(view, "evaluate", tab.evaluate, "The evaluation", **one)
     view.stop(None, cancels=[evaluating], api_visibility="private")
-    view.opened(answering(tab.opened), None, view, **PRIVATE)
+    wire(view, "opened", tab.opened, "Looking for the pictures")

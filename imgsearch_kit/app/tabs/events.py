@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import itertools
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -13,6 +15,8 @@ import gradio as gr
 from imgsearch_kit import ui
 
 Done = TypeVar("Done")
+TabHandler = Callable[[Any], Any]  # of what the script sent
+UNFORESEEN = "{} failed with an unexpected error; see the server's log."
 PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}
 
 
@@ -23,6 +27,27 @@ def tab_view(name: str) -> gr.HTML:
     """
     script = ui.script(files(__package__).joinpath(f"{name}.js").read_text("utf-8"))
     return gr.HTML(js_on_load=script, elem_id=name, html_template="<div></div>", apply_default_css=False)
+
+
+def wire(
+    view: gr.HTML, name: str, handler: TabHandler, what: str, output: gr.HTML | None = None, **options: Any
+) -> Any:
+    """Answers the event that a script triggers by a name, into ``output``, by default the view itself.
+
+    A generator answers several times. Where the handler fails with an error that nobody foresaw, which the server logs,
+    the script is told ``{"kind": "failed", "event": name, "error": "WHAT failed ..."}``. ``options`` are Gradio's.
+    """
+    to = output or view
+    handle = answering_often(handler) if inspect.isgeneratorfunction(handler) else answering(handler)
+    wired = getattr(view, name)(handle, None, to, **PRIVATE, **options)
+    failures = itertools.count()  # a second failure is another value, or the script would not see it
+    wired.failure(
+        lambda: {"kind": "failed", "event": name, "error": UNFORESEEN.format(what), "count": next(failures)},
+        outputs=to,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    return wired
 
 
 def answering(handler: Callable[[Any], dict[str, Any]]) -> Callable[[gr.EventData], dict[str, Any]]:
