@@ -104,8 +104,8 @@ def what_if(
     n = len(experiment.gallery)
     if n > MOST_RANKED:
         raise BadQuery(
-            f"There are {n:,} labelled pictures; what-if keeps all rankings, of at most {MOST_RANKED:,}. Change the labels "
-            "of a copy of the index and evaluate that."
+            f"There are {n:,} labelled pictures; what-if keeps all rankings, of at most {MOST_RANKED:,}. Change the "
+            "labels of a copy of the index and evaluate that."
         )
     with counted_progress("evaluating", "query", n, progress) as done:
         return WhatIf(experiment, _ranking(experiment, passport), ks, seed=seed, done=done)

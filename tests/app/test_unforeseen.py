@@ -16,7 +16,7 @@ def breaking(tmp_path, monkeypatch):
         paint(tmp_path / f"red/{i}.png", (200, 10 * i, 0))
         paint(tmp_path / f"blue/{i}.png", (10 * i, 0, 200))
     gallery = make_gallery(tmp_path)
-    working = {name: getattr(gallery, name) for name in ("evaluate", "ranked", "projection", "record")}
+    working = {name: getattr(gallery, name) for name in ("what_if", "ranked", "projection", "record")}
 
     def set_broken(name, broken=True):
         def out_of_order(*_, **__):
@@ -36,12 +36,12 @@ def test_every_tab_says_so_and_can_be_used_again(visit, serving, breaking):
     address = serving(gallery)
     page = visit(f"{address}/?tab=evaluate&id=red/0.png")
     go = page.get_by_role("button", name="Evaluate", exact=True)
-    set_broken("evaluate")
+    set_broken("what_if")
     for _ in range(2):  # the second time as well
         go.click()
         said(page, "evaluate", "The evaluation")
     assert not page.locator("#evaluate progress").is_visible()
-    set_broken("evaluate", False)
+    set_broken("what_if", False)
     go.click()
     page.locator(".figure").first.wait_for()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import logging
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -13,6 +14,8 @@ from typing import Any, TypeVar
 import gradio as gr
 
 from imgsearch_kit import ui
+
+log = logging.getLogger("imgsearch_kit")
 
 Done = TypeVar("Done")
 TabHandler = Callable[[Any], Any]  # of what the script sent
@@ -38,15 +41,15 @@ def wire(
     the script is told ``{"kind": "failed", "event": name, "error": "WHAT failed ..."}``. ``options`` are Gradio's.
     """
     to = output or view
-    handle = answering_often(handler) if inspect.isgeneratorfunction(handler) else answering(handler)
-    wired = getattr(view, name)(handle, None, to, **PRIVATE, **options)
     failures = itertools.count()  # a second failure is another value, or the script would not see it
-    wired.failure(
-        lambda: {"kind": "failed", "event": name, "error": UNFORESEEN.format(what), "count": next(failures)},
-        outputs=to,
-        show_progress="hidden",
-        api_visibility="private",
-    )
+
+    def failed() -> dict[str, Any]:
+        return {"kind": "failed", "event": name, "error": UNFORESEEN.format(what), "count": next(failures)}
+
+    if inspect.isgeneratorfunction(handler):  # may be cancelled, which Gradio at times takes for a failure
+        return getattr(view, name)(answering_often(handler, failed), None, to, **PRIVATE, **options)
+    wired = getattr(view, name)(answering(handler), None, to, **PRIVATE, **options)
+    wired.failure(failed, outputs=to, show_progress="hidden", api_visibility="private")
     return wired
 
 
@@ -60,12 +63,16 @@ def answering(handler: Callable[[Any], dict[str, Any]]) -> Callable[[gr.EventDat
 
 
 def answering_often(
-    handler: Callable[[Any], Iterator[dict[str, Any]]],
+    handler: Callable[[Any], Iterator[dict[str, Any]]], failed: Callable[[], dict[str, Any]]
 ) -> Callable[[gr.EventData], Iterator[dict[str, Any]]]:
-    """The same for a handler that answers several times."""
+    """The same for a handler that answers several times, and with ``failed()`` where it fails."""
 
     def handle(event: gr.EventData) -> Iterator[dict[str, Any]]:
-        yield from handler(event._data)
+        try:
+            yield from handler(event._data)
+        except Exception:
+            log.exception("A call failed")
+            yield failed()
 
     return handle
 
