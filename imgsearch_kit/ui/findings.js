@@ -8,7 +8,7 @@ const ABOUT = {
   near_duplicates: "These pictures are linked by cosines of at least NEAR.",
   hubs: "These stand among the nearest of far more pictures than others do.",
   orphans: "No picture has one of these among its nearest.",
-  suspects: "Most neighbours of these have one other label. Accept what is right; the table is read by: imgsearch label labels.csv",
+  suspects: "Most neighbours of these have one other label. Accept what is right; the command imgsearch label labels.csv gives the index these labels.",
 };
 const EFFECTS = {duplicates: "duplicates grouped", near_duplicates: "near-duplicates grouped", hubs: "hubs left out", orphans: "orphans left out", suspects: "labels as voted"};
 const MOST_LABELS = 5000;
