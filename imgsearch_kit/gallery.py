@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from imgsearch_kit.approximation.tuning import Tuning
     from imgsearch_kit.choose.choice import Choice
     from imgsearch_kit.evaluation.report import Evaluation
+    from imgsearch_kit.evaluation.what_if import WhatIf
     from imgsearch_kit.extractors import Extractor
     from imgsearch_kit.images import Picture
     from imgsearch_kit.indexing.labels import LabelReport
@@ -524,6 +525,20 @@ class Gallery:
         found = evaluate(self.index, queries=None if queries is None else queries.index, rank=rank or None, **options)
         asked = {} if queries is None else dict.fromkeys(found.queries, queries)
         return replace(found, picture=lambda id_: asked.get(id_, self).thumbnail(id_))
+
+    def what_if(self, *, rank: str | None = None, **options: Any) -> WhatIf:
+        """An evaluation whose rankings are kept in memory, to judge at once with classes merged or pictures left out.
+
+        With ``kept = gallery.what_if()``, ``kept.evaluate(merge=[("cat", "dog")]).against(kept.plain)`` says what the
+        change does. ``rank`` is a SPEC, the gallery's own if None. ``options`` are ``ks``, ``seed`` and ``progress``.
+
+        :raises BadQuery: when there is nothing to evaluate, an argument is wrong, or there are more than 16,384
+            labelled pictures.
+        """
+        from imgsearch_kit.evaluation.over_index import what_if
+
+        rank = self.rank if rank is None else check_rank(rank)
+        return what_if(self.index, rank=rank or None, **options)
 
     def health(self, *, k: int = 10, **options: Any) -> Health:
         """Duplicates, hubs and orphans, and suspected labels, with what each does to P@k.

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from imgsearch_kit.app.cards import count
-from imgsearch_kit.app.choices import rank_choices
 from imgsearch_kit.files import kept_names
 from imgsearch_kit.gallery import Gallery
+from imgsearch_kit.ranking.choices import rank_choices
 from imgsearch_kit.records import Failure, IndexPassport, folder_name
 from imgsearch_kit.reports import visible
 

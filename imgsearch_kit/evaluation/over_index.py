@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from imgsearch_kit.arguments import whole_number
 from imgsearch_kit.classes import doubts, folders_of
 from imgsearch_kit.errors import BadQuery, IndexMismatch
@@ -16,9 +14,11 @@ from imgsearch_kit.evaluation.metrics import score_queries
 from imgsearch_kit.evaluation.protocol import Experiment, Side, check_options, make_experiment
 from imgsearch_kit.evaluation.report import Evaluation
 from imgsearch_kit.evaluation.trec import qrels_lines, run_lines, trec_files
+from imgsearch_kit.evaluation.what_if import MOST_RANKED, WhatIf
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.outputs import check_output, write_output
 from imgsearch_kit.progress import counted_progress
+from imgsearch_kit.ranking import Ranking
 from imgsearch_kit.ranking.baked import Learned
 from imgsearch_kit.ranking.chain import kept_ranking
 from imgsearch_kit.records import IndexPassport
@@ -65,30 +65,50 @@ def evaluate(
         group_duplicates=group_duplicates,
         rank=rank,
     )
-    score = _scorer(experiment, passport)
+    score = experiment.scorer(_ranking(experiment, passport))
     classes = experiment.classes(experiment.queries), experiment.classes(experiment.gallery)
     with counted_progress("evaluating", "query", len(experiment.queries), progress) as done:
         scores = score_queries(score, *classes, experiment.junk, ks, done=done)
-    kept = np.flatnonzero(scores.relevant)
-    if not len(kept):
-        raise BadQuery(
-            f"None of {len(experiment.queries)} labelled pictures shares its label with another one, so there is "
-            "nothing to evaluate. Index more pictures per label, or correct the labels with `imgsearch label`. "
-            + " ".join(experiment.about["warnings"])
-        )
-    if trec is not None:
-        write_trec(experiment, score, trec, force=force)
-    return Evaluation(
-        queries=[experiment.queries[row].id for row in kept.tolist()],
+    found = Evaluation(
+        queries=[record.id for record in experiment.queries],
         gallery=[record.id for record in experiment.gallery],
         labels=experiment.labels,
-        query_classes=classes[0][kept],
+        query_classes=classes[0],
         gallery_classes=classes[1],
-        scores=scores.take(kept),
+        scores=scores,
         ks=ks,
-        about={"skipped_lone": len(experiment.queries) - len(kept)} | dict(experiment.about),
+        about=experiment.about,
         seed=seed,
-    )
+    ).answerable()
+    if trec is not None:
+        write_trec(experiment, score, trec, force=force)
+    return found
+
+
+def what_if(
+    index: VectorIndex,
+    *,
+    ks: int | Sequence[int] = KS,
+    rank: str | None = None,
+    seed: int = 0,
+    progress: bool | Callable[[float], object] | None = None,
+) -> WhatIf:
+    """The rankings of an evaluation, kept in memory, to judge at once with classes merged or pictures left out.
+
+    Arguments are those of ``evaluate``. ``n`` labelled pictures need ``2 n²`` bytes.
+
+    :raises BadQuery: when there is nothing to evaluate, an argument is wrong, or there are more than 16,384 pictures.
+    """
+    ks, seed = _checked_ks(ks), whole_number("seed", seed, 0)
+    experiment, passport = read_experiment(index, rank=rank)
+    n = len(experiment.gallery)
+    if n > MOST_RANKED:
+        raise BadQuery(
+            f"There are {n:,} labelled pictures; what-if keeps all rankings, of at most {MOST_RANKED:,}. Change the "
+            "labels of a copy of the index and evaluate that."
+        )
+    with counted_progress("evaluating", "query", n, progress) as done:
+        return WhatIf(experiment, _ranking(experiment, passport), ks, seed=seed, done=done)
 
 
 def read_experiment(
@@ -145,12 +165,11 @@ def _read_side(index: VectorIndex) -> tuple[Side, IndexPassport]:
     return side, passport
 
 
-def _scorer(experiment: Experiment, passport: IndexPassport) -> Scorer:
-    """The scorer of an experiment; what its ranking learns is cached."""
+def _ranking(experiment: Experiment, passport: IndexPassport) -> Ranking | None:
+    """The ranking of an experiment, None where it has none; what it learns is cached."""
     if experiment.rank is None:
-        return experiment.scorer()
-    gallery, spare = experiment.gallery_vectors, experiment.most_junk
-    return experiment.scorer(kept_ranking(passport, experiment.rank, gallery, spare=spare))
+        return None
+    return kept_ranking(passport, experiment.rank, experiment.gallery_vectors, spare=experiment.most_junk)
 
 
 def check_trec(stem: Path | str, *, force: bool = False) -> tuple[Path, Path]:

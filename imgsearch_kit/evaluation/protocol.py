@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -99,7 +99,7 @@ def make_experiment(
     """
     check_options(queries, split, group_duplicates, rank)
     exclude_labels = [normal(label) for label in strings("exclude_labels", exclude_labels)]
-    _check_labels(exclude_labels, gallery, queries or gallery)
+    check_labels(exclude_labels, gallery.records, (queries or gallery).records)
     about: dict[str, Any] = {"protocol": "leave-one-out" if queries is None else "queries"}
     asking = gallery if queries is None else queries
     if split is not None:
@@ -119,7 +119,7 @@ def make_experiment(
             f"There is nothing to evaluate: {about['unlabelled']} of {len(everyone)} pictures have no label and "
             f"{about['excluded']} an excluded one. Labels are folder names; `imgsearch label CSV` sets them."
         )
-    own, junk = _junk(asking, gallery, group_duplicates)
+    own, junk = own_and_duplicates(asking, gallery, group_duplicates)
     about |= {"group_duplicates": group_duplicates, "duplicates": int(junk.nnz - own.nnz), "rank": rank}
     return Experiment(asking.records, asking.vectors, gallery.records, gallery.vectors, junk, rank, about)
 
@@ -137,8 +137,11 @@ def check_options(queries: object, split: Path | str | None, group_duplicates: b
         raise BadQuery("An index of queries and a split file were both given. Give one of them.")
 
 
-def _junk(queries: Side, gallery: Side, group_duplicates: bool | float) -> tuple[csr_array, csr_array]:
-    """Each query's own record; and the same with duplicates if they are grouped; both sparse boolean ``(m, n)``."""
+def own_and_duplicates(queries: Side, gallery: Side, group_duplicates: bool | float) -> tuple[csr_array, csr_array]:
+    """Each query's own record; and the same with duplicates if they are grouped; both sparse boolean ``(m, n)``.
+
+    ``group_duplicates`` is that of ``make_experiment``.
+    """
     own = _own(queries.records, gallery.records)
     junk = own
     if group_duplicates is not False:
@@ -167,10 +170,14 @@ def _copies(queries: Sequence[ImageRecord], gallery: Sequence[ImageRecord]) -> c
     return same_picture(np.array([numbers.get(record.sha256, -1) for record in queries]), np.array(theirs))
 
 
-def _check_labels(excluded: Sequence[str], *sides: Side) -> None:
-    known = {record.label for side in sides for record in side.records if record.label is not None}
-    for label in excluded:
+def check_labels(labels: Iterable[str], *sides: Sequence[ImageRecord]) -> None:
+    """Checks that each of some labels is that of a record.
+
+    :raises BadQuery: when there is none.
+    """
+    known = {record.label for side in sides for record in side if record.label is not None}
+    for label in labels:
         if label not in known:
             close = difflib.get_close_matches(label, known, n=1)
             advice = f"Did you mean {close[0]!r}?" if close else "`imgsearch info` lists the labels."
-            raise BadQuery(f"No picture has the label {label!r}, so it cannot be excluded. {advice}")
+            raise BadQuery(f"No picture has the label {label!r}. {advice}")

@@ -49,6 +49,26 @@ class Evaluation(Report):
     def __repr__(self) -> str:
         return f"<Evaluation: {self.title()}>"
 
+    def answerable(self) -> Evaluation:
+        """The evaluation of the queries that have a relevant picture; the others, alone in their class, are counted.
+
+        :raises BadQuery: when there is none.
+        """
+        kept = np.flatnonzero(self.scores.relevant)
+        if not len(kept):
+            raise BadQuery(
+                f"None of {len(self.queries)} labelled pictures shares its label with another one, so there is "
+                "nothing to evaluate. Index more pictures per label, or correct the labels with `imgsearch label`. "
+                + " ".join(self.cautions())
+            )
+        return dataclasses.replace(
+            self,
+            queries=[self.queries[row] for row in kept.tolist()],
+            query_classes=self.query_classes[kept],
+            scores=self.scores.take(kept),
+            about={"skipped_lone": len(self.queries) - len(kept)} | dict(self.about),
+        )
+
     @property
     def measures(self) -> list[str]:
         """The names of the ``M`` measures, in the order of every table's columns."""
@@ -283,6 +303,7 @@ LEFT_OUT = {
     "skipped_lone": "alone in their class",
     "unlabelled": "without a label",
     "excluded": "of an excluded label",
+    "left_out": "taken out",
     "outside_split": "not in the split",
 }
 

@@ -16,7 +16,7 @@ from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.inspection.calibration import Calibrated, calibrate, reliability
 from imgsearch_kit.inspection.health import NEAR, Health, examine
 from imgsearch_kit.inspection.neighbours import leave_one_out
-from imgsearch_kit.progress import progress_bar
+from imgsearch_kit.progress import counted_progress, progress_bar
 from imgsearch_kit.ranking.chain import kept_ranking
 from imgsearch_kit.records import IndexPassport, Vectors
 from imgsearch_kit.vectors import Bools, Ints, Scores, blocks, first
@@ -25,8 +25,16 @@ if TYPE_CHECKING:
     pass
 
 
-def health(index: VectorIndex, *, k: int = 10, near: float = NEAR, progress: bool | None = None) -> Health:
+def health(
+    index: VectorIndex,
+    *,
+    k: int = 10,
+    near: float = NEAR,
+    progress: bool | Callable[[float], object] | None = None,
+) -> Health:
     """Duplicates, hubs and orphans, and suspected labels of an index, with their effects on P@k.
+
+    ``progress`` may be a function that gets the share that is done, from 0 to 1; what it raises ends the work.
 
     :raises BadQuery: when the index is empty, or ``k`` or ``near`` is out of range.
     """
@@ -34,8 +42,8 @@ def health(index: VectorIndex, *, k: int = 10, near: float = NEAR, progress: boo
     records, vectors = index.entries()
     labels, hashes = [record.label for record in records], [record.sha256 for record in records]
     ids = [record.id for record in records]
-    with progress_bar("examining", "img", len(ids), shown=progress) as bar:
-        return examine(ids, vectors, labels, hashes, k=places(k, len(ids)), near=near, done=bar.update)
+    with counted_progress("examining", "img", len(ids), progress) as done:
+        return examine(ids, vectors, labels, hashes, k=places(k, len(ids)), near=near, done=done)
 
 
 def calibration(

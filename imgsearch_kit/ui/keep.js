@@ -49,10 +49,11 @@ export async function smallPicture(address, side = 96) {
   }
 }
 
-// Rows of cells as CSV. A text that a spreadsheet would compute gets an apostrophe before it.
-export function csvText(rows) {
+// Rows of cells as CSV. A text that a spreadsheet would compute gets an apostrophe before it, except in exact rows, which
+// a program reads again.
+export function csvText(rows, {exact = false} = {}) {
   const cell = (value) => {
-    const text = typeof value === "number" ? String(value) : String(value ?? "").replace(/^[=+\-@\t\r]/, "'$&");
+    const text = typeof value === "number" || exact ? String(value) : String(value ?? "").replace(/^[=+\-@\t\r]/, "'$&");
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
   return rows.map((row) => `${row.map(cell).join(",")}\n`).join("");

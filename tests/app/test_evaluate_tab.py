@@ -7,8 +7,9 @@ import threading
 
 import pytest
 
-from imgsearch_kit.app.tabs.evaluate import EvaluateTab, evaluation_document, overview
+from imgsearch_kit.app.tabs.evaluate import EvaluateTab
 from imgsearch_kit.app.tabs.events import working
+from imgsearch_kit.app.tabs.judged import evaluation_document, examples_of, overview, worst_of
 from imgsearch_kit.errors import BadQuery
 from tests.app.conftest import make_gallery
 from tests.app.test_address import wait_for_address
@@ -36,19 +37,30 @@ def test_a_document_has_the_means_the_classes_and_what_went_wrong(mixed):
     assert document == json.loads(json.dumps(document))
     assert document["figures"]["P@4"]["value"] == pytest.approx(found.values[:, found.measures.index("P@4")].mean())
     assert {name: each["queries"] for name, each in document["classes"].items()} == {"greens": 3, "reds": 4}
-    worst = document["classes"]["greens"]["worst"][0]
-    assert worst["id"] == "greens/odd.png"
-    assert [hit["label"] for hit in worst["hits"][:4]] == ["reds"] * 4
-    pairs = {(pair["query"], pair["found"]): pair for pair in document["pairs"]}
-    assert pairs["greens", "reds"]["examples"][0] == {
-        "id": "greens/odd.png",
-        "hits": [{"id": worst["hits"][0]["id"], "label": "reds"}],
-    }
+    labels = document["labels"]
+    counts = {(labels[row], labels[found]): count for row, found, count in document["cells"]}
+    assert counts["greens", "reds"] == 4 + 4  # all four of the odd one, two of each other green, before the lonely blue
+    assert sum(counts.values()) == 4 * 7
+
+
+def test_the_queries_behind_a_class_and_behind_a_cell(mixed):
+    document = evaluation_document(mixed.evaluate(progress=False))
+    worst = worst_of(document, "greens")
+    assert worst[0]["id"] == "greens/odd.png"
+    assert [hit["label"] for hit in worst[0]["hits"][:4]] == ["reds"] * 4
+    assert worst_of(document, "no such class") == []
+    cell = examples_of(document, "greens", "reds")
+    assert cell[0] == {"id": "greens/odd.png", "value": None, "hits": [worst[0]["hits"][0]]}
+    assert {query["id"] for query in cell} == {"greens/odd.png", "greens/1.png", "greens/2.png"}
+    own = examples_of(document, "reds", "reds")
+    assert len(own) == 4
+    assert {hit["label"] for query in own for hit in query["hits"]} == {"reds"}
+    assert examples_of(document, "reds", "no such class") == []
 
 
 def test_an_overview_leaves_the_queries_to_be_asked_for(mixed):
     shown = overview(evaluation_document(mixed.evaluate(progress=False)))
-    assert "worst" not in json.dumps(shown)
+    assert "odd.png" not in json.dumps(shown)
     assert [(each["exact"], each["queries"]) for each in shown["classes"]] == [("greens", 3), ("reds", 4)]
 
 
@@ -132,14 +144,14 @@ def test_evaluating_opening_a_class_and_searching_for_its_worst_query(visit, ser
 
 def test_an_evaluation_can_be_cancelled_and_begun_again(visit, serving, mixed, monkeypatch):
     go_on = threading.Event()
-    evaluate = mixed.evaluate
+    what_if = mixed.what_if
 
     def slow(*, progress, **options):
         progress(0.25)
         go_on.wait(20)
-        return evaluate(progress=progress, **options)
+        return what_if(progress=progress, **options)
 
-    monkeypatch.setattr(mixed, "evaluate", slow)
+    monkeypatch.setattr(mixed, "what_if", slow)
     page = visit(serving(mixed) + "/?tab=evaluate")
     page.get_by_role("button", name="Evaluate", exact=True).click()
     page.locator("#evaluate").get_by_text("25 % done").wait_for()

@@ -92,7 +92,7 @@ watch("value", () => {
     root.dataset.ready = "";
     return compare();
   }
-  if (told?.kind !== "compared" || told.serial !== serial) return undefined;
+  if (told?.kind !== "failed" && (told?.kind !== "compared" || told.serial !== serial)) return undefined;
   said.textContent = told.error ?? "";
   if (told.error) {
     drawn = "";

@@ -12,7 +12,7 @@ from imgsearch_kit.app import cards
 from imgsearch_kit.app.choices import AS_INDEXED, spec_of
 from imgsearch_kit.app.guarding import told
 from imgsearch_kit.app.request import SearchRequest
-from imgsearch_kit.app.tabs.events import PRIVATE, answering, tab_view
+from imgsearch_kit.app.tabs.events import tab_view, wire
 from imgsearch_kit.app.words import query_class
 from imgsearch_kit.errors import BadQuery, KitError
 from imgsearch_kit.gallery import Gallery
@@ -123,5 +123,5 @@ def compare_tab(gallery: Gallery) -> None:
     """Draws the tab into the open page and wires its events."""
     view = tab_view("compare")
     tab = CompareTab(gallery, Path(view.GRADIO_CACHE).resolve())
-    view.start(answering(tab.start), None, view, **PRIVATE)
-    view.compare(answering(tab.compare), None, view, concurrency_id="search", **PRIVATE)
+    wire(view, "start", tab.start, "Opening the tab")
+    wire(view, "compare", tab.compare, "The comparison", concurrency_id="search")

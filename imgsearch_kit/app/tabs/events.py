@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import itertools
+import logging
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -12,7 +15,11 @@ import gradio as gr
 
 from imgsearch_kit import ui
 
+log = logging.getLogger("imgsearch_kit")
+
 Done = TypeVar("Done")
+TabHandler = Callable[[Any], Any]  # of what the script sent
+UNFORESEEN = "{} failed with an unexpected error; see the server's log."
 PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}
 
 
@@ -25,6 +32,27 @@ def tab_view(name: str) -> gr.HTML:
     return gr.HTML(js_on_load=script, elem_id=name, html_template="<div></div>", apply_default_css=False)
 
 
+def wire(
+    view: gr.HTML, name: str, handler: TabHandler, what: str, output: gr.HTML | None = None, **options: Any
+) -> Any:
+    """Answers the event that a script triggers by a name, into ``output``, by default the view itself.
+
+    A generator answers several times. Where the handler fails with an error that nobody foresaw, which the server logs,
+    the script is told ``{"kind": "failed", "event": name, "error": "WHAT failed ..."}``. ``options`` are Gradio's.
+    """
+    to = output or view
+    failures = itertools.count()  # a second failure is another value, or the script would not see it
+
+    def failed() -> dict[str, Any]:
+        return {"kind": "failed", "event": name, "error": UNFORESEEN.format(what), "count": next(failures)}
+
+    if inspect.isgeneratorfunction(handler):  # may be cancelled, which Gradio at times takes for a failure
+        return getattr(view, name)(answering_often(handler, failed), None, to, **PRIVATE, **options)
+    wired = getattr(view, name)(answering(handler), None, to, **PRIVATE, **options)
+    wired.failure(failed, outputs=to, show_progress="hidden", api_visibility="private")
+    return wired
+
+
 def answering(handler: Callable[[Any], dict[str, Any]]) -> Callable[[gr.EventData], dict[str, Any]]:
     """A handler of what the script sends with an event."""
 
@@ -35,12 +63,16 @@ def answering(handler: Callable[[Any], dict[str, Any]]) -> Callable[[gr.EventDat
 
 
 def answering_often(
-    handler: Callable[[Any], Iterator[dict[str, Any]]],
+    handler: Callable[[Any], Iterator[dict[str, Any]]], failed: Callable[[], dict[str, Any]]
 ) -> Callable[[gr.EventData], Iterator[dict[str, Any]]]:
-    """The same for a handler that answers several times."""
+    """The same for a handler that answers several times, and with ``failed()`` where it fails."""
 
     def handle(event: gr.EventData) -> Iterator[dict[str, Any]]:
-        yield from handler(event._data)
+        try:
+            yield from handler(event._data)
+        except Exception:
+            log.exception("A call failed")
+            yield failed()
 
     return handle
 

@@ -66,6 +66,11 @@ watch("value", () => {
     seen.set(told.id, told);
     if (hovered !== null && found.ids[hovered] === told.id) drawTip(map.place(hovered));
   }
+  if (told?.kind === "failed" && told.event !== "thumbnail") { // it can be asked for again
+    said.textContent = told.error;
+    learn.hidden = told.event !== "learn";
+    root.dataset.ready = "";
+  }
   if (told?.kind !== "map") return;
   said.textContent = told.said;
   learn.hidden = !told.learn;

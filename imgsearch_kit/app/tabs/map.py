@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from imgsearch_kit.app.guarding import told
-from imgsearch_kit.app.tabs.events import PRIVATE, answering, sent_text, tab_view
+from imgsearch_kit.app.tabs.events import sent_text, tab_view, wire
 from imgsearch_kit.errors import KitError
 from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.map.projection import SMALL, Projection
@@ -94,6 +94,6 @@ def map_tab(gallery: Gallery) -> None:
     """Draws the tab into the open page and wires its events."""
     view = tab_view("map")
     tab = MapTab(gallery)
-    view.start(answering(tab.start), None, view, **PRIVATE)
-    view.learn(answering(tab.learn), None, view, concurrency_id="map", concurrency_limit=1, **PRIVATE)
-    view.thumbnail(answering(tab.thumbnail), None, view, **PRIVATE)
+    wire(view, "start", tab.start, "Opening the map")
+    wire(view, "learn", tab.learn, "Learning the map", concurrency_id="map", concurrency_limit=1)
+    wire(view, "thumbnail", tab.thumbnail, "Showing the picture")

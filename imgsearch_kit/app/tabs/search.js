@@ -444,15 +444,23 @@ function openDetails(id) {
 
 // What the server told of one picture; only the answer to the latest question of its kind counts.
 document.addEventListener("imgsearch-told", ({detail}) => {
-  if (!detail || detail.serial !== questions[detail.kind]) return;
-  if (detail.kind === "details") drawDetails(detail);
-  else if (detail.kind === "boxes") crop.suggest(detail.boxes);
-  else if (detail.kind === "reverse") drawReverse(detail);
-  else if (detail.kind === "explained") drawExplained(detail);
-  else if (detail.kind === "receipt") saveReceipt(detail);
-  else if (detail.error) refuse(detail);
-  else ask({...QUERY, picture: detail.path});
+  if (detail?.kind === "failed") return failed(detail);
+  if (!detail || detail.serial !== questions[detail.kind]) return undefined;
+  if (detail.kind === "details") return drawDetails(detail);
+  if (detail.kind === "boxes") return crop.suggest(detail.boxes);
+  if (detail.kind === "reverse") return drawReverse(detail);
+  if (detail.kind === "explained") return drawExplained(detail);
+  if (detail.kind === "receipt") return saveReceipt(detail);
+  return detail.error ? refuse(detail) : ask({...QUERY, picture: detail.path});
 });
+
+// An error that nobody foresaw, told where the answer would have been; a crop needs no suggested boxes.
+function failed({event, error}) {
+  if (event === "ask") return receive({serial: null, error});
+  if (event === "fetch") return refuse({error});
+  if (event === "explain" || event === "reverse") return panel.say(error);
+  return event === "boxes" ? undefined : say(error, "error");
+}
 
 function drawExplained(detail) {
   if (detail.error) return panel.say(detail.error);
@@ -639,10 +647,9 @@ window.addEventListener("popstate", () => { if (start) recall(); });
 
 watch("value", () => {
   const told = props.value;
-  if (told?.kind === "answer") {
-    answered();
-    return receive(told);
-  }
+  if (told?.kind === "answer" || told?.kind === "failed") answered();
+  if (told?.kind === "failed") return failed(told);
+  if (told?.kind === "answer") return receive(told);
   if (told?.kind !== "start") return undefined;
   start = told;
   usual = told.usual;

@@ -17,7 +17,7 @@ from imgsearch_kit.app.exports import receipt_answer
 from imgsearch_kit.app.guarding import told
 from imgsearch_kit.app.request import MOST_HITS, SearchRequest
 from imgsearch_kit.app.standing import moved_away, standing
-from imgsearch_kit.app.tabs.events import PRIVATE, answering, answering_often, tab_view
+from imgsearch_kit.app.tabs.events import tab_view, wire
 from imgsearch_kit.app.tabs.picture import PictureAnswers
 from imgsearch_kit.app.tiles import Shown
 from imgsearch_kit.app.words import hit_words, query_class, verdict_words
@@ -27,7 +27,6 @@ from imgsearch_kit.reports import data_uri, visible, webp_uri
 from imgsearch_kit.results import Results
 
 OWN_SHOWN = 8
-CRASHED = "The search failed with an unexpected error; see the server's log."
 
 
 class SearchTab:
@@ -175,19 +174,15 @@ def search_tab(gallery: Gallery, page: gr.Blocks, *, originals: bool = False) ->
     tab = SearchTab(gallery, view.GRADIO_CACHE, originals=originals)
     single = PictureAnswers(gallery, tab.uploads, view.temp_files)
     page.load(tab.start, outputs=view, show_progress="hidden", api_visibility="private")
-    view.again(tab.start, None, view, **PRIVATE)  # the index has changed
-    crashed = {"kind": "answer", "serial": None, "error": CRASHED}
+    wire(view, "again", lambda _: tab.start(), "Reading the index again")  # it has changed
 
     # Every question is sent: with "always_last" the answer to the second of two quick changes may never come.
-    view.ask(answering(tab.search), None, view, concurrency_id="search", **PRIVATE).failure(
-        lambda: crashed, outputs=view, show_progress="hidden", api_visibility="private"
-    )
-    view.details(answering(single.details), None, told, **PRIVATE)
-    view.boxes(answering(single.boxes), None, told, concurrency_id="search", **PRIVATE)
-    view.reverse(answering(single.reverse), None, told, concurrency_id="explain", **PRIVATE)
-    view.fetch(answering(single.fetched), None, told, concurrency_id="fetch", **PRIVATE)
-    view.receipt(
-        answering(partial(receipt_answer, gallery, tab.uploads)), None, told, concurrency_id="search", **PRIVATE
-    )
-    explaining = view.explain(answering_often(single.explained), None, told, concurrency_id="explain", **PRIVATE)
+    wire(view, "ask", tab.search, "The search", concurrency_id="search")
+    wire(view, "details", single.details, "Looking for the details", told)
+    wire(view, "boxes", single.boxes, "Suggesting boxes", told, concurrency_id="search")
+    wire(view, "reverse", single.reverse, "Looking for neighbours", told, concurrency_id="explain")
+    wire(view, "fetch", single.fetched, "Fetching the picture", told, concurrency_id="fetch")
+    receipt = partial(receipt_answer, gallery, tab.uploads)
+    wire(view, "receipt", receipt, "Writing the receipt", told, concurrency_id="search")
+    explaining = wire(view, "explain", single.explained, "Explaining the match", told, concurrency_id="explain")
     view.stop(None, cancels=[explaining], api_visibility="private")
