@@ -22,7 +22,7 @@ from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.names import has_other_forms, normal
 from imgsearch_kit.provenance import check_extractor
 from imgsearch_kit.query import GivenQuery, no_record
-from imgsearch_kit.records import MAX_PIXELS, Approx, ImageRecord, IndexPassport, Vectors
+from imgsearch_kit.records import MAX_PIXELS, Approx, Failure, ImageRecord, IndexPassport, Vectors
 from imgsearch_kit.reports import Table
 from imgsearch_kit.results import Results
 from imgsearch_kit.search import Searcher
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from imgsearch_kit.receipts.replay import Replays
     from imgsearch_kit.regions.explained import Explanation
     from imgsearch_kit.regions.suggested import SuggestedBoxes
+    from imgsearch_kit.share.contents import PackContents
+    from imgsearch_kit.share.pack import PackReport
     from imgsearch_kit.widget.cell import GalleryWidget
 
 DEFAULT_ADDRESS = "local:./imgsearch.db"
@@ -711,6 +713,67 @@ class Gallery:
         from imgsearch_kit.widget.cell import GalleryWidget
 
         return GalleryWidget(self, **options)
+
+    def packing(self, *, exclude_labels: Sequence[str] = (), anonymous: bool = False) -> PackContents:
+        """What ``pack`` with these options would show to everyone who can open the site; nothing is written.
+
+        :raises BadQuery: when the extractor has no int8 form, there is no such label, no picture is left, or none of
+            them is where it was.
+        """
+        from imgsearch_kit.indexing.twin import check_has_twin
+        from imgsearch_kit.share.contents import pack_contents
+
+        check_has_twin(self.passport)
+        return pack_contents(self.records(), self.original, exclude_labels=exclude_labels, anonymous=anonymous)
+
+    def pack(
+        self, folder: Path | str, *, exclude_labels: Sequence[str] = (), anonymous: bool = False, **options: Any
+    ) -> PackReport:
+        """Writes a site of plain files, on which visitors search in their own browser, also with pictures they drop.
+
+        The folder is new, empty, or an earlier site. Pictures of ``exclude_labels`` are left out, and an ``anonymous``
+        site has numbers in place of ids; ``packing`` lists what will be shown. ``options`` are those of
+        ``imgsearch_kit.share.pack.pack_site``: ``title``, ``runtime`` (a folder with the npm package onnxruntime-web),
+        ``say``, ``progress``.
+
+        :raises BadQuery: when ``packing`` refuses, the folder holds something else, or npm is not there.
+        :raises ServerUnavailable: when npm cannot bring the runtime.
+        :raises UnreadableImage: when not one picture can be read.
+        """
+        from imgsearch_kit.share.pack import pack_site
+
+        contents = self.packing(exclude_labels=exclude_labels, anonymous=anonymous)
+        runtime = options.pop("runtime", None)
+        return pack_site(self, contents, Path(folder), runtime=runtime and Path(runtime), **options)
+
+    def quantised(self, *, progress: bool | None = None) -> tuple[Gallery, list[Failure]]:
+        """The gallery of the same pictures by the int8 form of the extractor, and the pictures that it lacks.
+
+        It is this one if its extractor is an int8 one. Else its index lies in the cache, and only pictures that are new
+        or have changed since are extracted.
+
+        :raises BadQuery: when the extractor has no int8 form.
+        :raises UnreadableImage: when not one picture can be read.
+        """
+        from imgsearch_kit.indexing.twin import check_has_twin, int8_twin
+
+        if self.passport.spec and check_has_twin(self.passport) == self.passport.spec.name:
+            return self, []
+        twin, extractor, failed = int8_twin(
+            self.index, self.original, weights=self._weights, max_pixels=self.max_pixels, progress=progress
+        )
+        made = Gallery(twin, weights=self._weights, root=self.root, max_pixels=self.max_pixels)
+        made._loaded = extractor
+        return made, failed
+
+    def network(self) -> bytes:
+        """The ONNX file of the int8 extractor that made the index.
+
+        :raises IndexMismatch: when the weights here give another network.
+        """
+        from imgsearch_kit.indexing.twin import int8_network
+
+        return int8_network(self.passport, self._weights, log.info)
 
     # -- opening and closing ----------------------------------------------------------------------------------------
 

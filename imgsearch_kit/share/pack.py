@@ -1,0 +1,300 @@
+"""Packs a gallery as a site that needs no server: a visitor's browser embeds the picture and searches."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+import imgsearch_kit
+from imgsearch_kit.errors import BadQuery, KitError, MissingExtra, UnreadableImage
+from imgsearch_kit.extractors.base import probe_vectors
+from imgsearch_kit.outputs import GENERATOR
+from imgsearch_kit.progress import progress_bar
+from imgsearch_kit.provenance import PROBE_COSINE_INT8
+from imgsearch_kit.query import OWN_COSINE
+from imgsearch_kit.ranking.feedback import WEIGHTS
+from imgsearch_kit.records import Failure, ImageRecord, IndexPassport, Vectors
+from imgsearch_kit.reports import RunReport, Table, plain, visible
+from imgsearch_kit.share import data
+from imgsearch_kit.share.contents import PackContents
+from imgsearch_kit.share.folder import MARK, check_site_folder, site_folder
+from imgsearch_kit.share.hosting import write_hosting
+from imgsearch_kit.share.runtime import BINARY, GLUE, SCRIPT, runtime_files
+
+if TYPE_CHECKING:
+    from imgsearch_kit.gallery import Gallery
+
+THUMBNAIL_SIDE, THUMBNAIL_QUALITY = 160, 55  # some 2.4 kB each
+FIRST_TILES = 18  # pictures to click on the first screen
+PER_FOLDER = 1_000  # thumbnails in a folder
+NETWORK = "model/network.onnx"
+
+
+@dataclass(frozen=True)
+class PackReport(RunReport):
+    """A site that was written: its folder, what its parts take in bytes, and the pictures that are not on it.
+
+    ``pictures`` and ``classes`` are how many it shows, ``without`` says which parts it lacks and why.
+    """
+
+    path: Path
+    pictures: int
+    classes: int
+    extractor: str
+    parts: dict[str, int]
+    without: list[str]
+    failed: list[Failure]
+
+    @property
+    def size(self) -> int:
+        """The bytes of all files."""
+        return sum(self.parts.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of ``imgsearch pack --json``."""
+        return {
+            "path": str(self.path),
+            "pictures": self.pictures,
+            "classes": self.classes,
+            "extractor": self.extractor,
+            "bytes": self.size,
+            "parts": self.parts,
+            "without": self.without,
+            "failed": plain(self.failed),
+        }
+
+    def title(self) -> str:
+        """The folder, and how large it is."""
+        return f"{self.path}: {self.pictures:,} pictures by {self.extractor}, {self.size / 1e6:.1f} MB"
+
+    def tables(self) -> Sequence[Table]:
+        """What each part takes, and the failures."""
+        rows = [(name, f"{size / 1e6:.2f} MB") for name, size in self.parts.items()]
+        return [Table(rows), *super().tables()]
+
+    def notes(self) -> Sequence[str]:
+        """What the site lacks, and how to look at it."""
+        return (*self.without, f"To look at it: python -m http.server --directory {self.path}")
+
+
+def pack_site(
+    gallery: Gallery,
+    contents: PackContents,
+    folder: Path,
+    *,
+    title: str | None = None,
+    runtime: Path | None = None,
+    say: Callable[[str], None] = lambda sentence: None,
+    progress: bool | None = None,
+) -> PackReport:
+    """Writes the site of a gallery whose contents were listed; ``runtime`` is a folder with onnxruntime-web's files.
+
+    Vectors and network of a site are one int8 extractor: of a float gallery the pictures are extracted again.
+
+    :raises BadQuery: when the folder holds something else, the extractor has no int8 form, or npm is not there.
+    :raises ServerUnavailable: when npm cannot bring the runtime.
+    :raises UnreadableImage: when not one picture can be read.
+    """
+    check_site_folder(folder)
+    scripts = runtime_files(runtime, say)
+    packed, failed = gallery.quantised(progress=progress)
+    try:
+        with site_folder(folder) as made:
+            writer = _Site(packed, gallery, contents, made, progress, list(failed))
+            writer.write(title, scripts)
+            parts = _sizes(made)
+    finally:
+        if packed is not gallery:
+            packed.close()
+    extractor = packed.passport.spec.name if packed.passport.spec else ""
+    classes = len({record.label for record in writer.records if record.label})
+    return PackReport(folder, len(writer.records), classes, extractor, parts, writer.without, writer.failed)
+
+
+class _Site:
+    """A site while it is written: the pictures that have both a thumbnail and a vector, in the order of ids."""
+
+    def __init__(
+        self,
+        packed: Gallery,
+        given: Gallery,
+        contents: PackContents,
+        folder: Path,
+        progress: bool | None,
+        failed: list[Failure],
+    ):
+        self.packed, self.given, self.folder, self.progress = packed, given, folder, progress
+        self.contents = contents
+        self.records: list[ImageRecord] = []
+        self.names: list[str] = []
+        self.failed = failed
+        self.without: list[str] = []
+
+    def write(self, title: str | None, scripts: dict[str, Path]) -> None:
+        """Writes all files."""
+        (self.folder / "data").mkdir()
+        self._write_thumbnails()
+        vectors = self.packed.vectors([record.id for record in self.records])
+        data.write_vectors(self.folder / "data/vectors.f16", vectors)
+        k = data.write_neighbours(self.folder / "data/neighbours", vectors)
+        self._write_pictures()
+        described = self._described(title, vectors) | {
+            "neighbours": {"k": k, "shard": data.SHARD},
+            "parts": {"map": self._write_map(), "evaluation": self._write_evaluation()},
+        }
+        _write_code(self.folder, scripts)
+        (self.folder / "model").mkdir()
+        (self.folder / NETWORK).write_bytes(self.packed.network())
+        described["files"] = {
+            name: {"path": path, "size": (self.folder / path).stat().st_size}
+            for name, path in {
+                "runtime": f"runtime/{SCRIPT}",
+                "glue": f"runtime/{GLUE}",
+                "binary": f"runtime/{BINARY}",
+                "network": NETWORK,
+            }.items()
+        }
+        data.write_json_file(self.folder / MARK, described)
+        count = f"{len(self.records):,} pictures in {len(described['classes'])} classes"
+        write_hosting(self.folder, described["title"], f"{count}, packed by imgsearch-kit {imgsearch_kit.__version__}.")
+
+    def _write_thumbnails(self) -> None:
+        """Writes the thumbnails, and keeps the records that have one and a vector."""
+        unread = {failure.path for failure in self.failed}
+        pairs = zip(self.contents.records, self.contents.names, strict=True)
+        wanted = [(record, name) for record, name in pairs if record.id not in unread]
+        small = self._small([record for record, _ in wanted])
+        for (record, name), content in zip(
+            wanted, progress_bar("thumbnails", "picture", len(wanted), small, shown=self.progress), strict=True
+        ):
+            if isinstance(content, Failure):
+                self.failed.append(content)
+                continue
+            path = self.folder / thumbnail_path(len(self.records))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            self.records.append(record)
+            self.names.append(visible(name))
+        if not self.records:
+            raise UnreadableImage(f"Not one of the pictures can be read; the first: {self.failed[0].reason}")
+
+    def _small(self, records: Sequence[ImageRecord]) -> Iterator[bytes | Failure]:
+        with ThreadPoolExecutor(2, thread_name_prefix="thumbnail") as pool:
+            yield from pool.map(self._shrink, records)
+
+    def _shrink(self, record: ImageRecord) -> bytes | Failure:
+        try:
+            with Image.open(self.given.thumbnail(record)) as image:
+                picture = image.convert("RGB")
+        except (KitError, OSError) as error:
+            return Failure(record.id, str(error))
+        picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
+        file = io.BytesIO()
+        picture.save(file, "WEBP", quality=THUMBNAIL_QUALITY, method=6)
+        return file.getvalue()
+
+    def _write_pictures(self) -> None:
+        rows = {label: row for row, label in enumerate(self._classes())}
+        classes = [rows.get(record.label or "", -1) for record in self.records]
+        data.write_json_file(self.folder / "data/pictures.json", {"ids": self.names, "classes": classes})
+
+    def _classes(self) -> dict[str, int]:
+        counts: dict[str, int] = {}
+        for label in sorted(record.label for record in self.records if record.label):
+            counts[label] = counts.get(label, 0) + 1
+        return counts
+
+    def _described(self, title: str | None, vectors: Vectors) -> dict[str, Any]:
+        """What the page begins with; ``version`` changes with pictures or vectors, so that no cache mixes them."""
+        spec = self.packed.passport.spec
+        assert spec is not None
+        digest = hashlib.sha256(vectors.tobytes() + "\0".join(self.names).encode("utf-8", "surrogatepass"))
+        probes = data.write_probes(self.folder / "data", spec.side, probe_vectors(self.packed.extractor))
+        tiles = data.spread(len(self.records), FIRST_TILES)
+        return {
+            "generator": GENERATOR,
+            "kit": imgsearch_kit.__version__,
+            "version": digest.hexdigest()[:12],
+            "title": visible(title or f"{len(self.records):,} pictures"),
+            "count": len(self.records),
+            "classes": [{"name": visible(label), "count": count} for label, count in self._classes().items()],
+            "extractor": {"output": spec.name, "dim": spec.dim, "side": spec.side, "resampling": spec.resampling},
+            "weights": list(WEIGHTS),
+            "own": OWN_COSINE,
+            "probes": {"least": PROBE_COSINE_INT8, "files": probes},
+            "tiles": [{"row": row, "id": self.names[row], "label": self.records[row].label or ""} for row in tiles],
+            "perFolder": PER_FOLDER,
+            "passport": passport_part(self.packed.passport, anonymous=self.contents.anonymous),
+        }
+
+    def _write_map(self) -> bool:
+        """Writes the positions of the map that is kept, else of one that is learned now."""
+        galleries = (self.packed, self.given)
+        kept = ((gallery, gallery.kept_projection()) for gallery in galleries)
+        gallery, found = next(((each, found) for each, found in kept if found), (self.packed, None))
+        try:
+            found = found or self.packed.projection(progress=self.progress)
+        except MissingExtra as error:
+            self.without.append(f"The site has no map. {error}")
+            return False
+        row_of = {record.id: row for row, record in enumerate(gallery.records())}
+        positions = found.positions[[row_of[record.id] for record in self.records]]
+        data.write_positions(self.folder / "data/map.bin", np.asarray(positions))
+        return True
+
+    def _write_evaluation(self) -> bool:
+        left_out = {record.label for record in self.packed.records()} - {record.label for record in self.records}
+        excluded = sorted(label for label in left_out if label)
+        try:
+            found = self.packed.evaluate(rank="", exclude_labels=excluded, progress=self.progress)
+        except BadQuery as error:
+            self.without.append(f"The site has no evaluation. {error}")
+            return False
+        rows = {record.id: row for row, record in enumerate(self.records)}
+        data.write_json_file(self.folder / "data/evaluation.json", data.evaluation_part(found, rows))
+        return True
+
+
+def thumbnail_path(row: int) -> str:
+    """Where the thumbnail of a row lies on a site."""
+    return f"thumbnails/{row // PER_FOLDER}/{row}.webp"
+
+
+def passport_part(passport: IndexPassport, *, anonymous: bool) -> list[list[str]]:
+    """The passport for visitors, as pairs of a name and a text: no paths, on an anonymous site no folder names."""
+    hidden = {"folder", "label level"} if anonymous else {"label level"}
+    return [[name, visible(text)] for name, text in passport.rows(places=False) if name not in hidden]
+
+
+def _write_code(folder: Path, scripts: dict[str, Path]) -> None:
+    """Copies the page, its modules with those of ``ui``, and the runtime."""
+    for package, place in (("imgsearch_kit.share.site", "code/share/site"), ("imgsearch_kit.ui", "code/ui")):
+        (folder / place).mkdir(parents=True)
+        for source in files(package).iterdir():
+            if source.name.endswith((".js", ".css")):
+                (folder / place / source.name).write_bytes(source.read_bytes())
+    page = files("imgsearch_kit.share.site").joinpath("index.html")
+    (folder / "index.html").write_bytes(page.read_bytes())
+    (folder / "runtime").mkdir()
+    for name, path in scripts.items():
+        shutil.copyfile(path, folder / "runtime" / name)
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """The bytes of each part of a site."""
+    sizes: dict[str, int] = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        part = path.relative_to(folder).parts[0]
+        name = part if (folder / part).is_dir() and not part.startswith(".") else "page"
+        sizes[name] = sizes.get(name, 0) + path.stat().st_size
+    return sizes
