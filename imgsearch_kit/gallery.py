@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from imgsearch_kit.regions.explained import Explanation
     from imgsearch_kit.regions.suggested import SuggestedBoxes
     from imgsearch_kit.share.contents import PackContents
-    from imgsearch_kit.share.pack import PackReport
+    from imgsearch_kit.share.report import PackReport
     from imgsearch_kit.widget.cell import GalleryWidget
 
 DEFAULT_ADDRESS = "local:./imgsearch.db"
@@ -727,22 +727,33 @@ class Gallery:
         return pack_contents(self.records(), self.original, exclude_labels=exclude_labels, anonymous=anonymous)
 
     def pack(
-        self, folder: Path | str, *, exclude_labels: Sequence[str] = (), anonymous: bool = False, **options: Any
+        self,
+        folder: Path | str,
+        *,
+        static: bool = True,
+        exclude_labels: Sequence[str] = (),
+        anonymous: bool = False,
+        **options: Any,
     ) -> PackReport:
-        """Writes a site of plain files, on which visitors search in their own browser, also with pictures they drop.
+        """Writes what shows the gallery to others, with pictures of their own: a site of plain files, or a Space.
 
-        The folder is new, empty, or an earlier site. Pictures of ``exclude_labels`` are left out, and an ``anonymous``
-        site has numbers in place of ids; ``packing`` lists what will be shown. ``options`` are those of
-        ``imgsearch_kit.share.pack.pack_site``: ``title``, ``runtime`` (a folder with the npm package onnxruntime-web),
-        ``say``, ``progress``.
+        On a ``static`` site visitors search in their own browser, on any host of files; else the folder holds a hosted
+        Space with the page. The folder is new, empty, or was packed earlier. Pictures of ``exclude_labels`` are left
+        out, and ``anonymous`` gives numbers in place of ids; ``packing`` lists what will be shown. ``options`` are
+        those of ``imgsearch_kit.share.pack.pack_site`` and ``imgsearch_kit.share.space.pack_space``: ``title``,
+        ``say``, ``progress``, and of a site ``runtime`` (a folder with the npm package onnxruntime-web).
 
         :raises BadQuery: when ``packing`` refuses, the folder holds something else, or npm is not there.
         :raises ServerUnavailable: when npm cannot bring the runtime.
         :raises UnreadableImage: when not one picture can be read.
         """
+        contents = self.packing(exclude_labels=exclude_labels, anonymous=anonymous)
+        if not static:
+            from imgsearch_kit.share.space import pack_space
+
+            return pack_space(self, contents, Path(folder), **options)
         from imgsearch_kit.share.pack import pack_site
 
-        contents = self.packing(exclude_labels=exclude_labels, anonymous=anonymous)
         runtime = options.pop("runtime", None)
         return pack_site(self, contents, Path(folder), runtime=runtime and Path(runtime), **options)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,10 +25,12 @@ from imgsearch_kit.cli.base import (
 
 @app.command()
 def pack(
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="SITE", help="A new folder, or an earlier site.")],
-    static: Annotated[bool, typer.Option("--static", help="A site of plain files; no server.")] = False,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FOLDER", help="A new folder, or one packed earlier.")
+    ],
+    static: Annotated[bool, typer.Option("--static", help="A site of plain files, without a server.")] = False,
     address: Index = DEFAULT_INDEX,
-    title: Annotated[str | None, typer.Option(help="The title of the site.")] = None,
+    title: Annotated[str | None, typer.Option(help="Its title.")] = None,
     anonymous: Annotated[bool, typer.Option("--anonymous", help="Numbers in place of the pictures' names.")] = False,
     exclude_label: Annotated[list[str] | None, typer.Option(help="A label to leave out everywhere.")] = None,
     runtime: Annotated[
@@ -41,12 +43,12 @@ def pack(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Write a site that any static host serves; visitors search in their browser."""
+    """Write a hosted Space with the page, or with --static a site that any host of files serves."""
     from imgsearch_kit.gallery import Gallery
     from imgsearch_kit.share.folder import check_site_folder
 
-    if not static:
-        raise typer.BadParameter("--static is needed: a site that needs no server is the only kind so far")
+    if runtime and not static:
+        raise typer.BadParameter("--runtime belongs to --static")
     check_site_folder(output)
     pixels = round(max_megapixels * 1e6)
     with Gallery.open(address, extractor, root=root, weights=weights, max_pixels=pixels) as gallery:
@@ -54,16 +56,11 @@ def pack(
         note(f"{contents}\n")
         if not yes and not sys.stdin.isatty():
             raise typer.BadParameter("--yes is needed without a terminal, once you have read what will be shown")
-        if not yes and not typer.confirm(f"Write the site to {output}?"):
+        if not yes and not typer.confirm(f"Write it to {output}?"):
             note("Nothing was written.")
             return
-        report = gallery.pack(
-            output,
-            exclude_labels=exclude_label or (),
-            anonymous=anonymous,
-            title=title,
-            runtime=runtime,
-            say=note,
-        )
+        options: dict[str, Any] = {"title": title, "say": note} | ({"runtime": runtime} if static else {})
+        left_out = exclude_label or ()
+        report = gallery.pack(output, static=static, exclude_labels=left_out, anonymous=anonymous, **options)
     print_result(report.to_json(), as_json, report)
     raise typer.Exit(EXIT_FAILURES if report.failed else 0)

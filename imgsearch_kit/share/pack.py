@@ -7,7 +7,6 @@ import io
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,11 +23,12 @@ from imgsearch_kit.provenance import PROBE_COSINE_INT8
 from imgsearch_kit.query import OWN_COSINE
 from imgsearch_kit.ranking.feedback import WEIGHTS
 from imgsearch_kit.records import Failure, ImageRecord, IndexPassport, Vectors
-from imgsearch_kit.reports import RunReport, Table, plain, visible
+from imgsearch_kit.reports import visible
 from imgsearch_kit.share import data
 from imgsearch_kit.share.contents import PackContents
 from imgsearch_kit.share.folder import MARK, check_site_folder, site_folder
 from imgsearch_kit.share.hosting import write_hosting
+from imgsearch_kit.share.report import PackReport, part_sizes
 from imgsearch_kit.share.runtime import BINARY, GLUE, SCRIPT, runtime_files
 
 if TYPE_CHECKING:
@@ -38,53 +38,6 @@ THUMBNAIL_SIDE, THUMBNAIL_QUALITY = 160, 55  # some 2.4 kB each
 FIRST_TILES = 18  # pictures to click on the first screen
 PER_FOLDER = 1_000  # thumbnails in a folder
 NETWORK = "model/network.onnx"
-
-
-@dataclass(frozen=True)
-class PackReport(RunReport):
-    """A site that was written: its folder, what its parts take in bytes, and the pictures that are not on it.
-
-    ``pictures`` and ``classes`` are how many it shows, ``without`` says which parts it lacks and why.
-    """
-
-    path: Path
-    pictures: int
-    classes: int
-    extractor: str
-    parts: dict[str, int]
-    without: list[str]
-    failed: list[Failure]
-
-    @property
-    def size(self) -> int:
-        """The bytes of all files."""
-        return sum(self.parts.values())
-
-    def to_json(self) -> dict[str, Any]:
-        """The document of ``imgsearch pack --json``."""
-        return {
-            "path": str(self.path),
-            "pictures": self.pictures,
-            "classes": self.classes,
-            "extractor": self.extractor,
-            "bytes": self.size,
-            "parts": self.parts,
-            "without": self.without,
-            "failed": plain(self.failed),
-        }
-
-    def title(self) -> str:
-        """The folder, and how large it is."""
-        return f"{self.path}: {self.pictures:,} pictures by {self.extractor}, {self.size / 1e6:.1f} MB"
-
-    def tables(self) -> Sequence[Table]:
-        """What each part takes, and the failures."""
-        rows = [(name, f"{size / 1e6:.2f} MB") for name, size in self.parts.items()]
-        return [Table(rows), *super().tables()]
-
-    def notes(self) -> Sequence[str]:
-        """What the site lacks, and how to look at it."""
-        return (*self.without, f"To look at it: python -m http.server --directory {self.path}")
 
 
 def pack_site(
@@ -112,13 +65,14 @@ def pack_site(
         with site_folder(folder) as made:
             writer = _Site(packed, gallery, contents, made, progress, list(failed))
             writer.write(title, scripts)
-            parts = _sizes(made)
+            parts = part_sizes(made)
     finally:
         if packed is not gallery:
             packed.close()
     extractor = packed.passport.spec.name if packed.passport.spec else ""
     classes = len({record.label for record in writer.records if record.label})
-    return PackReport(folder, len(writer.records), classes, extractor, parts, writer.without, writer.failed)
+    start = f"To look at it: python -m http.server --directory {folder}"
+    return PackReport(folder, len(writer.records), classes, extractor, parts, writer.without, writer.failed, start)
 
 
 class _Site:
@@ -288,13 +242,3 @@ def _write_code(folder: Path, scripts: dict[str, Path]) -> None:
     (folder / "runtime").mkdir()
     for name, path in scripts.items():
         shutil.copyfile(path, folder / "runtime" / name)
-
-
-def _sizes(folder: Path) -> dict[str, int]:
-    """The bytes of each part of a site."""
-    sizes: dict[str, int] = {}
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        part = path.relative_to(folder).parts[0]
-        name = part if (folder / part).is_dir() and not part.startswith(".") else "page"
-        sizes[name] = sizes.get(name, 0) + path.stat().st_size
-    return sizes

@@ -1,0 +1,149 @@
+"""A hosted Space: started from its folder alone, in an environment that has what its requirements name and no more."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import venv
+import zipfile
+
+import pytest
+
+from imgsearch_kit.datasets import sample_pictures
+from imgsearch_kit.gallery import Gallery
+
+READY = 90  # seconds
+
+
+@pytest.fixture(scope="module")
+def gallery(tmp_path_factory, conv_weights):
+    """Thirty sample pictures of three classes, by the float network."""
+    everything = sample_pictures(tmp_path_factory.mktemp("samples") / "all")
+    folder = everything.with_name("few")
+    folder.mkdir()
+    for subject in ("cat", "coffee", "rocket"):
+        (everything / subject).rename(folder / subject)
+    return Gallery.from_folder(folder, f"local:{folder.with_name('few.db')}", weights=conv_weights, progress=False)
+
+
+@pytest.fixture(scope="module")
+def space(gallery, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("packed") / "space"
+    report = gallery.pack(folder, static=False, title='A "title": {x}', exclude_labels=["rocket"], progress=False)
+    assert (report.pictures, report.classes, report.extractor) == (20, 2, "vgg16-rmac@int8")
+    assert not report.failed
+    return folder
+
+
+def test_the_front_matter_is_what_a_space_wants(space):
+    front = (space / "README.md").read_text().split("---\n")[1]
+    assert re.search(
+        r"^sdk: gradio\nsdk_version: 6\.\d+\.\d+\npython_version: \"3\.12\"\napp_file: app.py$", front, re.M
+    )
+    assert 'title: "A \\"title\\": {x}"' in front
+    assert "suggested_hardware: cpu-basic" in front
+
+
+def test_nothing_of_this_machine_and_no_original_is_packed(space, gallery):
+    packed = {path: path.read_bytes() for path in space.rglob("*") if path.is_file()}
+    hashes = {record.sha256 for record in gallery.records()}
+
+    assert not hashes & {hashlib.sha256(data).hexdigest() for data in packed.values()}
+    place = str(gallery.passport.root).encode()
+    assert not [path for path, data in packed.items() if place in data]
+    assert not [path for path, data in packed.items() if b"rocket" in data and path.suffix != ".whl"]
+    assert "tensorflow" not in (space / "requirements.txt").read_text()
+
+
+def test_an_anonymous_one_has_numbers_for_names(gallery, tmp_path):
+    gallery.pack(tmp_path / "space", static=False, anonymous=True, progress=False)
+    with Gallery.open(f"local:{tmp_path / 'space/index.db'}", root=tmp_path / "space/pictures") as packed:
+        assert [record.id for record in packed.records()][:3] == ["1", "10", "11"]
+        assert packed.thumbnail("1").stat().st_size > 500
+    index = (tmp_path / "space/index.db").read_bytes()
+    assert b"cat-original" not in index
+
+
+def test_the_wheel_is_one_that_pip_installs(space, tmp_path):
+    (wheel,) = space.glob("*.whl")
+    command = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--target", str(tmp_path), str(wheel)]
+    subprocess.run(command, check=True, capture_output=True)
+    assert (tmp_path / "imgsearch_kit/app/page.css").exists()
+    assert (tmp_path / "imgsearch_kit/ui/grid.js").exists()
+    with zipfile.ZipFile(wheel) as files:
+        assert not [name for name in files.namelist() if "__pycache__" in name]
+
+
+@pytest.fixture(scope="module")
+def fresh(space, tmp_path_factory):
+    """The Python of an environment with the requirements of the Space alone."""
+    folder = tmp_path_factory.mktemp("fresh")
+    venv.create(folder, with_pip=True)
+    python = folder / "bin" / "python"
+    command = [
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "-r",
+        space / "requirements.txt",
+    ]
+    subprocess.run(command, check=True)
+    return python
+
+
+def test_it_runs_from_its_folder_alone_and_answers_as_the_gallery_does(space, fresh, gallery, tmp_path):
+    alone, home = tmp_path / "alone", tmp_path / "home"
+    shutil.copytree(space, alone)
+    home.mkdir()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "GRADIO_SERVER_PORT": str(port)}
+    log = (tmp_path / "log").open("wb")
+    process = subprocess.Popen([fresh, "app.py"], cwd=alone, env=environment, stdout=log, stderr=log)
+    try:
+        url, end = f"http://127.0.0.1:{port}", time.monotonic() + READY
+        while True:
+            try:
+                urllib.request.urlopen(f"{url}/health", timeout=5).close()
+                break
+            except (OSError, http.client.HTTPException):
+                assert process.poll() is None, (tmp_path / "log").read_text()
+                assert time.monotonic() < end, (tmp_path / "log").read_text()
+                time.sleep(0.2)
+        query = next(record for record in gallery.records() if record.id.endswith("cat-blur.jpg"))
+        found = asked(f"{url}/search", gallery.original(query).read_bytes())
+        assert found["own"] == [query.id], "what was indexed is known again, though its file is not here"
+        quantised, _ = gallery.quantised(progress=False)
+        wanted = [hit for hit in quantised.search(id=query.id, k=15).hits if hit.label != "rocket"][:5]
+        assert [hit["id"] for hit in found["hits"][:5]] == [hit.id for hit in wanted]
+        assert [hit["score"] for hit in found["hits"][:5]] == pytest.approx([hit.score for hit in wanted], abs=1e-3)
+        page = urllib.request.urlopen(url).read().decode()
+        assert "{x}" in page
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+        log.close()
+
+
+def asked(url, picture):
+    boundary = "part"
+    part = 'Content-Disposition: form-data; name="image"; filename="a.jpg"\r\nContent-Type: image/jpeg'
+    head = f"--{boundary}\r\n{part}\r\n\r\n"
+    body = head.encode() + picture + f"\r\n--{boundary}--\r\n".encode()
+    kind = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+    with urllib.request.urlopen(urllib.request.Request(url, body, kind), timeout=60) as answer:
+        return json.loads(answer.read())
