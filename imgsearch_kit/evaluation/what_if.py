@@ -17,6 +17,7 @@ from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.evaluation.metrics import QueryScores, measures, rank
 from imgsearch_kit.evaluation.protocol import Experiment, Side, check_labels, check_options, own_and_duplicates
 from imgsearch_kit.evaluation.report import Evaluation
+from imgsearch_kit.names import normal
 from imgsearch_kit.ranking import Ranking
 from imgsearch_kit.vectors import Bools, Ints, Scorer, Scores, blocks, first
 
@@ -101,8 +102,9 @@ class WhatIf:
         :raises BadQuery: when a class is unknown or in two groups, a bound is no cosine, or nothing is left to ask.
         """
         names = self._merged(merge)
-        check_labels(strings("exclude_labels", exclude_labels), self._experiment.gallery)
-        excluded = np.isin(self._labels, list(exclude_labels))
+        exclude_labels = [normal(label) for label in strings("exclude_labels", exclude_labels)]
+        check_labels(exclude_labels, self._experiment.gallery)
+        excluded = np.isin(self._labels, exclude_labels)
         kept = ~(excluded | np.isin(self._ids, list(without)))
         rows = np.flatnonzero(kept)
         if not len(rows):
@@ -133,10 +135,11 @@ class WhatIf:
     def _merged(self, merge: Sequence[Collection[str]]) -> npt.NDArray[np.str_]:
         """The name of each picture's class after groups of classes became one."""
         names: dict[str, str] = {}
-        for group in merge:
-            check_labels(strings("merge", group), self._experiment.gallery)
+        for given in merge:
+            group = [normal(label) for label in strings("merge", given)]
+            check_labels(group, self._experiment.gallery)
             if len(set(group)) < 2:
-                raise BadQuery(f"{list(group)} cannot be merged: name two classes or more.")
+                raise BadQuery(f"{group} cannot be merged: name two classes or more.")
             if twice := names.keys() & set(group):
                 raise BadQuery(f"{sorted(twice)} cannot be merged: a class belongs to one group only.")
             names |= dict.fromkeys(group, JOINED.join(group))

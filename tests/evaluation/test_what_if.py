@@ -129,6 +129,13 @@ def test_a_person_can_follow_it():
     assert judged.evaluate(merge=[("cat", "dog")]).against(judged.plain)["micro"]["P@1"]["difference"] == 0.5
 
 
+def test_a_class_may_be_named_in_either_unicode_form():
+    index = index_of(("a", "caf\u00e9", 0), ("b", "caf\u00e9", 10), ("c", "tea", 15), ("d", "tea", 60))
+    judged = what_if(index, ks=(1,))
+    assert judged.evaluate(exclude_labels=["cafe\u0301"]).labels == ["tea"]
+    assert judged.evaluate(merge=[("cafe\u0301", "tea")]).labels == ["caf\u00e9 + tea"]
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
