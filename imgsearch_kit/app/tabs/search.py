@@ -174,7 +174,6 @@ def search_tab(gallery: Gallery, page: gr.Blocks, *, originals: bool = False) ->
     tab = SearchTab(gallery, view.GRADIO_CACHE, originals=originals)
     single = PictureAnswers(gallery, tab.uploads, view.temp_files)
     page.load(tab.start, outputs=view, show_progress="hidden", api_visibility="private")
-    view.again(tab.start, None, view, **PRIVATE)  # the index has changed
     crashed = {"kind": "answer", "serial": None, "error": CRASHED}
 
     # Every question is sent: with "always_last" the answer to the second of two quick changes may never come.
@@ -190,3 +189,5 @@ def search_tab(gallery: Gallery, page: gr.Blocks, *, originals: bool = False) ->
     )
     explaining = view.explain(answering_often(single.explained), None, told, concurrency_id="explain", **PRIVATE)
     view.stop(None, cancels=[explaining], api_visibility="private")
+    # The index has changed.
+    view.again(tab.start, None, view, show_progress="hidden", api_visibility="private")
