@@ -14,7 +14,8 @@ from imgsearch_kit.gallery import Gallery
 def serve_hosted(gallery: Callable[[], Gallery], **options: Any) -> None:
     """Serves the gallery that the function opens until the program is stopped; ``options`` are those of ``serve``.
 
-    The port is $GRADIO_SERVER_PORT, else 7860, and the login $IMGSEARCH_AUTH as USER:PASS. A Space (with $SPACE_ID) is
+    The port is $GRADIO_SERVER_PORT, else 7860, the login $IMGSEARCH_AUTH as USER:PASS, and $IMGSEARCH_ADD_BELOW the
+    folder below which pictures may be added. A Space (with $SPACE_ID) is
     reached through its own proxy by everybody who may see it; elsewhere the page is for this machine only. What cannot
     be done ends the program with a sentence.
     """
@@ -22,7 +23,9 @@ def serve_hosted(gallery: Callable[[], Gallery], **options: Any) -> None:
     hosted = "SPACE_ID" in os.environ
     host = "0.0.0.0" if hosted else "127.0.0.1"
     try:
-        page = gallery().serve(host=host, port=chosen, auth=auth, open=hosted, block=False, **options)
+        below = os.environ.get("IMGSEARCH_ADD_BELOW") or None
+        ways: dict[str, Any] = {"host": host, "port": chosen, "auth": auth, "open": hosted, "add_below": below}
+        page = gallery().serve(block=False, **ways | options)
     except KitError as error:
         sys.exit(str(error))
     sys.stdout.write(f"The page is at {page.url}\n")

@@ -32,23 +32,6 @@ export function keptList(name, most, {window: here = false} = {}) {
   };
 }
 
-// A small copy of a picture as the address of its data, at most 12,000 letters; "" where the browser cannot make it.
-export async function smallPicture(address, side = 96) {
-  const picture = new Image(), canvas = document.createElement("canvas");
-  picture.src = address;
-  try {
-    await picture.decode();
-    const scale = Math.min(1, side / Math.max(picture.naturalWidth, picture.naturalHeight));
-    canvas.width = Math.max(1, Math.round(picture.naturalWidth * scale));
-    canvas.height = Math.max(1, Math.round(picture.naturalHeight * scale));
-    canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
-    const made = canvas.toDataURL("image/webp", 0.7);
-    return made.length <= 12000 ? made : "";
-  } catch {
-    return "";
-  }
-}
-
 // Rows of cells as CSV. A text that a spreadsheet would compute gets an apostrophe before it, except in exact rows, which
 // a program reads again.
 export function csvText(rows, {exact = false} = {}) {
@@ -65,4 +48,21 @@ export function saveFile(name, text, type) {
   link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+// A small copy of a picture as the address of its data, at most 12,000 letters; "" where the browser cannot make it.
+export async function smallPicture(address, side = 96) {
+  const picture = new Image(), canvas = document.createElement("canvas");
+  picture.src = address;
+  try {
+    await picture.decode();
+    const scale = Math.min(1, side / Math.max(picture.naturalWidth, picture.naturalHeight));
+    canvas.width = Math.max(1, Math.round(picture.naturalWidth * scale));
+    canvas.height = Math.max(1, Math.round(picture.naturalHeight * scale));
+    canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
+    const made = canvas.toDataURL("image/webp", 0.7);
+    return made.length <= 12000 ? made : "";
+  } catch {
+    return "";
+  }
 }

@@ -128,6 +128,15 @@ def test_a_hosted_space_is_open_and_a_half_login_is_refused(started, small):
     assert started([sys.executable, str(ROOT / "gradio_app.py")], IMGSEARCH_AUTH="me", **where).line == ""
 
 
+def test_gradio_app_adds_folders_below_one_behind_its_login_only(started, small, tmp_path):
+    where = {"IMGSEARCH_INDEX": small, "GRADIO_SERVER_PORT": str(free_port()), "IMGSEARCH_ADD_BELOW": str(tmp_path)}
+    command = [sys.executable, str(ROOT / "gradio_app.py")]
+    refused = started(command, SPACE_ID="me/space", **where)
+    assert refused.line == ""
+    assert "Everybody who reaches this page could add folders to the index" in ended(refused)
+    assert started(command, SPACE_ID="me/space", IMGSEARCH_AUTH="me:secret", **where).line.startswith("The page is at")
+
+
 # -- web sites of others ----------------------------------------------------------------------------------------------
 
 ROUTES = ["/health", "/config", "/gradio_api/info", "/"]

@@ -11,7 +11,7 @@ const failed = make("section", {class: "failed", "aria-label": "Files that could
 const said = make("p", {class: "status", role: "status"});
 const bar = make("progress", {max: 1, value: 0, "aria-label": "Share of the files that is done", hidden: true});
 const cancel = button("Cancel", stop, {hidden: true});
-const report = make("div", {class: "report"});
+const report = make("div", {class: "report", tabindex: "-1"});
 const run = make("div", {class: "run"}, make("div", {class: "ways"}, bar, cancel, said), report);
 const acts = make("section", {class: "acts", "aria-label": "Change the index"});
 const table = make("input", {type: "file", id: "labels-file", accept: ".csv,.tsv,.txt,text/csv", hidden: true, "aria-label": "Table of labels"});
@@ -26,6 +26,7 @@ rows.length < all ? make("p", {class: "status"}, `The first ${rows.length.toLoca
 
 function drawAbout() {
   passport.replaceChildren(...state.passport.flatMap(([name, words]) => [make("dt", {}, name), make("dd", {}, words)]));
+  document.querySelector("#head .status").textContent = state.indexed.line;
   failed.replaceChildren(make("h2", {}, state.failures ? `Could not be indexed (${state.failures.toLocaleString("en")})` : "Every file could be indexed"),
     ...(state.failures ? files(state.failed, state.failures) : []));
 }
@@ -36,6 +37,7 @@ function begin(event, given, words) {
   setRunning(true);
   report.replaceChildren();
   said.textContent = words;
+  cancel.focus(); // what was clicked cannot be now
   trigger(event, given);
 }
 
@@ -67,11 +69,13 @@ function drawDone(done) {
 }
 
 function drawReport(told) {
+  const focused = document.activeElement === cancel;
   setRunning(false);
   said.textContent = "";
   const words = told.error ? make("p", {class: "status error", role: "alert"}, told.error) : make("p", {class: "status done", role: "status"}, told.title);
   report.replaceChildren(words, ...(told.notes ?? []).map((note) => make("p", {class: "status"}, note)),
     ...(told.failures ? [make("h3", {}, `Failed (${told.failures.toLocaleString("en")})`), ...files(told.failed, told.failures)] : []));
+  if (focused) report.focus();
 }
 
 async function sendLabels() {
@@ -191,8 +195,9 @@ watch("value", () => {
   if (told?.kind === "folders") {
     if (told.error && place && told.folder) return drawReport(told);
     place = told;
-    const open = acts.querySelector("details")?.open;
+    const open = acts.querySelector("details")?.open, focused = acts.querySelector(".crumbs")?.parentElement.contains(document.activeElement);
     drawActs();
+    if (focused) acts.querySelector(".crumbs button:last-child").focus();
     if (open && acts.querySelector("details")) acts.querySelector("details").open = true;
   }
   if (told?.kind === "doing" && running) {

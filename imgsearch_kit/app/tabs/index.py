@@ -15,7 +15,7 @@ from imgsearch_kit.app.guarding import told
 from imgsearch_kit.app.index_changes import IndexChanges
 from imgsearch_kit.app.passport_words import failure_words, folder_words, passport_words
 from imgsearch_kit.app.standing import standing
-from imgsearch_kit.app.tabs.events import PRIVATE, answering, tab_view
+from imgsearch_kit.app.tabs.events import PRIVATE, tab_view
 from imgsearch_kit.errors import BadQuery, IndexUnwritable, KitError
 from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.reports import visible
@@ -31,18 +31,18 @@ CHANGE_CRASHED = "That failed with an unexpected error; see the server's log. Wh
 
 
 class IndexTab:
-    """What the server says of the index over one gallery: plain values that the script draws as text.
-
-    Who may change nothing learns no folder of the machine.
-    """
+    """What the server says of the index over one gallery: plain values that the script draws as text."""
 
     def __init__(self, gallery: Gallery, changes: IndexChanges):
         self.gallery, self.changes = gallery, changes
         self._starts = itertools.count()  # the script sees an answer only if it differs from the one before
 
-    def start(self, given: Any) -> dict[str, Any]:
-        """What the index is now, and what can be done with it."""
-        open_ = self.changes.allowed
+    def start(self, given: Any, *, own: bool = True) -> dict[str, Any]:
+        """What the index is now, and what can be done with it.
+
+        Who may change nothing, or is not of this page's ``own`` scripts, learns no folder of the machine.
+        """
+        open_ = self.changes.allowed and own
         try:
             about = self._about(places=open_)
             serial = next(self._starts)
@@ -92,7 +92,19 @@ def index_tab(gallery: Gallery, frame: Frame) -> None:
     """Draws the tab into the open page and wires its events; those that change exist only where they may."""
     view = tab_view("index")
     changes = IndexChanges(gallery, Path(view.GRADIO_CACHE).resolve(), frame)
-    view.start(answering(IndexTab(gallery, changes).start), None, view, **PRIVATE)
+    tab = IndexTab(gallery, changes)
+
+    def refused(request: gr.Request) -> str:
+        try:
+            check_own_page(request.headers, login=frame.login)
+        except BadQuery as error:
+            return str(error)
+        return ""
+
+    def start(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
+        return tab.start(event._data, own=not refused(request))
+
+    view.start(start, None, view, **PRIVATE)
     if not frame.changes:
         return
 
@@ -100,12 +112,10 @@ def index_tab(gallery: Gallery, frame: Frame) -> None:
         """The handler for scripts of this page only."""
 
         def handle(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
-            try:
-                check_own_page(request.headers, login=frame.login)
-            except BadQuery as error:
-                yield {"kind": "done", "error": str(error)}
-                return
-            yield from handler(event._data)
+            if words := refused(request):
+                yield {"kind": "done", "error": words}
+            else:
+                yield from handler(event._data)
 
         return handle
 

@@ -174,7 +174,6 @@ def search_tab(gallery: Gallery, page: gr.Blocks, *, originals: bool = False) ->
     tab = SearchTab(gallery, view.GRADIO_CACHE, originals=originals)
     single = PictureAnswers(gallery, tab.uploads, view.temp_files)
     page.load(tab.start, outputs=view, show_progress="hidden", api_visibility="private")
-    wire(view, "again", lambda _: tab.start(), "Reading the index again")  # it has changed
 
     # Every question is sent: with "always_last" the answer to the second of two quick changes may never come.
     wire(view, "ask", tab.search, "The search", concurrency_id="search")
@@ -186,3 +185,5 @@ def search_tab(gallery: Gallery, page: gr.Blocks, *, originals: bool = False) ->
     wire(view, "receipt", receipt, "Writing the receipt", told, concurrency_id="search")
     explaining = wire(view, "explain", single.explained, "Explaining the match", told, concurrency_id="explain")
     view.stop(None, cancels=[explaining], api_visibility="private")
+    # The index has changed.
+    view.again(tab.start, None, view, show_progress="hidden", api_visibility="private")
