@@ -307,7 +307,8 @@ def main() -> None:
             places["server"]["ms_while_learning"] = learning
         for place, found in places.items():
             report(f"over a {place}", found)
-    command = " ".join(["python", "benchmarks/page.py", *sys.argv[1:]])
+    given = (re.sub(r"(/[^/\s:]+)+/", "", each) for each in sys.argv[1:])  # without this machine's folders
+    command = " ".join(["python", "benchmarks/page.py", *given])
     document = {
         "question": "from a drop to drawn neighbours in real Chromium, clients at once, memory over many searches",
         "command": command,
