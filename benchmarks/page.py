@@ -9,7 +9,9 @@ searches many times while the memory of the server's process is read. Every page
     python benchmarks/page.py                                                  the sample pictures, in a file
     python benchmarks/page.py --index local:caltech.db --root caltech101 [--server http://127.0.0.1:9200]
 
-With ``--server`` everything is measured again on a copy of the index there, which is removed afterwards.
+With ``--server`` a copy of the index there is measured too, and removed afterwards: drops on both pages by turns, so
+that both see the same load of the machine. What a page learns of its index in the background is learned before, after
+drops on the page of the fresh copy while it learns.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ import numpy as np
 from playwright.sync_api import sync_playwright
 
 from imgsearch_kit import Gallery, sample_pictures
+from imgsearch_kit.app.choices import BackgroundLearning
 
 RESULTS = Path(__file__).parent / "results" / "page.json"
 EXTRACTOR = "vgg16-rmac"
@@ -117,20 +120,31 @@ def served(address: str, root: Path | None, weights: Path | None) -> Iterator[Se
 # -- alone ------------------------------------------------------------------------------------------------------------
 
 
-def drops(url: str, pictures: list[Path]) -> dict[str, dict[str, float]]:
-    """The milliseconds of the drops by part; the first drop, which nobody times, warms up browser and server."""
+def drops(urls: dict[str, str], pictures: list[Path]) -> dict[str, dict[str, dict[str, float]]]:
+    """The milliseconds of the drops by place and part, on the pages at ``urls`` by turns.
+
+    The first drop on each, which nobody times, warms up browser and server.
+    """
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    rows: dict[str, list[dict[str, float]]] = {place: [] for place in urls}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport={"width": 1280, "height": 800})
-        page.goto(url)
-        page.locator("#search [data-ready]").wait_for()
-        found = [one_drop(page.evaluate(DROP, as_file(i, each))) for i, each in enumerate([pictures[-1], *pictures])]
+        pages = {place: browser.new_page(viewport={"width": 1280, "height": 800}) for place in urls}
+        for place, page in pages.items():
+            page.goto(urls[place])
+            page.locator("#search [data-ready]").wait_for()
+        for i, each in enumerate([pictures[-1], *pictures]):
+            for place, page in pages.items():
+                page.bring_to_front()
+                rows[place].append(one_drop(page.evaluate(DROP, as_file(i, each))))
         browser.close()
-    rows = found[1:]
     return {
-        part: {f"p{p}": round(float(np.percentile([r[part] for r in rows], p)), 1) for p in (50, 95)} for part in PARTS
+        place: {part: percentiles([row[part] for row in found[1:]]) for part in PARTS} for place, found in rows.items()
     }
+
+
+def percentiles(values: list[float]) -> dict[str, float]:
+    return {f"p{p}": round(float(np.percentile(values, p)), 1) for p in (50, 95)}
 
 
 def as_file(number: int, picture: Path) -> list[str]:
@@ -184,8 +198,7 @@ def company(url: str, pictures: list[Path], seconds: float) -> dict[str, Any]:
         thread.start()
     for thread in threads:
         thread.join()
-    p50, p95 = (round(float(np.percentile(taken, p)), 1) for p in (50, 95))
-    return {"clients": CLIENTS, "seconds": seconds, "searches": len(taken), "errors": errors, "p50": p50, "p95": p95}
+    return {"clients": CLIENTS, "seconds": seconds, "searches": len(taken), "errors": errors, **percentiles(taken)}
 
 
 def memory(page: Served, pictures: list[Path], searches: int) -> list[float | None]:
@@ -199,15 +212,26 @@ def memory(page: Served, pictures: list[Path], searches: int) -> list[float | No
     return [None if each is None else round(each, 1) for each in read]
 
 
-def measured(address: str, root: Path | None, pictures: list[Path], arguments: argparse.Namespace) -> dict[str, Any]:
-    """All figures of the page over one index."""
-    with served(address, root, arguments.weights) as page:
-        found: dict[str, Any] = {"ms": drops(page.url, pictures[: arguments.drops])}
-        if arguments.seconds:
-            found["company"] = company(page.url, pictures, arguments.seconds)
-        if arguments.searches:
-            found["megabytes"] = memory(page, pictures, arguments.searches)
+def measured(addresses: dict[str, str], root: Path, pictures: list[Path], given: argparse.Namespace) -> dict[str, Any]:
+    """All figures of the pages over the indexes, by place."""
+    with contextlib.ExitStack() as stack:
+        pages = {place: stack.enter_context(served(each, root, given.weights)) for place, each in addresses.items()}
+        taken = drops({place: page.url for place, page in pages.items()}, pictures[: given.drops])
+        found: dict[str, Any] = {place: {"ms": ms} for place, ms in taken.items()}
+        for place, page in pages.items():
+            if given.seconds:
+                found[place]["company"] = company(page.url, pictures, given.seconds)
+            if given.searches:
+                found[place]["megabytes"] = memory(page, pictures, given.searches)
     return found
+
+
+def learn(address: str) -> None:
+    """Learns what a page over the index does in the background, where it is not known yet."""
+    with Gallery.open(address) as gallery:
+        learning = BackgroundLearning(gallery)
+        learning.start()
+        learning.wait()
 
 
 # -- what is served ---------------------------------------------------------------------------------------------------
@@ -239,6 +263,8 @@ def report(name: str, found: dict[str, Any]) -> None:
     print(f"\n{name}\n{'milliseconds':<16}{'p50':>8}{'p95':>8}")
     for part, row in found["ms"].items():
         print(f"{part:<16}{row['p50']:>8.1f}{row['p95']:>8.1f}")
+    if learning := found.get("ms_while_learning"):
+        print("{:<16}{p50:>8.1f}{p95:>8.1f}".format("while learning", **learning["drop to drawn"]))
     if at_once := found.get("company"):
         print(f"{CLIENTS} clients: {at_once['searches']} searches, {len(at_once['errors'])} errors, ", end="")
         print(f"median {at_once['p50']:.0f} ms, p95 {at_once['p95']:.0f} ms")
@@ -250,7 +276,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--index", help="the index, instead of one of the sample pictures")
     parser.add_argument("--root", type=Path, help="its pictures")
-    parser.add_argument("--server", help="an Elasticsearch on which all is measured again")
+    parser.add_argument("--server", help="an Elasticsearch on which a copy is measured too")
     parser.add_argument("--drops", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=60, help="how long the clients search at once; 0 for not")
     parser.add_argument("--searches", type=int, default=SEARCHES, help="while the memory is read; 0 for none")
@@ -267,21 +293,37 @@ def main() -> None:
             about = {"pictures": len(ids), "extractor": gallery.passport.spec.name if gallery.passport.spec else None}
         pictures = [root / ids[i] for i in np.linspace(0, len(ids) - 1, min(len(ids), 200)).astype(int)]
         np.random.default_rng(0).shuffle(pictures)  # so that drops are of all classes
-        places = {"file": measured(address, root, pictures, arguments)}
-        report("in a file", places["file"])
+        addresses = {"file": address}
         if arguments.server:
-            there = stack.enter_context(on_server(address, arguments.server))
-            places["server"] = measured(there, root, pictures, arguments)
-            report("on a server", places["server"])
+            addresses["server"] = stack.enter_context(on_server(address, arguments.server))
+        learning: dict[str, Any] = {}
+        if arguments.server:  # of a fresh copy nothing is known yet
+            with served(addresses["server"], root, arguments.weights) as page:
+                learning = drops({"server": page.url}, pictures[: arguments.drops])["server"]
+        for each in addresses.values():
+            learn(each)
+        places = measured(addresses, root, pictures, arguments)
+        if learning:
+            places["server"]["ms_while_learning"] = learning
+        for place, found in places.items():
+            report(f"over a {place}", found)
+    given = (re.sub(r"(/[^/\s:]+)+/", "", each) for each in sys.argv[1:])  # without this machine's folders
+    command = " ".join(["python", "benchmarks/page.py", *given])
     document = {
         "question": "from a drop to drawn neighbours in real Chromium, clients at once, memory over many searches",
+        "command": command,
         **about,
         "drops": arguments.drops,
         "target_p95_ms": TARGET_MS,
         "target_client_p50_ms": TARGET_CLIENT_MS,
         "ms": places["file"]["ms"],
         "places": places,
-        "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "load_before": round(load_before, 1)},
+        "machine": {
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+            "load_before": round(load_before, 1),
+            "load_after": round(os.getloadavg()[0], 1),
+        },
     }
     arguments.output.write_text(json.dumps(document, indent=2) + "\n")
 

@@ -691,8 +691,8 @@ class Gallery:
         """The running page: drop a picture, see its neighbours. It returns when the page was stopped.
 
         ``options`` are those of ``imgsearch_kit.app.serving.launch_page``: ``host``, ``port``, ``auth``, ``open``,
-        ``share``, ``cors``, ``title``, ``about``, ``favicon``, ``read_only``, ``allow_originals``, ``add_below``, and
-        ``block``, False to return at once.
+        ``share``, ``cors``, ``compare``, ``title``, ``about``, ``favicon``, ``read_only``, ``allow_originals``,
+        ``add_below``, and ``block``, False to return at once.
 
         :raises MissingExtra: when gradio is not installed.
         :raises BadQuery: when others could reach the page without a password and ``open``, or the port is taken.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,6 +22,7 @@ OTHER = "Your own SPEC, step by step from left to right."
 LABELLED = 100  # with fewer pictures a percentage would say little
 LARGE = 50_000  # with more pictures it takes minutes on two cores, too long while a page is served
 LARGE_RANKED = 20_000  # the same, where each picture is ranked anew
+NICE = 10  # how much learning yields to searches
 
 
 def spec_of(choice: str | None) -> str:
@@ -98,6 +101,7 @@ class BackgroundLearning:
         return self._thread is not None and self._thread.is_alive()
 
     def _learn(self, generation: int) -> None:
+        _yield_to_others()
         self._calibrated, self._novelty, self._generation = {}, None, generation
         specs = [choice.spec for choice in rank_choices(self.gallery.passport, self._own)]
         refused = self._refused()
@@ -142,6 +146,12 @@ class BackgroundLearning:
         except KitError as error:
             log.info("No search will say that nothing looks like its picture: %s", error)
             return None
+
+
+def _yield_to_others() -> None:
+    """Lets searches go before what this thread computes, where the system has priorities of single threads."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
 
 def _with(choice: RankChoice, known: Calibrated | str | None) -> RankChoice:

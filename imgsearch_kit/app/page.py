@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ HEAD = """<header class="kit top"><div class="named"><h1></h1><p class="status" 
 <details class="help"><summary>Help</summary><div>
 <p><b>Search</b> finds the indexed pictures that look most like yours. Drop a picture anywhere, or paste one.</p>
 <p><b>Evaluate</b> says how often the neighbours of the indexed pictures share their class.</p>
-<p><b>Compare</b> puts the answers of several rankings to your picture side by side.</p>
+<p><b>Compare</b> puts several answers to your picture side by side, and lets you judge them without their names.</p>
 <p><b>Map</b> shows all pictures at once, alike ones near each other.</p>
 <p><b>Index</b> says what is indexed, from where, and which files could not be read.</p>
 <p>Programs ask at <a href="docs">docs</a>.</p></div></details></header>
@@ -36,8 +37,8 @@ SCRIPT, RAIL = Path(__file__).with_name("frame.js"), Path(__file__).with_name("r
 BARE: dict[str, Any] = {"apply_default_css": False}
 
 
-def build(gallery: Gallery, frame: Frame = PLAIN) -> gr.Blocks:
-    """The page of a gallery in its frame, not yet launched.
+def build(gallery: Gallery, frame: Frame = PLAIN, others: Sequence[Gallery] = ()) -> gr.Blocks:
+    """The page of a gallery in its frame, not yet launched; ``others`` are galleries to compare it with.
 
     The style is part of the page, not of ``launch``, so that the page always looks the same when launched or mounted.
     """
@@ -50,7 +51,7 @@ def build(gallery: Gallery, frame: Frame = PLAIN) -> gr.Blocks:
         gr.HTML(html_template="<div></div>", js_on_load=ui.script(RAIL.read_text("utf-8")), elem_id="rail", **BARE)
         search_tab(gallery, page, originals=frame.allow_originals)
         evaluate_tab(gallery, read_only=frame.read_only)
-        compare_tab(gallery)
+        compare_tab(gallery, others)
         map_tab(gallery)
         index_tab(gallery, frame)
         add_endpoint(gallery)

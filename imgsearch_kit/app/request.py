@@ -10,6 +10,7 @@ from typing import Any
 from imgsearch_kit.app.api import DEFAULT_K, MAX_K
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.gallery import Gallery
+from imgsearch_kit.records import Approx
 from imgsearch_kit.results import Results
 
 MOST_HITS = 500  # hits that "Show more" may reach
@@ -64,7 +65,7 @@ class SearchRequest:
             shown=shown,
         )
 
-    def answered_by(self, gallery: Gallery, rank: str, *, approx: bool = False) -> Results:
+    def answered_by(self, gallery: Gallery, rank: str, *, approx: Approx | None = None) -> Results:
         """The results of the gallery under a rank SPEC, or by the approximate method of the index.
 
         :raises BadQuery: when the gallery refuses the request.

@@ -87,6 +87,7 @@ def launch_page(
     open: bool = False,  # noqa: A002 (as on the command line)
     share: bool = False,
     cors: Sequence[str] = (),
+    compare: Sequence[Gallery] = (),
     block: bool = True,
     **frame: Any,
 ) -> Page:
@@ -97,9 +98,10 @@ def launch_page(
     machine; on an address that other machines reach, it asks for the name and password ``auth``, or is ``open`` to all.
     No folder is served: pictures are part of the answers, and Gradio serves uploads only, for at most an hour.
     Uploads are limited to 32 MB. ``share`` asks Gradio for a public link; where there is none, the log says so.
-    ``cors`` are origins of web sites whose scripts may call the routes. ``frame`` are the options of ``frame_of``:
-    ``title``, ``about``, ``favicon``, ``read_only``, ``allow_originals`` and ``add_below``. The page changes the index
-    (folders below ``add_below``, labels) behind a login, and without one on this machine alone.
+    ``cors`` are origins of web sites whose scripts may call the routes. ``compare`` are other galleries of the same
+    pictures, which the tab Compare offers as columns. ``frame`` are the options of ``frame_of``: ``title``, ``about``,
+    ``favicon``, ``read_only``, ``allow_originals`` and ``add_below``. The page changes the index (folders below
+    ``add_below``, labels) behind a login, and without one on this machine alone.
 
     :raises BadQuery: when ``share`` or another ``host`` than this machine is given without ``auth``, the host, the port
         or an origin cannot be used, a file of the frame cannot be read, or all could change the index.
@@ -126,13 +128,14 @@ def launch_page(
     around = replace(around, changes=trusted and not around.read_only, login=bool(auth))
     if share:
         check_proxies()
-    try:
-        gallery.extractor  # noqa: B018 (loads and checks it)
-    except (WeightsNotFound, BadQuery) as error:  # the extractor is unknown, or its weights are missing
-        log.warning("Only indexed pictures can be used as queries, no others: %s", error)
+    for each in (gallery, *compare):
+        try:
+            each.extractor  # noqa: B018 (loads and checks it)
+        except (WeightsNotFound, BadQuery) as error:  # the extractor is unknown, or its weights are missing
+            log.warning("Only indexed pictures can be used as queries, no others: %s", error)
     try:
         with sheltered(name.strip("[]"), past_all=not share), redirect_stdout(io.StringIO()):
-            blocks = build(gallery, around)
+            blocks = build(gallery, around, compare)
             blocks.queue(max_size=WAITING, default_concurrency_limit=SEARCHES_AT_ONCE)
             _, url, share_url = blocks.launch(
                 server_name=name,

@@ -50,8 +50,9 @@ def query_class(gallery: Gallery, results: Results) -> str | None:
     """The class of a query that is indexed, None where it is not or has no label."""
     if "label" in results.query:
         return results.query["label"]
+    found = {hit.id: hit.label for hit in results.own_hits}  # without a further request on a server
     try:
-        labels = {gallery.record(id_).label for id_ in results.own[:8]}
+        labels = {found[id_] if id_ in found else gallery.record(id_).label for id_ in results.own[:8]}
     except KitError:  # deleted since
         return None
     return labels.pop() if len(labels) == 1 else None

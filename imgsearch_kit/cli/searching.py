@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -173,6 +174,10 @@ def serve(
             metavar="FOLDER", envvar="IMGSEARCH_ADD_BELOW", help="Let the page add folders below it to the index."
         ),
     ] = None,
+    compare: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ADDRESS", help="Another index of these pictures, to compare with; can be repeated."),
+    ] = None,
     auth: Annotated[
         str | None, typer.Option(metavar="USER:PASS", envvar="IMGSEARCH_AUTH", help="Require this login.")
     ] = None,
@@ -199,9 +204,12 @@ def serve(
         "share": share,
         "cors": cors or (),
     }
-    with Gallery.open(address, extractor, max_pixels=round(max_megapixels * 1e6), **options) as gallery:
+    options |= {"max_pixels": round(max_megapixels * 1e6)}
+    with contextlib.ExitStack() as stack:
+        gallery = stack.enter_context(Gallery.open(address, extractor, **options))
+        others = [stack.enter_context(Gallery.open(each, **options | {"rank": None})) for each in compare or ()]
         frame: dict[str, Any] = {"title": title, "about": about, "favicon": favicon, "read_only": read_only}
-        serve_page(gallery, allow_originals=allow_originals, add_below=add_below, **frame, **doors)
+        serve_page(gallery, compare=others, allow_originals=allow_originals, add_below=add_below, **frame, **doors)
 
 
 def serve_page(gallery: Any, *, share: bool = False, **options: Any) -> None:

@@ -26,6 +26,8 @@ export function searchFor(id) {
   openTab("search", false); // the answer makes the entry of the history
   tell("search", id);
 }
+// Searches for any indexed picture, and leaves the tab open that is.
+export const searchAtRandom = () => tell("search", null);
 export const onSearch = (does) => hear("search", does);
 
 // The search that the search tab shows, its answer, and the classes and rankings to choose; null once the query was

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 
 import numpy as np
@@ -141,3 +143,18 @@ def test_what_was_learned_while_the_index_changed_is_not_kept_for_the_new_one(mo
     learning.start()
     assert learning.wait()
     assert learning.calibration().queries == 219
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no priority of single threads")
+def test_learning_lets_searches_go_first(monkeypatch):
+    seen, original = [], Gallery.calibration
+
+    def seeing(self, **options):
+        seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        return original(self, **options)
+
+    monkeypatch.setattr(Gallery, "calibration", seeing)
+    learning = BackgroundLearning(Gallery(indexed()))
+    learning.start()
+    assert learning.wait()
+    assert min(seen) > os.getpriority(os.PRIO_PROCESS, threading.get_native_id())

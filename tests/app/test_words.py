@@ -71,3 +71,9 @@ def test_the_class_of_a_query_is_that_of_its_own_records():
     assert query_class(gallery, dataclasses.replace(uploaded, own=("a",))) == "cat"
     assert query_class(gallery, dataclasses.replace(uploaded, own=("a", "b"))) is None
     assert query_class(gallery, dataclasses.replace(uploaded, own=("gone",))) is None
+
+
+def test_the_class_that_came_with_the_answer_is_not_asked_for_again():
+    gallery = Gallery(create_index("memory:", new_passport(ExtractorSpec("test", 2))))  # which has nothing to say
+    own = (Hit(0, "a", "cat", 1.0), Hit(0, "b", "cat", 1.0))
+    assert query_class(gallery, Results({"file": "x.jpg"}, (), own=("a", "b"), own_hits=own)) == "cat"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ir_measures
 import pytest
 
 from imgsearch_kit import ui
+from imgsearch_kit.evaluation.trec import trec_id
 
 CODE = """import {createCrop} from "./crop.js";
 import {createGrid} from "./grid.js";
 import {fromAddress, toAddress} from "./address.js";
+import {countWins, isJudgement, qrelsText, shuffled} from "./judging.js";
 window.told = [];
 window.grid = createGrid(document.querySelector("#grid"), {
   hits: [1, 2, 3].map((rank) => ({id: `<b>${rank}</b>`, rank, score: 1 - rank / 10, name: `<b>${rank}</b>`, label: null,
@@ -16,6 +19,7 @@ window.grid = createGrid(document.querySelector("#grid"), {
   onPick: (id) => told.push(["pick", id]), onVote: (id, sign) => told.push(["vote", id, sign])});
 window.crop = createCrop(document.querySelector("#crop"), {onChange: (box) => told.push(["box", box])});
 window.address = {fromAddress, toAddress};
+window.judging = {countWins, isJudgement, qrelsText, shuffled};
 """
 
 
@@ -56,3 +60,44 @@ def test_an_address_says_the_same_after_it_was_read(page, query):
     usual = {"k": 10, "rank": "as indexed"}
     again = "([query, usual]) => address.toAddress(address.fromAddress(query, usual), usual, '')"
     assert page.evaluate(again, [query, usual]) == query
+
+
+def judgement(query, winner, shown=(), relevant=(), columns="ab"):
+    named = [{"spec": each, "name": each.upper()} for each in columns]
+    return {"query": query, "winner": winner, "shown": list(shown), "relevant": list(relevant), "columns": named}
+
+
+def test_wins_are_counted_of_the_comparisons_a_column_was_in(page):
+    kept = [judgement("1", "a"), judgement("2", ""), judgement("3", "b", columns="bc"), judgement("4", None)]
+    assert page.evaluate("(kept) => judging.countWins(kept)", kept) == [
+        {"spec": "a", "name": "A", "won": 1, "tied": 1, "of": 2},
+        {"spec": "b", "name": "B", "won": 1, "tied": 1, "of": 3},
+        {"spec": "c", "name": "C", "won": 0, "tied": 0, "of": 1},
+    ]
+
+
+def test_qrels_are_read_by_other_tools_and_name_ids_as_runs_do(page, tmp_path):
+    odd = "a b/100%\t\u00a0\u3000\x7f\ufeffé.jpg"
+    kept = [
+        judgement("q 1", "a", ["x", odd], [odd]),
+        judgement("unmarked", "b", ["x"]),
+        judgement("q 1", "b", ["x", "y"], ["x"]),  # older: of x the newer counts
+    ]
+    text = page.evaluate("(kept) => judging.qrelsText(kept)", kept)
+    (tmp_path / "judged.qrels").write_text(text, "utf-8")
+    read = {(each.query_id, each.doc_id): each.relevance for each in ir_measures.read_trec_qrels(text)}
+    assert read == {("q%201", "x"): 0, ("q%201", "y"): 0, ("q%201", trec_id(odd)): 1}
+    run = [ir_measures.ScoredDoc("q%201", trec_id(odd), 2.0), ir_measures.ScoredDoc("q%201", "x", 1.0)]
+    from_file = ir_measures.read_trec_qrels(str(tmp_path / "judged.qrels"))
+    assert ir_measures.calc_aggregate([ir_measures.P @ 2], from_file, run) == {ir_measures.P @ 2: 0.5}
+
+
+@pytest.mark.parametrize("odd", [None, 3, "x", {}, {"query": "q"}, judgement("q", "a") | {"shown": [1]}])
+def test_what_is_no_judgement_is_passed_over(page, odd):
+    assert page.evaluate("(odd) => judging.isJudgement(odd)", odd) is False
+    assert page.evaluate("(kept) => judging.isJudgement(kept)", judgement("q", None)) is True
+
+
+def test_shuffling_keeps_every_item_and_comes_to_every_order(page):
+    orders = page.evaluate("() => Array.from({length: 300}, () => judging.shuffled(['a', 'b', 'c']).join(''))")
+    assert set(orders) == {"abc", "acb", "bac", "bca", "cab", "cba"}

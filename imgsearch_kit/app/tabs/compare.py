@@ -9,20 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from imgsearch_kit.app import cards
-from imgsearch_kit.app.choices import AS_INDEXED, spec_of
+from imgsearch_kit.app.columns import Column, column_of, comparable
 from imgsearch_kit.app.guarding import told
 from imgsearch_kit.app.request import SearchRequest
 from imgsearch_kit.app.tabs.events import tab_view, wire
 from imgsearch_kit.app.words import query_class
 from imgsearch_kit.errors import BadQuery, KitError
 from imgsearch_kit.gallery import Gallery
-from imgsearch_kit.ranking.choices import rank_choices
 from imgsearch_kit.reports import visible
 from imgsearch_kit.results import Results
 
-APPROXIMATE = "approximate"  # stands for the approximate method among the SPECs of columns
 FEWEST, MOST = 2, 4
 OWN_SPEC = 200  # characters of a SPEC that a forged request may have
+SHA_SHOWN = 12  # digits that tell uploads of one name apart
 
 
 def moved_hits(first: Sequence[str], other: Sequence[str]) -> tuple[dict[str, int | None], list[str]]:
@@ -32,85 +31,141 @@ def moved_hits(first: Sequence[str], other: Sequence[str]) -> tuple[dict[str, in
     return moved, [id_ for id_ in first if id_ not in moved]
 
 
-class CompareTab:
-    """What the server answers to the tab's events over one gallery: plain values that the script draws as text."""
+def judged_name(query: Mapping[str, Any]) -> str:
+    """A query as judgements name it: its id, or for an upload its name and the beginning of its hash; and its box."""
+    parts = query.get("queries", [query])
+    names = [str(each.get("id") or f"{each.get('file')}~{str(each.get('sha256'))[:SHA_SHOWN]}") for each in parts]
+    marks = [f"{sign}{id_}" for name, sign in (("plus", "+"), ("minus", "-")) for id_ in query.get(name, ())]
+    box = [f"@{','.join(f'{side:g}' for side in query['box'])}"] if query.get("box") else []
+    return " ".join([*names, *marks, *box])
 
-    def __init__(self, gallery: Gallery, uploads: Path):
-        self.gallery, self.uploads = gallery, uploads
+
+class CompareTab:
+    """What the server answers to the tab's events: plain values that the script draws as text.
+
+    ``others`` are other galleries of the same pictures.
+    """
+
+    def __init__(self, gallery: Gallery, uploads: Path, others: Sequence[Gallery] = ()):
+        self.gallery, self.uploads, self.others = gallery, uploads, others
 
     def start(self, given: Any) -> dict[str, Any]:
         """The columns that can be chosen, and those to begin with."""
-        choices = rank_choices(self.gallery.index.read_passport(), self.gallery.rank or None)
-        columns = [{"spec": each.spec or AS_INDEXED, "name": each.name, "about": each.what} for each in choices]
-        if (method := self.gallery.passport.method) != "exact":
-            about = "Faster on large indexes; may miss neighbours that exact search finds."
-            columns.insert(1, {"spec": APPROXIMATE, "name": f"Approximate ({method})", "about": about})
-        return {"kind": "start", "columns": columns, "chosen": [each["spec"] for each in columns[:3]], "most": MOST}
+        columns = comparable(self.gallery, self.others)
+        chosen = sorted(_of_each_kind(columns)[:3], key=columns.index)
+        return {
+            "kind": "start",
+            "uuid": self.gallery.passport.uuid,
+            "columns": [
+                {"spec": each.key, "name": visible(each.name), "about": visible(each.about)} for each in columns
+            ],
+            "chosen": [each.key for each in chosen],
+            "most": MOST,
+        }
 
     def compare(self, given: Any) -> dict[str, Any]:
         """An answer for each column, in the order asked for; each says how its hits moved against the first."""
         serial = given.get("serial") if isinstance(given, Mapping) else None
         said: dict[str, Any] = {"kind": "compared", "serial": serial}
         try:
-            specs = _columns(given)
+            keys = _keys(given)
             asked = replace(SearchRequest.read(given.get("search"), self.uploads), shown=0)
-            answers = {spec: self._answer(asked, spec) for spec in dict.fromkeys(specs)}
+            known = comparable(self.gallery, self.others)
+            answers = [Answered(column_of(key, known), asked) for key in dict.fromkeys(keys)]
         except KitError as error:
             return said | {"error": self._words(error)}
-        found = [each[0] for each in answers.values() if not isinstance(each, str)]
-        ids = [hit.id for each in found for hit in each.hits]
-        thumbnails = cards.data_uris((found and found[0].picture) or self.gallery.thumbnail, ids)
-        known = query_class(self.gallery, found[0]) if found and "queries" not in found[0].query else None
-        first = [hit.id for hit in found[0].hits] if found else []
-        columns = [
-            {"spec": spec, "error": each}
-            if isinstance(each, str)
-            else {"spec": spec, "ms": round(each[1], 1)} | self._column(each[0], first, known, thumbnails)
-            for spec, each in answers.items()
-        ]
-        return said | {"columns": columns, "class": visible(known) if known else None}
+        found = [each for each in answers if each.results]
+        if not found:
+            return said | {"columns": [self._refused(each) for each in answers], "class": None}
+        first = found[0]
+        label = query_class(first.column.gallery, first.told) if "queries" not in first.told.query else None
+        thumbnails = _thumbnails(found)
+        return said | {
+            "columns": [
+                self._drawn(each, first, label, thumbnails) if each.results else self._refused(each) for each in answers
+            ],
+            "class": visible(label) if label else None,
+            "query": judged_name(first.told.query),
+        }
 
     def _words(self, error: KitError) -> str:
         return visible(told(error, self.gallery.index.address)[1])
 
-    def _answer(self, asked: SearchRequest, spec: str) -> tuple[Results, float] | str:
-        """The results of a column and the milliseconds of its search, without extraction and learning.
+    def _refused(self, answered: Answered) -> dict[str, Any]:
+        return {"spec": answered.column.key, "error": answered.refusal}
 
-        A sentence where the index does not allow the ranking: the other columns are answered all the same.
-        """
-        approx = spec == APPROXIMATE
-        rank = "" if approx else spec_of(spec)
-        if rank:
-            try:
-                self.gallery.ranked(rank)
-            except KitError as error:
-                return self._words(error)
-        start = time.perf_counter()
-        results = asked.answered_by(self.gallery, rank, approx=approx)
-        whole = (time.perf_counter() - start) * 1000
-        return results, results.ms.get("search", whole)
-
-    def _column(
-        self, results: Results, first: Sequence[str], known: str | None, thumbnails: Mapping[str, str]
+    def _drawn(
+        self, answered: Answered, first: Answered, known: str | None, thumbnails: Mapping[str, str]
     ) -> dict[str, Any]:
-        moved, lost = moved_hits(first, [hit.id for hit in results.hits])
+        results, ids = answered.told, first.ids
+        moved, lost = moved_hits(ids, answered.ids)
         right = [hit.label == known for hit in results.hits] if known else []
+        foreign = answered.column.gallery is not first.column.gallery
+        absent = set(lost) - {each.id for each in answered.column.gallery.records(lost)} if foreign and lost else set()
         return {
+            "spec": answered.column.key,
+            "ms": round(answered.ms, 1),
             "hits": [
                 cards.card(hit.id, hit.label, thumbnails[hit.id])
                 | {"rank": hit.rank, "score": hit.score, "up": moved[hit.id]}
                 | ({"right": hit.label == known} if known else {})
                 for hit in results.hits
             ],
-            "lost": [cards.card(id_, None, thumbnails[id_]) for id_ in lost],
+            "lost": [cards.card(id_, None, thumbnails[id_]) | {"absent": id_ in absent} for id_ in lost],
             "precision": sum(right) / len(right) if right else None,
-            "shared": len(first) - len(lost),
-            "of": len(first),
+            "shared": len(ids) - len(lost),
+            "of": len(ids),
             "how": visible(" · ".join(filter(None, (results.method, results.note)))),
         }
 
 
-def _columns(given: Any) -> list[str]:
+def _of_each_kind(columns: Sequence[Column]) -> list[Column]:
+    """The columns with the first of each gallery, ranked and approximate, before all others."""
+    kinds = {(id(each.gallery), each.approx is None): each for each in reversed(columns)}
+    first = [each for each in columns if each in kinds.values()]
+    return [*first, *(each for each in columns if each not in first)]
+
+
+class Answered:
+    """A column with its results and the milliseconds of its search, without extraction and learning.
+
+    Where its index does not allow the search, ``refusal`` says so, and the other columns are answered all the same.
+    """
+
+    def __init__(self, column: Column, asked: SearchRequest):
+        self.column, self.refusal, self.ms = column, "", 0.0
+        self.results: Results | None = None
+        try:
+            if column.rank:
+                column.gallery.ranked(column.rank)
+            start = time.perf_counter()
+            self.results = asked.answered_by(column.gallery, column.rank, approx=column.approx)
+            self.ms = self.results.ms.get("search", (time.perf_counter() - start) * 1000)
+        except KitError as error:
+            self.refusal = visible(told(error, column.gallery.index.address)[1])
+
+    @property
+    def told(self) -> Results:
+        """The results, where there are some."""
+        assert self.results is not None
+        return self.results
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of the hits in rank order."""
+        return [hit.id for hit in self.told.hits]
+
+
+def _thumbnails(found: Sequence[Answered]) -> dict[str, str]:
+    """The pictures of all hits by id; other indexes have the same pictures under the same ids."""
+    drawn: dict[str, str] = {}
+    for each in found:
+        missing = [id_ for id_ in each.ids if not drawn.get(id_)]
+        drawn |= cards.data_uris(each.told.picture or each.column.gallery.thumbnail, missing)
+    return drawn
+
+
+def _keys(given: Any) -> list[str]:
     columns = given.get("columns") if isinstance(given, Mapping) else None
     if not isinstance(columns, list) or not all(isinstance(each, str) and len(each) <= OWN_SPEC for each in columns):
         raise BadQuery("The request names no columns.")
@@ -119,9 +174,9 @@ def _columns(given: Any) -> list[str]:
     return columns
 
 
-def compare_tab(gallery: Gallery) -> None:
-    """Draws the tab into the open page and wires its events."""
+def compare_tab(gallery: Gallery, others: Sequence[Gallery] = ()) -> None:
+    """Draws the tab into the open page and wires its events; ``others`` are other galleries of the same pictures."""
     view = tab_view("compare")
-    tab = CompareTab(gallery, Path(view.GRADIO_CACHE).resolve())
+    tab = CompareTab(gallery, Path(view.GRADIO_CACHE).resolve(), others)
     wire(view, "start", tab.start, "Opening the tab")
     wire(view, "compare", tab.compare, "The comparison", concurrency_id="search")

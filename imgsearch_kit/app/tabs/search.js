@@ -640,7 +640,12 @@ document.addEventListener("paste", (event) => {
   return send(pasted);
 });
 document.addEventListener("keydown", (event) => { if (event.key === "Escape") panel.close(); });
-onSearch((id) => ask({...QUERY, id}));
+let early = null; // what another tab searched for before this one had begun
+function seek(id) {
+  if (start) ask({...QUERY, id}, {random: id === null});
+  else early = {id};
+}
+onSearch(seek);
 onRefine((changed) => ask(changed));
 onIndexed(() => trigger("again", {}));
 window.addEventListener("popstate", () => { if (start) recall(); });
@@ -662,6 +667,8 @@ watch("value", () => {
   drawKept();
   drawIdle();
   recall({again: true});
+  if (early) seek(early.id);
+  early = null;
   root.dataset.ready = "";
   return undefined;
 });
