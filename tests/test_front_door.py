@@ -80,20 +80,6 @@ def test_the_python_of_readme_runs_up_to_the_page(tmp_path, monkeypatch, conv_we
     assert Gallery.from_folder("photos").report.counts() == {"unchanged": 40}
 
 
-def test_ones_own_network_of_readme_runs(photos, tmp_path, monkeypatch):
-    """With the weights left random: no download, and the numbers mean nothing, but everything runs."""
-    monkeypatch.chdir(tmp_path)
-    text = block("class MyNetwork").replace('weights="imagenet"', "weights=None")
-    names: dict[str, object] = {}
-    exec(text, names)
-    gallery = names["gallery"]
-    assert len(gallery) == 36
-    assert gallery.passport.spec.name == "my-network"
-    found = gallery.search(photos / "red/0.png", k=3)
-    assert "red/0.png" in found.own
-    assert len(found.hits) == 3
-
-
 def test_a_numpy_function_is_an_extractor_too(photos, tmp_path):
     address = f"local:{tmp_path / 'quarters.db'}"
     with Gallery.from_folder(photos, address, QuarterColours(), progress=False) as gallery:

@@ -113,16 +113,17 @@ function folders() {
     state.below ? null : make("p", {class: "status"}, "To add folders here, start the page with --add-below FOLDER."));
 }
 
-// A second click on the same button does it.
+// A second click on the same button does it, a click elsewhere leaves it.
 function ask(asked, does, words) {
   if (asked.dataset.sure) return does();
   asked.dataset.sure = "yes";
   asked.textContent = "Sure?";
   asked.title = words;
-  return setTimeout(() => {
+  asked.focus(); // Safari does not focus a button that is clicked
+  return asked.addEventListener("blur", () => {
     delete asked.dataset.sure;
     asked.textContent = "Remove what is gone";
-  }, 4000);
+  }, {once: true});
 }
 
 // The folders below the one that was given at start, to be walked through.
