@@ -554,8 +554,11 @@ class Gallery:
 
         return novelty(self.index, seed=seed, progress=progress)
 
-    def projection(self, *, seed: int = 42, progress: bool | None = None) -> Projection:
+    def projection(self, *, seed: int = 42, progress: bool | Callable[[float], object] | None = None) -> Projection:
         """The pictures on a plane, ``(n, 2)`` positions in id order, and how far to trust them. Kept in the cache.
+
+        ``progress`` shows a bar (None: where standard error is a terminal), or gets the share that is done, from 0 to
+        1; what it raises ends the work.
 
         :raises BadQuery: when the index is empty.
         :raises MissingExtra: when umap-learn is not installed and there are more than a few pictures.

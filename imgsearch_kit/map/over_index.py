@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,8 +62,12 @@ class MapReport(RunReport):
         return self.projection.notes()
 
 
-def projection(index: VectorIndex, *, seed: int = 42, progress: bool | None = None) -> Projection:
+def projection(
+    index: VectorIndex, *, seed: int = 42, progress: bool | Callable[[float], object] | None = None
+) -> Projection:
     """The index's pictures on a plane, from the cache if the index has not changed.
+
+    ``progress`` is that of ``project``.
 
     :raises BadQuery: when the index is empty.
     :raises MissingExtra: when umap-learn is not installed and there are more than a few pictures.

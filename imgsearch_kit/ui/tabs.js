@@ -31,3 +31,10 @@ export const onSearch = (does) => hear("search", does);
 // The search that the search tab shows, and its answer; null once the query was removed.
 export const tellAnswer = (search, answer) => tell("answer", search && {search, answer});
 export const onAnswer = (does) => hear("answer", does);
+
+// Limits the search tab to classes, and opens it.
+export function searchIn(classes) {
+  openTab("search", true);
+  tell("classes", classes);
+}
+export const onSearchIn = (does) => hear("classes", does);

@@ -7,7 +7,7 @@ import {button, make, picture} from "../../ui/dom.js";
 import {createGrid} from "../../ui/grid.js";
 import {csvText, keptList, saveFile} from "../../ui/keep.js";
 import {createPanel} from "../../ui/panel.js";
-import {currentTab, onSearch, openTab, tellAnswer} from "../../ui/tabs.js";
+import {currentTab, onSearch, onSearchIn, openTab, tellAnswer} from "../../ui/tabs.js";
 
 const root = element.firstElementChild;
 const QUERY = {picture: null, id: null, also: [], box: null, plus: [], minus: []}; // what another query replaces
@@ -618,6 +618,7 @@ document.addEventListener("paste", (event) => {
 });
 document.addEventListener("keydown", (event) => { if (event.key === "Escape") panel.close(); });
 onSearch((id) => ask({...QUERY, id}));
+onSearchIn((classes) => change({classes}));
 window.addEventListener("popstate", () => { if (start) recall(); });
 
 watch("value", () => {
