@@ -4,7 +4,7 @@ import {csvText, saveFile} from "./keep.js";
 import {createMap, hueOf, SHAPES} from "./map.js";
 import {shortened, soughtRows} from "./plane.js";
 
-const LISTED = 12, SELECTED = 24; // pictures listed of those in view, and of a selection
+const LISTED = 12, SELECTED = 24, KEPT = 1000; // pictures listed of those in view, and of a selection; thumbnails kept
 const plural = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : noun.endsWith("s") ? "es" : "s"}`;
 
 // How well the map keeps the neighbours of a picture, in words.
@@ -20,7 +20,7 @@ export function keptWords({near, kept}) {
 // there is no button for it. onSelect(ids) is told of each selection.
 export function createExplorer(element, {thumbnails, near, onSearch, onClasses, onSelect = () => {}}) {
   let found = {ids: [], x: [], y: [], classes: [], names: []}, rows = new Map(), query = null, chosen = null, selected = [], filtered = null, view = [], lightNames = new Set(), hovered = null, waiting = 0;
-  const seen = new Map(); // thumbnails by id
+  const seen = new Map(), coming = new Map(); // thumbnails by id, and those on their way
 
   const sought = make("input", {type: "search", placeholder: "Class or id", "aria-label": "Find a class or an id on the map", autocomplete: "off", spellcheck: "false", list: "map-classes"});
   const suggestions = make("datalist", {id: "map-classes"});
@@ -43,10 +43,15 @@ export function createExplorer(element, {thumbnails, near, onSearch, onClasses, 
   const nameOf = (row) => found.names[found.classes[row]] ?? null;
   const rowsOfClasses = (names) => found.ids.map((_, row) => row).filter((row) => names.has(found.classes[row]));
 
+  // What is on its way already is not asked for again.
   async function load(ids) {
-    const wanted = [...new Set(ids)].filter((id) => !seen.has(id));
-    if (wanted.length) for (const [id, src] of Object.entries(await thumbnails(wanted))) seen.set(id, src);
-    for (const old of [...seen.keys()].slice(0, -1000)) if (!ids.includes(old)) seen.delete(old);
+    const wanted = [...new Set(ids)].filter((id) => !seen.has(id) && !coming.has(id));
+    if (wanted.length) {
+      const batch = thumbnails(wanted).then((told) => { for (const [id, src] of Object.entries(told)) seen.set(id, src); }).finally(() => { for (const id of wanted) coming.delete(id); });
+      for (const id of wanted) coming.set(id, batch);
+    }
+    await Promise.all(ids.map((id) => coming.get(id)));
+    for (const old of [...seen.keys()].slice(0, -KEPT)) if (!ids.includes(old)) seen.delete(old);
     return Object.fromEntries(ids.map((id) => [id, seen.get(id) ?? ""]));
   }
 

@@ -22,7 +22,7 @@ export function createMap(element, {onHover = () => {}, onPick = () => {}, onLas
   element.replaceChildren(canvas);
   const images = new Map(), asked = new Set(); // by id
   let points = {ids: [], x: [], y: [], classes: []}, names = [], middles = [], outliers = [];
-  let view = WHOLE, marked = null, pin = null, shown = null, lit = null, line = null, drawing = false, litNames = new Set(), arrows = [], spots = [], frame = 0, resting = 0, flight = 0;
+  let view = WHOLE, marked = null, pin = null, shown = null, lit = null, line = null, drawing = false, arrows = [], spots = [], frame = 0, resting = 0, flight = 0;
 
   const size = () => [canvas.clientWidth, canvas.clientHeight];
   const sees = (row) => (!shown || shown.has(row)) && (!lit || lit.has(row));
@@ -149,7 +149,7 @@ export function createMap(element, {onHover = () => {}, onPick = () => {}, onLas
   function drawNames(context, on, ink, ground) {
     context.font = "600 12px system-ui, sans-serif";
     Object.assign(context, {textAlign: "center", textBaseline: "middle", lineWidth: 4, lineJoin: "round"});
-    const candidates = middles.filter(({name}) => !lit || litNames.has(name)).map(({name, x, y}) => {
+    const candidates = middles.map(({name, x, y}) => {
       const text = shortened(readable(names[name])), [px, py] = on(x, y);
       return {name, text, x: px, y: py, width: context.measureText(text).width + 8};
     });
@@ -291,6 +291,11 @@ export function createMap(element, {onHover = () => {}, onPick = () => {}, onLas
     draw();
   }
 
+  function nameClasses() {
+    middles = classMiddles({...points, classes: points.classes.map((name, row) => sees(row) ? name : -1)}, names.length);
+    draw();
+  }
+
   new ResizeObserver(draw).observe(canvas);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   new MutationObserver(draw).observe(document.body, {attributes: true, attributeFilter: ["class"]});
@@ -301,9 +306,8 @@ export function createMap(element, {onHover = () => {}, onPick = () => {}, onLas
       [points, names] = [found, classNames];
       [marked, pin, shown, lit, line, view] = [null, null, null, null, null, WHOLE];
       images.clear();
-      middles = classMiddles(found, classNames.length);
       outliers = rowsOf().filter((row) => Math.min(found.x[row], found.y[row]) < -FAR || Math.max(found.x[row], found.y[row]) > 1 + FAR);
-      draw();
+      nameClasses();
     },
     pin(at) { // {x, y, to, kept}: rows of the neighbours, and which are near on the map; null for none
       pin = at;
@@ -311,13 +315,11 @@ export function createMap(element, {onHover = () => {}, onPick = () => {}, onLas
     },
     only(rows) { // the others are not drawn; null for all
       shown = rows && new Set(rows);
-      middles = classMiddles(shown ? {...points, classes: points.classes.map((name, row) => shown.has(row) ? name : -1)} : points, names.length);
-      draw();
+      nameClasses();
     },
     light(rows) { // the others fade; null for none
       lit = rows && new Set(rows);
-      litNames = new Set(rows?.map((row) => points.classes[row]));
-      draw();
+      nameClasses();
     },
     lasso(on) {
       drawing = on;
