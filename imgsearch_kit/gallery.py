@@ -580,7 +580,7 @@ class Gallery:
         ``force``, which overwrites also a file that the kit did not write, but never an index.
 
         :raises BadQuery: when the index is empty, or the file cannot be written or is one that the kit did not write.
-        :raises MissingExtra: when bokeh or umap-learn is not installed.
+        :raises MissingExtra: when umap-learn is not installed and there are more than a few pictures.
         """
         from imgsearch_kit.map.over_index import write_map
 

@@ -20,6 +20,7 @@ from imgsearch_kit.files import artefact, kept_artefact
 from imgsearch_kit.images import thumbnail
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.inspection.neighbours import leave_one_out
+from imgsearch_kit.map.page import map_page
 from imgsearch_kit.map.projection import Projection, project
 from imgsearch_kit.outputs import check_output, write_output
 from imgsearch_kit.progress import progress_bar
@@ -105,10 +106,8 @@ def write_map(
     over an index.
 
     :raises BadQuery: when the index is empty, or the file cannot be written or is one that the kit did not write.
-    :raises MissingExtra: when bokeh or umap-learn is not installed.
+    :raises MissingExtra: when umap-learn is not installed and there are more than a few pictures.
     """
-    from imgsearch_kit.map.page import map_page
-
     check_output(path, force=force)
     passport, (records, vectors) = index.read_passport(), index.entries()
     if not records:

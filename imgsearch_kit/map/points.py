@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from scipy.spatial import KDTree
 
-from imgsearch_kit.records import ImageRecord, Vectors
+from imgsearch_kit.records import Vectors
 from imgsearch_kit.vectors import Bools, Floats, Ints
 
 OUTLYING = 0.001  # share of the pictures that may lie outside of the unit square at each side
@@ -36,18 +36,18 @@ class MapScale:
         return ((positions.astype(np.float64) - self.middle) / self.side + 0.5).round(5)
 
 
-def map_points(places: Floats, records: Sequence[ImageRecord]) -> dict[str, Any]:
+def map_points(places: Floats, ids: Sequence[str], labels: Sequence[str | None]) -> dict[str, Any]:
     """The pictures as columns for ``ui/explorer.js``: ids, x, y, and rows of the names of their classes, -1 for none.
 
-    ``places`` is ``(n, 2)``, scaled, in the order of the records.
+    ``places`` is ``(n, 2)``, scaled, in the order of the ids and labels.
     """
-    names = sorted({record.label for record in records if record.label})
+    names = sorted({label for label in labels if label})
     rows = {name: row for row, name in enumerate(names)}
     return {
-        "ids": [record.id for record in records],
+        "ids": list(ids),
         "x": places[:, 0].tolist(),
         "y": places[:, 1].tolist(),
-        "classes": [rows.get(record.label or "", -1) for record in records],
+        "classes": [rows.get(label or "", -1) for label in labels],
         "names": names,
     }
 

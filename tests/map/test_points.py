@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 
 from imgsearch_kit.map.points import MapScale, kept_on_map, map_points
-from imgsearch_kit.records import ImageRecord
 
 
 def test_points_keep_their_shape_within_the_unit_square():
     positions = np.array([[0, 0], [4, 0], [4, 2]], np.float32)
-    records = [ImageRecord(id="a", label="cat"), ImageRecord(id="b"), ImageRecord(id="c", label="ant")]
-    found = map_points(MapScale.of(positions).scaled(positions), records)
+    found = map_points(MapScale.of(positions).scaled(positions), ["a", "b", "c"], ["cat", None, "ant"])
     assert (found["ids"], found["names"], found["classes"]) == (["a", "b", "c"], ["ant", "cat"], [1, -1, 0])
     assert found["x"] == pytest.approx([0, 1, 1], abs=5e-3)
     assert found["y"] == pytest.approx([0.25, 0.25, 0.75], abs=5e-3)

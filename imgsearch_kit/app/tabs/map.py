@@ -78,7 +78,8 @@ class MapTab:
             rows = np.sort(np.random.default_rng(0).choice(rows, MOST_POINTS, replace=False))
         shown = "" if len(rows) == len(records) else f"{MOST_POINTS:,} pictures by chance are shown. "
         places = MapScale.of(positions).scaled(positions)
-        points = map_points(places[rows], [records[row] for row in rows.tolist()])
+        some = [records[row] for row in rows.tolist()]
+        points = map_points(places[rows], [record.id for record in some], [record.label for record in some])
         return _said(shown + " · ".join(projection.notes())) | points
 
     def thumbnails(self, given: Any) -> dict[str, Any]:
