@@ -133,18 +133,6 @@ def lend_folder(variable: str, usual: Path) -> None:
 
 
 @contextmanager
-def lent_home() -> Iterator[None]:
-    """In the block a user without a home folder has one, for libraries that do not load without."""
-    before = os.environ.get("HOME")
-    if home_folder() == NOWHERE:
-        os.environ["HOME"] = str(process_folder())
-    try:
-        yield
-    finally:
-        os.environ.pop("HOME", None) if before is None else os.environ.update(HOME=before)
-
-
-@contextmanager
 def write_whole(path: Path) -> Iterator[Path]:
     """A temporary path to write to; on leaving the block, the file written there replaces ``path`` atomically.
 

@@ -578,8 +578,11 @@ class Gallery:
 
         return novelty(self.index, seed=seed, progress=progress)
 
-    def projection(self, *, seed: int = 42, progress: bool | None = None) -> Projection:
+    def projection(self, *, seed: int = 42, progress: bool | Callable[[float], object] | None = None) -> Projection:
         """The pictures on a plane, ``(n, 2)`` positions in id order, and how far to trust them. Kept in the cache.
+
+        ``progress`` shows a bar (None: where standard error is a terminal), or gets the share that is done, from 0 to
+        1; what it raises ends the work.
 
         :raises BadQuery: when the index is empty.
         :raises MissingExtra: when umap-learn is not installed and there are more than a few pictures.
@@ -601,7 +604,7 @@ class Gallery:
         ``force``, which overwrites also a file that the kit did not write, but never an index.
 
         :raises BadQuery: when the index is empty, or the file cannot be written or is one that the kit did not write.
-        :raises MissingExtra: when bokeh or umap-learn is not installed.
+        :raises MissingExtra: when umap-learn is not installed and there are more than a few pictures.
         """
         from imgsearch_kit.map.over_index import write_map
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,25 @@ def counted_progress(
     yield count
 
 
-def bar_options(description: str, unit: str, shown: bool | None) -> dict[str, Any]:
-    """What tqdm takes for such a bar, for a library that makes its own."""
+class _Shares(io.StringIO):
+    """A file to which a bar writes its percentage, and which tells the share."""
+
+    def __init__(self, tell: Callable[[float], object]):
+        super().__init__()
+        self._told = tell
+
+    def write(self, text: str) -> int:
+        if percent := text.strip():
+            self._told(float(percent) / 100)
+        return len(text)
+
+
+def bar_options(description: str, unit: str, shown: bool | Callable[[float], object] | None) -> dict[str, Any]:
+    """What tqdm takes for such a bar, for a library that makes its own.
+
+    Where ``shown`` is a function, no bar is drawn: the function is told the share that is done, from 0 to 1, and what
+    it raises ends the work.
+    """
+    if callable(shown):  # every step of the loop looks at the clock, so that no other thread writes
+        return {"file": _Shares(shown), "bar_format": "{percentage}", "miniters": 1, "disable": False}
     return {"desc": description, "unit": unit, "disable": None if shown is None else not shown}

@@ -20,7 +20,7 @@ FEATURES = {"ranking", "evaluation", "approximation", "inspection", "map"}
 OPENERS = {"indexing", "gallery", "cli", "app"}  # open addresses and load extractors
 ALIKE = {"log", "P", "R", "serve"}  # a logger, type variables, the door to the page
 HEAVY = {"tensorflow", "keras", "onnx", "onnxruntime", "elasticsearch", "umap", "gradio", "matplotlib"}
-HEAVY |= {"skimage", "pandas", "bokeh"}
+HEAVY |= {"skimage", "pandas"}
 
 
 def imported(path: Path, *, hints: bool = False) -> set[str]:
@@ -79,7 +79,7 @@ def test_a_module_imports_only_what_its_layer_may(path):
     elif mine in GROUND:
         assert {part(name) for name in others} <= SHARED, f"{path} imports {others}"
     elif mine in FEATURES:
-        free = SHARED | {"images", "plots"}
+        free = SHARED | {"images", "plots", "ui"}
         foreign = {n for n in others if part(n) not in free and n not in ("index.base", "index.exact")}
         assert {part(name) for name in foreign} <= FEATURES, f"{path} imports {foreign}"
         assert not [name for name in foreign if joins(name)], f"{path} imports another feature's joining part"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from imgsearch_kit.files import artefact, kept_artefact
 from imgsearch_kit.images import thumbnail
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.inspection.neighbours import leave_one_out
+from imgsearch_kit.map.page import map_page
 from imgsearch_kit.map.projection import Projection, project
 from imgsearch_kit.outputs import check_output, write_output
 from imgsearch_kit.progress import progress_bar
@@ -62,8 +63,12 @@ class MapReport(RunReport):
         return self.projection.notes()
 
 
-def projection(index: VectorIndex, *, seed: int = 42, progress: bool | None = None) -> Projection:
+def projection(
+    index: VectorIndex, *, seed: int = 42, progress: bool | Callable[[float], object] | None = None
+) -> Projection:
     """The index's pictures on a plane, from the cache if the index has not changed.
+
+    ``progress`` is that of ``project``.
 
     :raises BadQuery: when the index is empty.
     :raises MissingExtra: when umap-learn is not installed and there are more than a few pictures.
@@ -101,10 +106,8 @@ def write_map(
     over an index.
 
     :raises BadQuery: when the index is empty, or the file cannot be written or is one that the kit did not write.
-    :raises MissingExtra: when bokeh or umap-learn is not installed.
+    :raises MissingExtra: when umap-learn is not installed and there are more than a few pictures.
     """
-    from imgsearch_kit.map.page import map_page
-
     check_output(path, force=force)
     passport, (records, vectors) = index.read_passport(), index.entries()
     if not records:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ COMPONENTS = 50
 NEIGHBOURS = 15
 MIN_DIST = 0.1
 SMALL = 2 * NEIGHBOURS  # so few pictures are laid out by their first two principal components
+LAID_OUT = 0.15, 0.9  # shares of the work that are done before and after UMAP lays out
 JUDGED = 20_000  # pictures whose neighbours are compared; of more, a random sample
 
 
@@ -153,14 +154,17 @@ class Projection(Report):
         return cls(**{name: value.item() if value.ndim == 0 else value for name, value in values.items()})
 
 
-def project(vectors: Vectors, *, seed: int = 42, progress: bool | None = None) -> Projection:
+def project(
+    vectors: Vectors, *, seed: int = 42, progress: bool | Callable[[float], object] | None = None
+) -> Projection:
     """The map of ``(n, dim)`` float32 unit vectors.
 
     UMAP by cosine over the 15 nearest pictures, which are found exactly. Vectors of more than 50 numbers are first
     shortened to 50: to their directions of largest variance about the origin, not about the mean, so that cosines keep
     their meaning, and normalised again. The same vectors and seed give the same map on the same machine.
 
-    ``progress`` shows a bar while UMAP works; None: where standard error is a terminal.
+    ``progress`` shows a bar while UMAP works; None: where standard error is a terminal. A function gets the share that
+    is done, from 0 to 1; what it raises ends the work.
 
     Trust per picture is the term of trustworthiness (Venna and Kaski 2001) that it contributes, scaled to [0, 1].
 
@@ -220,7 +224,7 @@ def _principal(points: Vectors) -> Vectors:
     return positions
 
 
-def _umap(points: Vectors, seed: int, progress: bool | None) -> tuple[Vectors, Floats]:
+def _umap(points: Vectors, seed: int, progress: bool | Callable[[float], object] | None) -> tuple[Vectors, Floats]:
     """Positions by UMAP, ``(n, 2)`` float32, and the a and b it used."""
     umap = _library()
     find_ab_params = umap.umap_.find_ab_params
@@ -234,11 +238,17 @@ def _umap(points: Vectors, seed: int, progress: bool | None) -> tuple[Vectors, F
         random_state=seed,
         n_jobs=1,
         precomputed_knn=(nearest, far),
-        tqdm_kwds=bar_options("laying out", "epoch", progress),
+        tqdm_kwds=bar_options("laying out", "epoch", _part(progress)),
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that transform will not work, which is not used
         return np.asarray(model.fit_transform(points), np.float32), np.array([a, b])
+
+
+def _part(progress: bool | Callable[[float], object] | None) -> bool | Callable[[float], object] | None:
+    """The progress of laying out as that of the whole work."""
+    low, high = LAID_OUT
+    return (lambda share: progress(low + (high - low) * share)) if callable(progress) else progress
 
 
 def _library() -> Any:

@@ -22,3 +22,7 @@ export function picture(src, alt) {
   if (!src) return make("span", {class: "kit-gone"}, "The file no longer exists");
   return make("img", {src, alt, decoding: "async"});
 }
+
+// A text as people read it, as reports.visible in Python: what is hidden, or changes the order of letters, becomes an escape.
+const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
+export const readable = (text) => String(text).replace(CONTROLS, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`);

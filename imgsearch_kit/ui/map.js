@@ -1,175 +1,340 @@
-// Pictures as points on a plane, coloured by class, on a canvas: hover, click, zoom, keyboard, and a pin.
-import {make} from "./dom.js";
+// Pictures as points on a plane, on a canvas: class names, thumbnails where there is room, arrows to outliers, a pin, a lasso.
+import {make, readable} from "./dom.js";
+import {watchGestures} from "./gestures.js";
+import {arrowsTo, classMiddles, lens, nearestSpot, placedNames, roomy, shortened, viewOf, within} from "./plane.js";
 
-const NAMES = 40, NEAR = 14; // names drawn at most; pixels from a point within which it is meant
+const NAMES = 40, REACH = 14, REACH_TOUCH = 26; // names at most; pixels within which a point is meant
+const NEAREST = 200, FARTHEST = 0.25, CLOSE = 10, CLOSEST = 40, STEP = 60; // scales, the last two of a flight to one point and to several; pixels of an arrow key
+const FAR = 0.05; // outside of the unit square, from which a point is an outlier
+const WHOLE = {x: 0.5, y: 0.5, scale: 1};
+const THUMBS = 60, THUMB = 52, REST = 160; // thumbnails at most, their pixels; milliseconds after which a view is at rest
+const FEW = 60, NEAR = 2.5; // points in view, and a scale, from which there are thumbnails
 const HUE = 137.508; // degrees; neighbouring numbers of classes get far hues
+export const SHAPES = ["circle", "square", "triangle", "diamond"];
 
-// points are {x, y} in [0, 1] and class, a row of names or -1; onHover(row or null, at), onPick(row) are told the row.
-export function createMap(element, {onHover, onPick}) {
-  const canvas = make("canvas", {tabindex: "0", role: "application", "aria-label": "Map of the pictures. Arrow keys go to the nearest picture, Enter searches for it."});
+export const hueOf = (name, dark) => name < 0 ? "#888" : `hsl(${(name * HUE) % 360} 65% ${dark ? 62 : 42}%)`;
+const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+// thumbnails(ids) resolves to {id: address}. onHover(row or null, place), onPick(row or null), onLasso(rows) and, once the view is at
+// rest, onRest(rows in view, the nearest to the middle first) are told of what happens.
+export function createMap(element, {onHover = () => {}, onPick = () => {}, onLasso = () => {}, onRest = () => {}, thumbnails = null} = {}) {
+  const canvas = make("canvas", {tabindex: "0", role: "application", "aria-label": "Map of the pictures. Arrow keys move it, plus and minus zoom, 0 shows the whole map; the pictures in view are listed after it."});
   element.replaceChildren(canvas);
-  let points = [], names = [], pin = null, view = {x: 0, y: 0, scale: 1}, at = null, labels = [];
+  const images = new Map(), asked = new Set(); // by id
+  let points = {ids: [], x: [], y: [], classes: []}, names = [], middles = [], outliers = [];
+  let view = WHOLE, marked = null, pin = null, shown = null, lit = null, line = null, drawing = false, arrows = [], spots = [], frame = 0, resting = 0, flight = 0;
 
   const size = () => [canvas.clientWidth, canvas.clientHeight];
-  const place = ({x, y}) => { // on the canvas, in CSS pixels; the plane keeps its shape
-    const [width, height] = size(), side = (Math.min(width, height) - 40) * view.scale;
-    return [width / 2 + (x - 0.5) * side + view.x, height / 2 + (0.5 - y) * side + view.y];
-  };
-  const colour = (name) => name < 0 ? "#888" : `hsl(${(name * HUE) % 360} 65% ${getComputedStyle(canvas).colorScheme === "dark" || document.body.classList.contains("dark") ? 62 : 45}%)`;
+  const sees = (row) => (!shown || shown.has(row)) && (!lit || lit.has(row));
+  const rowsOf = () => points.ids.map((_, row) => row);
+  const place = (row) => lens(size(), view).on(points.x[row], points.y[row]);
 
-  function nearest(x, y) {
-    let best = null, least = NEAR ** 2;
-    points.forEach((point, row) => {
-      const [px, py] = place(point), far = (px - x) ** 2 + (py - y) ** 2;
-      if (far < least) [best, least] = [row, far];
-    });
-    return best;
+  // -- drawing -----------------------------------------------------------------------------------------------------
+
+  function draw() {
+    if (!frame) frame = requestAnimationFrame(drawn);
   }
 
-  function dot(context, point, radius, fill) {
-    const [x, y] = place(point);
-    context.fillStyle = fill;
+  function drawn() {
+    frame = 0;
+    const [width, height] = size(), ratio = devicePixelRatio || 1;
+    if (!width) return;
+    if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) [canvas.width, canvas.height] = [Math.round(width * ratio), Math.round(height * ratio)];
+    const context = canvas.getContext("2d"), style = getComputedStyle(canvas), {on} = lens([width, height], view);
+    const ink = style.color, ground = style.backgroundColor, dark = (ink.match(/[\d.]+/g) ?? [0]).slice(0, 3).reduce((sum, part) => sum + Number(part), 0) > 382;
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.clearRect(0, 0, width, height);
+    spots = [];
+    const faded = [];
+    for (let row = 0; row < points.ids.length; row++) {
+      if (shown && !shown.has(row)) continue;
+      const [x, y] = on(points.x[row], points.y[row]);
+      if (x < -30 || y < -30 || x > width + 30 || y > height + 30) continue;
+      (lit && !lit.has(row) ? faded : spots).push([row, x, y]);
+    }
+    const radius = Math.min((points.ids.length > 2000 ? 2.2 : 4) * Math.max(1, view.scale ** 0.35), 6);
+    context.globalAlpha = 0.13;
+    drawDots(context, faded, radius, dark);
+    context.globalAlpha = 0.8;
+    drawDots(context, spots, radius, dark);
+    context.globalAlpha = 1;
+    if (thumbnails && (view.scale >= NEAR || spots.length <= FEW)) drawThumbnails(context, dark);
+    if (pin) drawPin(context, on, ink, ground);
+    if (marked !== null) ring(context, place(marked), 8, ink, ground);
+    drawNames(context, on, ink, ground);
+    drawArrows(context, on, ink, ground);
+    if (line) drawLasso(context, ink);
+    clearTimeout(resting);
+    resting = setTimeout(atRest, REST);
+  }
+
+  // Points of one class are one path, which is what makes thousands of them quick.
+  function drawDots(context, found, radius, dark) {
+    const of = new Map();
+    for (const spot of found) {
+      const name = points.classes[spot[0]];
+      if (!of.has(name)) of.set(name, []);
+      of.get(name).push(spot);
+    }
+    for (const [name, members] of of) {
+      context.fillStyle = hueOf(name, dark);
+      context.beginPath();
+      for (const [, x, y] of members) trace(context, SHAPES[Math.max(name, 0) % SHAPES.length], x, y, radius);
+      context.fill();
+    }
+  }
+
+  function trace(context, shape, x, y, r) {
+    if (shape === "circle") {
+      context.moveTo(x + r, y);
+      context.arc(x, y, r, 0, 7);
+    } else if (shape === "square") context.rect(x - r * 0.9, y - r * 0.9, r * 1.8, r * 1.8);
+    else {
+      const corners = shape === "triangle" ? [[0, -1.25], [1.15, 0.85], [-1.15, 0.85]] : [[0, -1.3], [1.3, 0], [0, 1.3], [-1.3, 0]];
+      corners.forEach(([dx, dy], i) => context[i ? "lineTo" : "moveTo"](x + dx * r, y + dy * r));
+      context.closePath();
+    }
+  }
+
+  const withRoom = () => roomy(spots, THUMB + 4, THUMBS);
+
+  function drawThumbnails(context, dark) {
+    for (const [row, x, y] of withRoom()) {
+      const image = images.get(points.ids[row]);
+      if (!image?.naturalWidth) continue;
+      const by = THUMB / Math.max(image.naturalWidth, image.naturalHeight), [width, height] = [image.naturalWidth * by, image.naturalHeight * by];
+      context.fillStyle = hueOf(points.classes[row], dark);
+      context.fillRect(x - width / 2 - 2, y - height / 2 - 2, width + 4, height + 4);
+      context.drawImage(image, x - width / 2, y - height / 2, width, height);
+    }
+  }
+
+  function ring(context, [x, y], radius, ink, ground) {
+    for (const [colour, width] of [[ground, 5], [ink, 2]]) {
+      Object.assign(context, {strokeStyle: colour, lineWidth: width});
+      context.beginPath();
+      context.arc(x, y, radius, 0, 7);
+      context.stroke();
+    }
+  }
+
+  // Lines from the query to its true neighbours: whole to those that are near on the map too, broken to the others.
+  function drawPin(context, on, ink, ground) {
+    const [x, y] = on(pin.x, pin.y);
+    pin.to.forEach((row, i) => {
+      const end = place(row);
+      Object.assign(context, {strokeStyle: ink, lineWidth: pin.kept[i] ? 1.8 : 1.2});
+      context.setLineDash(pin.kept[i] ? [] : [4, 4]);
+      context.beginPath();
+      context.moveTo(x, y);
+      context.lineTo(...end);
+      context.stroke();
+      context.setLineDash([]);
+      ring(context, end, 5, ink, ground);
+    });
+    context.beginPath(); // a drop whose point is at the place
+    context.moveTo(x, y);
+    context.bezierCurveTo(x - 3, y - 10, x - 11, y - 13, x - 11, y - 21);
+    context.arc(x, y - 21, 11, Math.PI, 0);
+    context.bezierCurveTo(x + 11, y - 13, x + 3, y - 10, x, y);
+    Object.assign(context, {fillStyle: "#e11d48", strokeStyle: ground, lineWidth: 2});
+    context.fill();
+    context.stroke();
     context.beginPath();
-    context.arc(x, y, radius, 0, 7);
+    context.arc(x, y - 21, 4, 0, 7);
+    context.fillStyle = "#fff";
     context.fill();
   }
 
-  function draw() {
-    const [width, height] = size(), ratio = devicePixelRatio || 1;
-    if (!width) return;
-    canvas.width = width * ratio;
-    canvas.height = height * ratio;
-    const context = canvas.getContext("2d"), style = getComputedStyle(canvas);
-    context.scale(ratio, ratio);
-    const colours = names.map((_, name) => colour(name));
-    context.globalAlpha = 0.75;
-    for (const point of points) dot(context, point, points.length > 2000 ? 2.2 : 4, colours[point.class] ?? colour(-1));
-    context.globalAlpha = 1;
-    if (pin) drawPin(context, style);
-    if (at !== null) {
-      const [x, y] = place(points[at]);
-      context.strokeStyle = style.color;
-      context.lineWidth = 2;
-      context.strokeRect(x - 6, y - 6, 12, 12);
+  function drawNames(context, on, ink, ground) {
+    context.font = "600 12px system-ui, sans-serif";
+    Object.assign(context, {textAlign: "center", textBaseline: "middle", lineWidth: 4, lineJoin: "round"});
+    const candidates = middles.map(({name, x, y}) => {
+      const text = shortened(readable(names[name])), [px, py] = on(x, y);
+      return {name, text, x: px, y: py, width: context.measureText(text).width + 8};
+    });
+    for (const {text, x, y} of placedNames(candidates, 17, size(), NAMES)) {
+      context.strokeStyle = ground;
+      context.strokeText(text, x, y);
+      context.fillStyle = ink;
+      context.fillText(text, x, y);
     }
-    drawNames(context, style);
   }
 
-  // Lines from the query to its true neighbours, wherever the map has them.
-  function drawPin(context, style) {
-    const [x, y] = place(points[pin.at]);
-    context.strokeStyle = style.color;
-    context.lineWidth = 1.2;
-    for (const row of pin.to) {
+  function drawArrows(context, on, ink, ground) {
+    arrows = arrowsTo(outliers.filter(sees).map((row) => [row, ...on(points.x[row], points.y[row])]), size());
+    for (const {x, y, angle, rows} of arrows) {
+      context.save();
+      context.translate(x, y);
+      context.rotate(angle);
       context.beginPath();
-      context.moveTo(x, y);
-      context.lineTo(...place(points[row]));
+      for (const [px, py] of [[10, 0], [-6, -8], [-2, 0], [-6, 8]]) context.lineTo(px, py);
+      context.closePath();
+      Object.assign(context, {fillStyle: ink, strokeStyle: ground, lineWidth: 2});
       context.stroke();
-      dot(context, points[row], 4, style.color);
-    }
-    dot(context, points[pin.at], 9, style.color);
-    dot(context, points[pin.at], 6, "#e11d48");
-  }
-
-  // The names of the largest classes, at the middle of their points; one that would cover another is left out.
-  function drawNames(context, style) {
-    const taken = [];
-    context.font = "600 12px sans-serif";
-    context.textAlign = "center";
-    context.lineWidth = 4;
-    context.lineJoin = "round";
-    for (const {name, middle} of labels) {
-      const [x, y] = place(middle), half = context.measureText(names[name]).width / 2 + 3;
-      if (taken.length >= NAMES || taken.some((box) => Math.abs(box.y - y) < 15 && Math.abs(box.x - x) < box.half + half)) continue;
-      taken.push({x, y, half});
-      context.strokeStyle = style.backgroundColor;
-      context.strokeText(names[name], x, y + 4);
-      context.fillStyle = style.color;
-      context.fillText(names[name], x, y + 4);
+      context.fill();
+      context.restore();
+      if (rows.length < 2) continue;
+      const [tx, ty] = [x - 16 * Math.cos(angle), y - 16 * Math.sin(angle)];
+      context.strokeText(String(rows.length), tx, ty);
+      context.fillText(String(rows.length), tx, ty);
     }
   }
 
-  const median = (values) => values.sort((a, b) => a - b)[values.length >> 1];
+  function drawLasso(context, ink) {
+    context.beginPath();
+    for (const [x, y] of line) context.lineTo(x, y);
+    context.closePath();
+    Object.assign(context, {strokeStyle: ink, lineWidth: 1.5, fillStyle: "rgb(79 70 229 / 15%)"});
+    context.setLineDash([5, 4]);
+    context.fill();
+    context.stroke();
+    context.setLineDash([]);
+  }
 
-  function point(row) {
-    at = row;
-    onHover(row, row === null ? null : place(points[row]));
+  // -- what is loaded when nothing moves ---------------------------------------------------------------------------
+
+  function atRest() {
+    const [width, height] = size(), inside = spots.filter(([, x, y]) => x >= 0 && y >= 0 && x <= width && y <= height);
+    const far = ([, x, y]) => (x - width / 2) ** 2 + (y - height / 2) ** 2;
+    onRest(inside.sort((a, b) => far(a) - far(b)).map(([row]) => row));
+    if (!thumbnails || (view.scale < NEAR && spots.length > FEW)) return;
+    fetchImages(withRoom().map(([row]) => points.ids[row]));
+  }
+
+  async function fetchImages(ids) {
+    const wanted = ids.filter((id) => !images.has(id) && !asked.has(id)), of = points;
+    if (!wanted.length) return;
+    for (const id of wanted) asked.add(id);
+    const found = await thumbnails(wanted).catch(() => ({}));
+    for (const id of wanted) asked.delete(id);
+    if (of !== points) return;
+    for (const [id, src] of Object.entries(found)) {
+      const image = new Image();
+      image.onload = draw;
+      image.src = src;
+      images.set(id, image); // also a missing one, which is not asked for again
+    }
+    for (const old of [...images.keys()].slice(0, -600)) images.delete(old);
+  }
+
+  // -- moving ------------------------------------------------------------------------------------------------------
+
+  function look(next) {
+    cancelAnimationFrame(flight);
+    view = next;
     draw();
   }
 
-  const within = (event) => {
-    const box = canvas.getBoundingClientRect();
-    return [event.clientX - box.left, event.clientY - box.top];
-  };
-  let held = null;
-  canvas.addEventListener("pointerdown", (event) => { held = {from: within(event), view, moved: false}; canvas.setPointerCapture(event.pointerId); });
-  canvas.addEventListener("pointermove", (event) => {
-    const [x, y] = within(event);
-    if (held && Math.hypot(x - held.from[0], y - held.from[1]) > 4) held.moved = true;
-    if (held?.moved) {
-      view = {...held.view, x: held.view.x + x - held.from[0], y: held.view.y + y - held.from[1]};
-      return draw();
-    }
-    const row = nearest(x, y);
-    canvas.style.cursor = row === null ? "grab" : "pointer";
-    if (row !== at) point(row);
-    return undefined;
-  });
-  canvas.addEventListener("pointerup", (event) => {
-    const row = held && !held.moved ? nearest(...within(event)) : null;
-    held = null;
-    if (row !== null) onPick(row);
-  });
-  canvas.addEventListener("pointerleave", () => { if (!held) point(null); });
-  canvas.addEventListener("wheel", (event) => {
-    event.preventDefault();
-    zoom(event.deltaY < 0 ? 1.25 : 0.8, ...within(event));
-  }, {passive: false});
-  canvas.addEventListener("keydown", (event) => {
-    const way = {ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1]}[event.key];
-    if (event.key === "Enter" && at !== null) return onPick(at);
-    if (!way || !points.length) return undefined;
-    event.preventDefault();
-    return point(at === null ? pin?.at ?? 0 : beside(way));
-  });
-
-  // The nearest point within 45 degrees of a direction.
-  function beside([right, down]) {
-    const [x, y] = place(points[at]);
-    let best = at, least = Infinity;
-    points.forEach((each, row) => {
-      const [px, py] = place(each), ahead = (px - x) * right + (py - y) * down, aside = Math.abs((px - x) * down) + Math.abs((py - y) * right);
-      if (ahead > 0.5 && aside <= ahead && ahead + aside < least) [best, least] = [row, ahead + aside];
-    });
-    return best;
+  function zoom(by, x = size()[0] / 2, y = size()[1] / 2) {
+    const scale = Math.min(Math.max(view.scale * by, FARTHEST), NEAREST), [mx, my] = lens(size(), view).off(x, y), shrink = view.scale / scale;
+    look({scale, x: mx + (view.x - mx) * shrink, y: my + (view.y - my) * shrink});
   }
 
-  function zoom(by, x = size()[0] / 2, y = size()[1] / 2) {
-    const scale = Math.min(Math.max(view.scale * by, 0.5), 60), [width, height] = size(), real = scale / view.scale;
-    view = {scale, x: (x - width / 2) * (1 - real) + view.x * real, y: (y - height / 2) * (1 - real) + view.y * real};
+  function pan(dx, dy) {
+    const {off} = lens(size(), view), [width, height] = size(), [x, y] = off(width / 2 - dx, height / 2 - dy);
+    look({...view, x, y});
+  }
+
+  function flyTo(next) {
+    if (still() || !size()[0]) return look(next);
+    cancelAnimationFrame(flight);
+    const from = view, began = performance.now();
+    const step = (now) => {
+      const share = Math.min((now - began) / 500, 1), eased = share * share * (3 - 2 * share), scale = from.scale * (next.scale / from.scale) ** eased;
+      const way = from.scale === next.scale ? eased : (1 / from.scale - 1 / scale) / (1 / from.scale - 1 / next.scale); // so that the goal does not swing
+      view = {scale, x: from.x + (next.x - from.x) * way, y: from.y + (next.y - from.y) * way};
+      draw();
+      if (share < 1) flight = requestAnimationFrame(step);
+    };
+    flight = requestAnimationFrame(step);
+    return undefined;
+  }
+
+  const flyToAll = (places) => { if (places.length) flyTo(viewOf(places, size()[0] ? size() : [800, 600], places.length > 1 ? CLOSEST : CLOSE)); };
+  const fly = (rows) => flyToAll(rows.map((row) => [points.x[row], points.y[row]]));
+
+  const arrowAt = (x, y) => arrows.find((arrow) => Math.hypot(arrow.x - x, arrow.y - y) < 16);
+  watchGestures(canvas, {
+    pan, zoom,
+    draws: () => drawing,
+    tap(x, y, touch) {
+      const arrow = arrowAt(x, y);
+      if (arrow) fly(arrow.rows);
+      else onPick(nearestSpot(spots, x, y, touch ? REACH_TOUCH : REACH));
+    },
+    hover(x, y) {
+      const arrow = x === null ? null : arrowAt(x, y), row = x === null || arrow ? null : nearestSpot(spots, x, y, REACH);
+      canvas.style.cursor = drawing ? "crosshair" : arrow || row !== null ? "pointer" : "grab";
+      if (row !== marked) point(row);
+    },
+    lasso(places, done) {
+      line = done ? null : places;
+      draw();
+      if (!done || places.length < 3) return;
+      drawing = false;
+      onLasso(spots.filter(([, x, y]) => within(places, x, y)).map(([row]) => row));
+    },
+  });
+  canvas.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const does = {ArrowLeft: () => pan(STEP, 0), ArrowRight: () => pan(-STEP, 0), ArrowUp: () => pan(0, STEP), ArrowDown: () => pan(0, -STEP),
+      "+": () => zoom(1.5), "=": () => zoom(1.5), "-": () => zoom(1 / 1.5), 0: () => flyTo(WHOLE), Home: () => flyTo(WHOLE)}[event.key];
+    if (!does) return;
+    event.preventDefault();
+    does();
+  });
+
+  function point(row) {
+    marked = row;
+    onHover(row, row === null ? null : place(row));
+    draw();
+  }
+
+  function nameClasses() {
+    middles = classMiddles({...points, classes: points.classes.map((name, row) => sees(row) ? name : -1)}, names.length);
     draw();
   }
 
   new ResizeObserver(draw).observe(canvas);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  new MutationObserver(draw).observe(document.body, {attributes: true, attributeFilter: ["class"]});
+
   return {
-    show(found, classes) {
-      [points, names, pin, at] = [found, classes, null, null];
-      const of = classes.map(() => []);
-      for (const each of found) of[each.class]?.push(each);
-      labels = of.map((members, name) => ({name, members})).filter(({members}) => members.length).sort((a, b) => b.members.length - a.members.length)
-        .map(({name, members}) => ({name, middle: {x: median(members.map(({x}) => x)), y: median(members.map(({y}) => y))}}));
+    // Columns of one row a picture: ids, x and y, in [0, 1] but for outliers, and classes, rows of names or -1.
+    show(found, classNames) {
+      [points, names] = [found, classNames];
+      [marked, pin, shown, lit, line, view] = [null, null, null, null, null, WHOLE];
+      images.clear();
+      outliers = rowsOf().filter((row) => Math.min(found.x[row], found.y[row]) < -FAR || Math.max(found.x[row], found.y[row]) > 1 + FAR);
+      nameClasses();
+    },
+    pin(at) { // {x, y, to, kept}: rows of the neighbours, and which are near on the map; null for none
+      pin = at;
       draw();
     },
-    pin(row, to) { // rows of the query and of its neighbours; null for none
-      pin = row === null ? null : {at: row, to};
+    only(rows) { // the others are not drawn; null for all
+      shown = rows && new Set(rows);
+      nameClasses();
+    },
+    light(rows) { // the others fade; null for none
+      lit = rows && new Set(rows);
+      nameClasses();
+    },
+    lasso(on) {
+      drawing = on;
+      canvas.style.cursor = on ? "crosshair" : "grab";
+    },
+    mark(row) {
+      marked = row;
       draw();
     },
-    zoom,
-    whole() {
-      view = {x: 0, y: 0, scale: 1};
-      draw();
+    inView: () => {
+      const [width, height] = size();
+      return spots.filter(([, x, y]) => x >= 0 && y >= 0 && x <= width && y <= height).map(([row]) => row);
     },
-    place: (row) => place(points[row]),
-    draw,
+    zoom, fly, place, draw,
+    flyTo: flyToAll, // places, [x, y] each
+    whole: () => flyTo(WHOLE),
   };
 }

@@ -48,3 +48,10 @@ export const onIndexed = (does) => hear("indexed", does);
 // The page has become light or dark.
 export const onTheme = (does) => hear("theme", does);
 export const tellThemeChosen = () => tell("choose-theme");
+
+// Limits the search tab to classes, and opens it.
+export function searchIn(classes) {
+  openTab("search", true);
+  tell("classes", classes);
+}
+export const onSearchIn = (does) => hear("classes", does);

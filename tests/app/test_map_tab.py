@@ -1,45 +1,88 @@
-"""The map tab: the points it sends, and how a person uses it in a real Chromium."""
+"""The map tab: what the server answers, and how a person uses it in a real Chromium."""
 
 from __future__ import annotations
 
-import numpy as np
+import re
+
 import pytest
 
-from imgsearch_kit.app.tabs.map import MapTab, map_points
-from imgsearch_kit.records import ImageRecord
+from imgsearch_kit.app.tabs.map import MapTab
+from imgsearch_kit.gallery import Gallery
+from imgsearch_kit.index import create_index, new_passport
 from tests.app.conftest import make_gallery
+from tests.app.test_access import tab_to
 from tests.app.test_address import search_by_id, wait_for_address
 from tests.app.test_page import wait_for_first
 from tests.app.test_tabs import open_tab, wait_for_tab
-from tests.small_extractor import paint
+from tests.small_extractor import QuarterColours, paint
 
 
-def test_points_keep_their_shape_within_the_unit_square():
-    positions = np.array([[0, 0], [4, 0], [4, 2]], np.float32)
-    records = [ImageRecord(id="a", label="cat"), ImageRecord(id="b"), ImageRecord(id="c", label="ant")]
-    found = map_points(positions, records)
-    assert (found["ids"], found["names"], found["classes"]) == (["a", "b", "c"], ["ant", "cat"], [1, -1, 0])
-    assert found["x"] == pytest.approx([0, 1, 1], abs=5e-3)
-    assert found["y"] == pytest.approx([0.25, 0.25, 0.75], abs=5e-3)
+@pytest.fixture
+def own_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("IMGSEARCH_CACHE", str(tmp_path / "cache"))
 
 
-def test_one_picture_far_away_does_not_make_the_rest_small():
-    positions = np.random.default_rng(0).random((3000, 2)).astype(np.float32)
-    positions[7] = 10_000, 0
-    found = map_points(positions, [ImageRecord(id=str(i)) for i in range(3000)])
-    assert np.ptp(np.delete(found["x"], 7)) > 0.95
-    assert found["x"][7] == 1
-
-
-def test_a_map_is_learned_when_it_is_asked_for_and_then_kept(gallery, monkeypatch, tmp_path):
-    monkeypatch.setenv("IMGSEARCH_CACHE", str(tmp_path))
-    tab = MapTab(gallery)
+def test_a_map_is_learned_when_it_is_asked_for_and_then_kept(gallery, own_cache, tmp_path):
+    tab = MapTab(gallery, str(tmp_path))
     before = tab.start({})
     assert before["learn"]
     assert before["said"].startswith("The map is learned from all 62 pictures once, which takes less than half a min")
-    learned = tab.learn({})
+    *shares, learned = tab.learn({})
+    done = [each["done"] for each in shares]
+    assert done == sorted(done)
+    assert done[-1] > 0.5
     assert learned["ids"] == [record.id for record in gallery.records()]
-    assert MapTab(gallery).start({}) == learned
+    assert MapTab(gallery, str(tmp_path)).start({}) == learned
+
+
+def test_learning_ends_when_nobody_waits_for_it(gallery, own_cache, tmp_path):
+    tab = MapTab(gallery, str(tmp_path))
+    steps = tab.learn({})
+    assert next(steps) == {"kind": "learning", "done": 0.0}
+    steps.close()
+    assert tab.start({})["learn"]  # nothing was kept
+
+
+def test_an_empty_index_has_no_map_and_nothing_to_learn(tmp_path):
+    extractor = QuarterColours()
+    empty = Gallery(create_index("memory:", new_passport(extractor.spec)), extractor)
+    said = MapTab(empty, str(tmp_path)).start({})
+    assert not said["learn"]
+    assert said["said"].startswith("Nothing is indexed yet.")
+
+
+def test_a_query_has_its_place_and_its_ten_nearest_by_cosine(small, tmp_path):
+    tab = MapTab(small, str(tmp_path))
+    points = tab.start({})
+    found = tab.near({"id": "red/0.png", "serial": 3})
+    row = points["ids"].index("red/0.png")
+    assert (found["serial"], found["x"], found["y"]) == (3, points["x"][row], points["y"][row])
+    assert found["near"] == [hit.id for hit in small.search(id="red/0.png", k=10).hits]
+    assert found["near"][:5] == [f"red/{i}.png" for i in range(1, 6)]
+    assert len(found["kept"]) == len(found["cosines"]) == 10
+    upload = paint(tmp_path / "twin.png", (200, 0, 0))
+    twin = tab.near({"picture": str(upload), "serial": 4})
+    assert (twin["x"], twin["y"]) == pytest.approx((found["x"], found["y"]), abs=0.02)
+    assert twin["near"] == found["near"]  # red/0.png is the query itself
+    assert twin["kept"] == found["kept"]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (None, "is no search"),
+        ({"id": "none.png"}, "has no picture"),
+        ({"picture": "/etc/passwd"}, "was not uploaded"),
+        ({}, "Give a picture"),
+    ],
+)
+def test_a_forged_question_is_answered_in_words(small, tmp_path, given, words):
+    assert words in MapTab(small, str(tmp_path)).near(given)["error"]
+
+
+@pytest.mark.parametrize("ids", [None, "red/0.png", [3, {}]])
+def test_forged_ids_have_no_thumbnails(small, tmp_path, ids):
+    assert MapTab(small, str(tmp_path)).thumbnails({"ids": ids, "serial": 1})["thumbnails"] == {}
 
 
 @pytest.fixture
@@ -50,23 +93,38 @@ def small(tmp_path):
     return make_gallery(tmp_path)
 
 
-def test_pointing_shows_a_picture_and_a_click_searches_for_it(visit, serving, small):
-    page = visit(serving(small))
+def place_of(page, gallery, tmp_path, id_):
+    """Where on the canvas the point of a picture is, in pixels, when the whole map is shown."""
+    page.get_by_role("button", name="Whole map").click()
+    points = MapTab(gallery, str(tmp_path)).start({})
+    row = points["ids"].index(id_)
+    box = page.locator("#map canvas").bounding_box()
+    side = min(box["width"], box["height"]) - 48
+    return {
+        "x": box["width"] / 2 + (points["x"][row] - 0.5) * side,
+        "y": box["height"] / 2 + (0.5 - points["y"][row]) * side,
+    }
+
+
+def test_a_picture_is_pointed_at_chosen_and_searched_for(visit, serving, small, tmp_path):
+    page = visit(serving(small), reduced_motion="reduce")
     search_by_id(page, "red/0.png")
     wait_for_first(page, "red/1.png")
     open_tab(page, "Map")
-    page.get_by_text("The pin is red/0.png; lines lead to its first 10 neighbours.").wait_for()
+    page.get_by_text("Query: red/0.png").wait_for()
+    assert re.search(
+        r"Of its 10 nearest pictures by cosine, the map keeps \d+", page.locator(".kit-map-kept").first.inner_text()
+    )
     canvas = page.locator("#map canvas")
-    points = MapTab(small).start({})
-    row = points["ids"].index("blue/5.png")
-    box = canvas.bounding_box()
-    side = min(box["width"], box["height"]) - 40
-    x, y = box["width"] / 2 + (points["x"][row] - 0.5) * side, box["height"] / 2 + (0.5 - points["y"][row]) * side
-    canvas.hover(position={"x": x, "y": y})
-    tip = page.locator(".map-tip")
+    where = place_of(page, small, tmp_path, "blue/5.png")
+    canvas.hover(position=where)
+    tip = page.locator(".kit-map-tip")
     tip.get_by_text("blue/5.png").wait_for()
     assert tip.locator("img").evaluate("(image) => image.decode().then(() => image.naturalWidth)") > 0
-    canvas.click(position={"x": x, "y": y})
+    canvas.click(position=where)
+    chosen = page.get_by_role("region", name="Chosen picture")
+    chosen.get_by_text("the map keeps").wait_for()
+    chosen.get_by_role("button", name="Search with this").click()
     wait_for_tab(page, "Search")
     wait_for_address(page, id=["blue/5.png"])
     wait_for_first(page, "blue/4.png")
@@ -75,11 +133,18 @@ def test_pointing_shows_a_picture_and_a_click_searches_for_it(visit, serving, sm
 
 
 def test_the_map_can_be_used_from_the_keyboard(visit, serving, small):
-    page = visit(serving(small) + "/?tab=map&id=red/0.png")
-    page.get_by_text("The pin is red/0.png").wait_for()
+    page = visit(serving(small) + "/?tab=map", reduced_motion="reduce")
+    page.get_by_text("12 pictures in view").wait_for()
     page.locator("#map canvas").focus()
-    page.keyboard.press("ArrowRight")
-    page.locator(".map-tip").get_by_text("red/0.png").wait_for()
+    for _ in range(6):
+        page.keyboard.press("+")
+        page.keyboard.press("ArrowLeft")
+    page.get_by_text("12 pictures in view").wait_for(state="detached")
+    page.keyboard.press("0")
+    page.get_by_text("12 pictures in view").wait_for()
+    tab_to(page, "blue/3.png")
     page.keyboard.press("Enter")
+    page.get_by_role("region", name="Chosen picture").get_by_role("heading", name="blue/3.png").wait_for()
+    page.keyboard.press("Enter")  # on "Search with this"
     wait_for_tab(page, "Search")
-    wait_for_first(page, "red/1.png")
+    wait_for_address(page, id=["blue/3.png"])

@@ -1,4 +1,4 @@
-"""The map of painted pictures in a real Chromium, opened from a file: hover, hide, search, lasso, download, lines."""
+"""The map of painted pictures in a real Chromium, opened from a file: point, find, lasso, download, neighbours."""
 
 import csv
 import json
@@ -13,6 +13,7 @@ from imgsearch_kit.indexing.folder import index_folder
 from imgsearch_kit.map import over_index as mapping
 from imgsearch_kit.map.over_index import projection, write_map
 from imgsearch_kit.map.page import map_page
+from tests.app.test_access import serious
 from tests.small_extractor import QuarterColours, paint
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -50,7 +51,7 @@ def written(folder, tmp_path_factory):
 def opened(written, browser):
     """Opens the map from its file; afterwards nothing may have gone wrong, popped up or been asked from elsewhere."""
     troubles = []
-    context = browser.new_context(viewport={"width": 1200, "height": 800}, accept_downloads=True)
+    context = browser.new_context(viewport={"width": 1200, "height": 800}, reduced_motion="reduce")
     page = context.new_page()
     page.set_default_timeout(20_000)
     page.on("pageerror", lambda error: troubles.append(f"page: {error}"))
@@ -65,96 +66,76 @@ def opened(written, browser):
 
 
 def place(page, name):
-    """Where on the screen the dot of a picture is, in pixels."""
+    """Where on the screen the point of a picture is, in pixels, while the whole map is shown."""
     return page.evaluate(
         """(name) => {
-            const source = Bokeh.documents[0].get_model_by_name("pictures")
-            const plot = Object.values(Bokeh.index.roots ?? Bokeh.index)[0]
-            const row = source.data.id.indexOf(name)
-            const box = plot.canvas_view.el.getBoundingClientRect()
-            const {x_scale, y_scale} = plot.frame
-            return [box.x + x_scale.compute(source.data.x[row]), box.y + y_scale.compute(source.data.y[row])]
+            const {ids, x, y} = JSON.parse(document.getElementById("data").textContent), row = ids.indexOf(name);
+            const box = document.querySelector("canvas").getBoundingClientRect();
+            const side = Math.min(box.width, box.height) - 48;
+            return [box.x + box.width / 2 + (x[row] - 0.5) * side, box.y + box.height / 2 - (y[row] - 0.5) * side];
         }""",
         name,
     )
 
 
-def shown(page):
-    """The ids that are not hidden."""
-    return page.evaluate(
-        """() => {
-            const visible = Bokeh.documents[0].get_model_by_name("visible").booleans
-            return Bokeh.documents[0].get_model_by_name("pictures").data.id.filter((_, row) => visible[row])
-        }"""
-    )
+def find(page, text):
+    page.get_by_label("Find a class or an id on the map").fill(text)
+    page.keyboard.press("Enter")
 
 
-def texts(page):
-    """The picture table, a list of strings per row."""
-    return [row.locator("td").all_inner_texts() for row in page.locator("#rows tr").all()]
+def select_view(page):
+    """Selects what is in view, and not faded."""
+    page.get_by_role("button", name="Select view").click()
+    page.get_by_text("selected", exact=False).first.wait_for()
 
 
-def download(page):
+def download(page, region="Selection"):
     with page.expect_download() as waiting:
-        page.click("#download")
+        page.get_by_role("region", name=region).get_by_role("button", name="Download CSV").click()
     with open(waiting.value.path(), encoding="utf-8", newline="") as file:  # noqa: PTH123 (a temporary name)
         return list(csv.reader(file))
 
 
-def test_hovering_shows_one_thumbnail_with_its_name(opened):
+def choose(page, name):
+    """Clicks on a picture and waits for what the map says of it."""
+    page.mouse.click(*place(page, name))
+    chosen = page.get_by_role("region", name="Chosen picture")
+    chosen.get_by_text("the map keeps").wait_for()
+    chosen.get_by_text("nearest by cosine", exact=False).last.click()
+    return chosen
+
+
+def test_pointing_shows_one_thumbnail_with_its_name(opened):
     opened.mouse.move(*place(opened, "green/3.png"))
-    opened.get_by_text("green/3.png").wait_for()
-    image = opened.locator("img[src^='data:image/webp']:visible")
-    assert image.count() == 1
-    assert image.evaluate("image => image.complete && image.naturalWidth") > 0
+    tip = opened.locator(".kit-map-tip")
+    tip.get_by_text("green/3.png").wait_for()
+    image = tip.locator("img[src^='data:image/webp']")
+    assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
 
 
-def test_the_legend_hides_a_class_and_shows_it_again(opened):
-    assert len(shown(opened)) == 18
-    opened.get_by_role("checkbox", name="red").uncheck()
-    assert [name for name in shown(opened) if name.startswith("red/")] == []
-    assert len(shown(opened)) == 10
-    opened.get_by_role("checkbox", name="red").check()
-    assert len(shown(opened)) == 18
-    opened.click("#none")
-    assert shown(opened) == []
-    opened.click("#all")
-    assert len(shown(opened)) == 18
-
-
-def test_the_legend_has_the_colours_and_shapes_of_the_map(opened):
-    drawn = opened.evaluate(
-        "() => { const { label, colour, marker } = Bokeh.documents[0].get_model_by_name('pictures').data;"
-        " return Object.fromEntries(Array.from(label, (name, i) => [name, [colour[i], marker[i]]])); }"
-    )
-    legend = opened.evaluate(
-        "() => Object.fromEntries([...document.querySelectorAll('#legend li')].map((item) => {"
-        " const dot = item.querySelector('.dot'), { borderRadius, clipPath } = getComputedStyle(dot);"
-        " return [item.querySelector('.name').textContent, [dot.className, borderRadius + clipPath]]; }))"
-    )
-    assert {name: f"dot {marker}" for name, (_, marker) in drawn.items()} == {n: c for n, (c, _) in legend.items()}
-    assert len({shape for _, shape in legend.values()}) == len({marker for _, marker in drawn.values()})
-
-
-def test_a_hidden_picture_cannot_be_clicked(opened):
-    where = place(opened, "red/2.png")
-    opened.get_by_role("checkbox", name="red").uncheck()
-    opened.mouse.click(*where)
-    opened.wait_for_timeout(500)  # long enough for a click to select what it hits
-    assert texts(opened) == []
+def test_the_legend_lights_a_class_and_the_others_cannot_be_clicked(opened):
+    opened.get_by_text("4 classes").click()
+    legend = opened.locator(".kit-map-classes")
+    legend.get_by_role("button", name="green").click()
+    opened.get_by_text("green: 8 pictures.").wait_for()
+    opened.get_by_role("button", name="Whole map").click()
+    opened.get_by_text("8 pictures in view").wait_for()
+    opened.mouse.click(*place(opened, "red/2.png"))
+    opened.wait_for_timeout(500)  # long enough for a click to choose what it hits
+    assert not opened.get_by_role("region", name="Chosen picture").is_visible()
+    legend.get_by_role("button", name="green").click()
+    opened.get_by_text("18 pictures in view").wait_for()
 
 
 def test_searching_finds_by_class_and_by_file_name(opened):
-    opened.fill("#search", "GREEN")
-    assert opened.inner_text("#found") == "8 found; Enter lists them"
-    opened.fill("#search", "/5.png")
-    opened.press("#search", "Enter")
-    assert [row[2] for row in texts(opened)] == ["green/5.png", "red/5.png"]
-    opened.get_by_role("checkbox", name="red").uncheck()
-    opened.press("#search", "Enter")
-    assert opened.inner_text("#selected") == "True neighbours of green/5.png"  # one is left: hidden ones are not found
-    opened.fill("#search", "")
-    assert opened.inner_text("#found") == ""
+    find(opened, "GREEN")
+    opened.get_by_text("8 pictures of “GREEN”; the others are faded.").wait_for()
+    opened.get_by_text("8 pictures in view").wait_for()
+    find(opened, "/5.png")
+    opened.get_by_text("2 pictures of “/5.png”").wait_for()
+    opened.get_by_text("2 pictures in view").wait_for()
+    select_view(opened)
+    assert [row[0] for row in download(opened)[1:]] == ["green/5.png", "red/5.png"]
 
 
 def test_a_lasso_lists_pictures_and_downloads_them(opened):
@@ -162,57 +143,64 @@ def test_a_lasso_lists_pictures_and_downloads_them(opened):
     names = [f"green/{i}.png" for i in range(8)]
     spots = np.array([place(opened, name) for name in names])
     (left, top), (right, bottom) = spots.min(axis=0) - 12, spots.max(axis=0) + 12
-    opened.locator("[title*=Lasso]").first.click()
+    opened.get_by_role("button", name="Lasso").click()
     opened.mouse.move(left, top)
     opened.mouse.down()
     for corner in [(right, top), (right, bottom), (left, bottom), (left, top)]:
         opened.mouse.move(*corner, steps=4)
     opened.mouse.up()
     opened.get_by_text("8 pictures selected").wait_for()
-    assert [row[2] for row in texts(opened)] == names
+    cards = opened.get_by_role("region", name="Selection").locator("[data-id]")
+    assert cards.evaluate_all("(all) => all.map((each) => each.dataset.id)") == names
     table = download(opened)
     assert table[0] == ["id", "label", "x", "y"]
     assert [row[:2] for row in table[1:]] == [[name, "green"] for name in names]
 
 
-def test_a_click_draws_lines_to_the_true_neighbours(opened):
-    opened.mouse.click(*place(opened, "red/3.png"))
-    opened.get_by_text("True neighbours of red/3.png").wait_for()
-    table = download(opened)
-    assert table[0] == ["rank", "id", "label", "cosine"]
+def test_a_click_shows_the_true_neighbours_and_how_many_the_map_keeps(opened, written):
+    choose(opened, "red/3.png")
+    table = download(opened, "Chosen picture")
+    assert table[0] == ["rank", "id", "label", "cosine", "on_map"]
     assert table[1][:3] == ["0", "red/3.png", "red"]
     assert {row[1] for row in table[2:4]} == {"red/2.png", "red/4.png"}  # the least angle away, both
     assert len(table) == 2 + mapping.LISTED
-    ends = opened.evaluate(
-        """() => {
-            const document = Bokeh.documents[0], {x0, y0, x1, y1} = document.get_model_by_name("lines").data
-            const {x, y, id} = document.get_model_by_name("pictures").data
-            const name = (a, b) => id[x.findIndex((_, row) => x[row] === a && y[row] === b)]
-            return x0.map((_, i) => [name(x0[i], y0[i]), name(x1[i], y1[i])])
-        }"""
-    )
-    assert ends == [["red/3.png", row[1]] for row in table[2:]]
+    kept = sum(row[4] == "yes" for row in table[2:])
+    assert opened.get_by_text(f"Of its 10 nearest pictures by cosine, the map keeps {kept}:").is_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(written, browser, scheme):
+    context = browser.new_context(color_scheme=scheme, reduced_motion="reduce", bypass_csp=True)
+    page = context.new_page()
+    page.goto(written.path.as_uri())
+    choose(page, "red/3.png")
+    select_view(page)
+    page.get_by_text("4 classes").click()
+    assert serious(page) == []
+    context.close()
 
 
 def test_class_names_that_are_markup_are_shown_as_text(opened):
-    assert opened.locator("#legend .name").all_inner_texts() == [HOSTILE, "green", "red", CLOSING.split("/")[1]]
+    opened.get_by_text("4 classes").click()
+    names = opened.locator(".kit-map-classes button > span").all_inner_texts()
+    assert names == [HOSTILE, "green", "red", CLOSING.split("/")[1]]
 
 
 @pytest.mark.parametrize("name", [f"{HOSTILE}/0.png", CLOSING], ids=["image", "script"])
 def test_names_that_are_markup_are_shown_as_text(opened, name):
     label = name.split("/")[-2]
     opened.mouse.move(*place(opened, name))
-    opened.locator("div").filter(has_text=re.compile(f"^{re.escape(name)}$")).wait_for()  # the tooltip
-    opened.mouse.click(*place(opened, name))
-    opened.locator("#rows tr").first.wait_for()
-    assert texts(opened)[0][1:3] == [label, name]
-    assert download(opened)[1][1:3] == [name, label]
+    opened.locator(".kit-map-tip span").filter(has_text=re.compile(f"^{re.escape(name)}$")).wait_for()
+    chosen = choose(opened, name)
+    assert chosen.get_by_role("heading").inner_text() == name
+    assert download(opened, "Chosen picture")[1][1:3] == [name, label]
 
 
 def test_a_picture_that_is_gone_is_on_the_map_without_its_thumbnail(opened, written):
     assert [failure.path for failure in written.failed] == ["red/7.png"]
     assert "cannot be read" in written.to_json()["failed"][0]["reason"]
-    assert "red/7.png" in shown(opened)
+    chosen = choose(opened, "red/7.png")
+    assert chosen.locator(".kit-map-picture img").count() == 0
 
 
 def test_how_far_to_trust_the_map_stands_on_it(opened, written):
@@ -226,30 +214,32 @@ def test_above_a_limit_thumbnails_are_files_beside_the_page(folder, tmp_path, br
     assert report.folder == tmp_path / "50% more #1_thumbnails"
     assert len(list(report.folder.rglob("*.webp"))) == 17
     assert b"data:image/webp" not in report.path.read_bytes()
-    page = browser.new_page()
+    page = browser.new_page(reduced_motion="reduce")
     page.goto(report.path.as_uri())
-    page.fill("#search", "green/")
-    page.press("#search", "Enter")
+    find(page, "green/")
+    page.get_by_text("8 pictures in view").wait_for()
     # Not wait_for_function: it asks again inside the page, where the policy of the page forbids what it needs.
-    page.locator("#rows img").evaluate_all("(images) => Promise.all(images.map((image) => image.decode()))")
-    assert page.locator("#rows img").count() == 8
+    images = page.locator(".kit-map-list img")
+    images.evaluate_all("(images) => Promise.all(images.map((image) => image.decode()))")
+    assert images.count() == 8
     page.close()
 
 
-def test_many_selected_are_cut_in_the_table_and_whole_in_the_csv(tmp_path, browser):
+def test_many_selected_are_cut_in_the_list_and_whole_in_the_csv(tmp_path, browser):
     n = 250
     positions = np.random.default_rng(0).normal(size=(n, 2)).astype(np.float32)
     none = np.full((n, 1), -1), np.full((n, 1), np.nan, np.float32)
     html = map_page(positions, [f"{i:03}.png" for i in range(n)], [None] * n, [None] * n, *none)
     (tmp_path / "m.html").write_text(html, encoding="utf-8")
-    page = browser.new_page()
+    page = browser.new_page(reduced_motion="reduce")
     page.goto((tmp_path / "m.html").as_uri())
-    page.fill("#search", "png")
-    page.press("#search", "Enter")
-    assert page.locator("#rows tr").count() == 200
-    assert page.inner_text("#more") == "and 50 more, all in the CSV"
+    page.get_by_text("250 pictures in view").wait_for()
+    select_view(page)
+    selection = page.get_by_role("region", name="Selection")
+    selection.get_by_text("and 226 more, all in the CSV").wait_for()
+    assert selection.locator("li").count() == 24
     assert len(download(page)) == 251
-    assert page.locator("#legend .name").all_inner_texts() == ["no label"]
+    assert not page.locator(".kit-map-classes").is_visible()
     page.close()
 
 
@@ -305,13 +295,10 @@ def test_names_that_hide_or_turn_letters_are_shown_as_escapes_and_saved_exactly(
     write_map(indexed(tmp_path / "pictures"), tmp_path / "map.html", title=name, progress=False)
     page = browser.new_context(accept_downloads=True).new_page()
     page.goto((tmp_path / "map.html").as_uri())
-    page.locator("html[data-ready=true]").wait_for()
-    page.locator("#search").fill("turn")
-    page.locator("#search").press("Enter")
-    assert r"turn\u202egpj\u000d\u001b/0.png" in page.locator("#rows").inner_text()
+    page.get_by_text("2 pictures in view").wait_for()
+    select_view(page)
+    selection = page.get_by_role("region", name="Selection")
+    assert r"turn\u202egpj\u000d\u001b/0.png" in selection.inner_text()
     assert not {"\u202e", "\x1b"} & set(page.locator("body").inner_text())
-    with page.expect_download() as download:
-        page.locator("#download").click()
-    with open(download.value.path(), newline="", encoding="utf-8") as file:  # noqa: PTH123
-        assert name in [row["id"] for row in csv.DictReader(file)]
+    assert name in [row[0] for row in download(page)]
     page.context.close()

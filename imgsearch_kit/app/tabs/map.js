@@ -1,85 +1,122 @@
-// The map tab: all pictures as points, and the query as a pin. Gradio runs it as the body of a function.
-import {button, make, picture} from "../../ui/dom.js";
-import {createMap} from "../../ui/map.js";
-import {onAnswer, onTheme, searchFor, whenShown} from "../../ui/tabs.js";
+// The map tab: learns the map, and answers the explorer's questions by the server's. Gradio runs it as a function's body.
+import {button, make} from "../../ui/dom.js";
+import {createExplorer} from "../../ui/explorer.js";
+import {onAnswer, onTheme, searchFor, searchIn, whenShown} from "../../ui/tabs.js";
 
 const root = element.firstElementChild;
-let found = null, rows = new Map(), asked = null, hovered = null, waiting = 0;
-const seen = new Map(); // thumbnails by id
+const LOST = 30000; // milliseconds after which no answer is waited for
+let found = null, asked = null, placed = null;
 
 const said = make("p", {class: "status", role: "status"});
 const learn = button("Learn the map", () => {
-  learn.hidden = true;
+  setLearning(true);
   said.textContent = "Learning the map …";
   trigger("learn", {});
 }, {class: "kit-first", hidden: true});
-const tools = make("div", {class: "ways", hidden: true}, button("+", () => map.zoom(1.5), {"aria-label": "Nearer"}), button("−", () => map.zoom(1 / 1.5), {"aria-label": "Farther"}), button("Whole map", () => map.whole()));
-const place = make("div", {class: "map-place", hidden: true}), plane = make("div", {class: "map-plane"});
-const tip = make("div", {class: "map-tip", hidden: true, "aria-live": "polite"});
-const pinned = make("p", {class: "status"});
+const cancel = button("Cancel", () => {
+  trigger("stop", {});
+  setLearning(false);
+  trigger("start", {});
+}, {hidden: true});
+const bar = make("progress", {max: 1, value: 0, "aria-label": "Share of the map that is learned", hidden: true});
+const place = make("div", {class: "kit-explorer", hidden: true});
 root.className = "kit tab";
-place.append(plane, tip);
-root.append(make("div", {class: "ways"}, learn, said), tools, pinned, place);
-const map = createMap(plane, {onHover: hover, onPick: (row) => searchFor(found.ids[row])});
+root.append(make("div", {class: "ways"}, learn, cancel, bar, said), place);
+const explorer = createExplorer(place, {
+  thumbnails: (ids) => ask("thumbnails", {ids}).then((told) => told.thumbnails),
+  near: (id) => ask("near", {id}),
+  onSearch: searchFor,
+  onClasses: searchIn,
+});
 
-function hover(row, at) {
-  clearTimeout(waiting);
-  hovered = row;
-  tip.hidden = true;
-  if (row === null) return;
-  const id = found.ids[row];
-  if (seen.has(id)) drawTip(at);
-  else waiting = setTimeout(() => trigger("thumbnail", {id}), 80);
+function setLearning(on) {
+  learn.hidden = true;
+  cancel.hidden = bar.hidden = !on;
+  bar.value = 0;
 }
 
-function drawTip([x, y]) {
-  const {name, thumbnail} = seen.get(found.ids[hovered]), width = plane.clientWidth;
-  tip.replaceChildren(picture(thumbnail, name), make("b", {}, found.names[found.classes[hovered]] ?? ""), make("span", {}, name));
-  tip.hidden = false;
-  Object.assign(tip.style, {left: `${Math.min(Math.max(x + 14, 4), width - 170)}px`, top: `${Math.min(y + 14, Math.max(plane.clientHeight - 200, 0))}px`});
+// One question at a time, because of two answers at once Gradio shows the later one only.
+const questions = [];
+let serial = 0, open = null;
+function ask(kind, given) {
+  return new Promise((resolve, reject) => {
+    questions.push({kind, given, resolve, reject});
+    next();
+  });
+}
+function next() {
+  if (open || !questions.length) return;
+  open = {...questions.shift(), serial: ++serial};
+  const mine = open;
+  setTimeout(() => { if (open === mine) close().reject(new Error("There was no answer.")); }, LOST);
+  trigger(mine.kind, {...mine.given, serial});
+}
+function close() {
+  const closed = open;
+  open = null;
+  next();
+  return closed;
+}
+function receive(told) {
+  if (told.serial !== open?.serial) return;
+  const {resolve, reject} = close();
+  if (told.error) reject(new Error(told.error));
+  else resolve(told);
 }
 
-// The query of the search tab: at its own point, or at that of its nearest picture.
-function drawPin() {
-  if (!found?.ids) return;
-  const {answer} = asked ?? {};
-  const near = (answer?.hits ?? []).slice(0, 10).map((hit) => rows.get(hit.id)).filter((row) => row !== undefined);
-  const own = rows.get(answer?.query.id ?? answer?.own[0]?.id);
-  const at = own ?? near[0] ?? null;
-  pinned.textContent = at === null ? "Search for a picture to see its place and its true neighbours here." : `The pin is ${answer.query.name}${own === undefined ? ", at its nearest picture" : ""}; lines lead to its first ${near.length} neighbours.`;
-  map.pin(at, near);
+// The query of the search tab, once for each.
+async function drawPin() {
+  if (!found?.ids || placed === asked) return;
+  placed = asked;
+  const mine = asked;
+  if (!mine) return explorer.pin(null);
+  const {search: {picture, id, box}, answer: {query}} = mine;
+  try {
+    const told = await ask("near", {picture, id, box});
+    if (asked === mine) explorer.pin({...told, id: box ? null : id, name: query.name, label: query.label, thumbnail: query.preview});
+  } catch (error) {
+    if (asked !== mine) return undefined;
+    explorer.pin(null);
+    said.textContent = error.message;
+  }
+  return undefined;
 }
 
+const shown = () => document.body.dataset.tab === "map";
 onAnswer((told) => {
   asked = told;
-  drawPin();
+  if (shown()) drawPin();
 });
-onTheme(() => { if (found?.ids) map.draw(); });
+onTheme(() => { if (found?.ids) explorer.draw(); });
 whenShown("map", () => {
-  if (found?.ids) map.draw();
-  trigger("start", {});
+  if (found?.ids) explorer.draw();
+  if (bar.hidden) trigger("start", {});
 });
 
 watch("value", () => {
   const told = props.value;
-  if (told?.kind === "thumbnail") {
-    seen.set(told.id, told);
-    if (hovered !== null && found.ids[hovered] === told.id) drawTip(map.place(hovered));
-  }
-  if (told?.kind === "failed" && told.event !== "thumbnail") { // it can be asked for again
+  if (told?.kind === "failed") {
+    if (told.event === open?.kind) return close().reject(new Error(told.error));
+    setLearning(false);
     said.textContent = told.error;
-    learn.hidden = told.event !== "learn";
+    learn.hidden = told.event !== "learn"; // it can be asked for again
     root.dataset.ready = "";
+    return undefined;
   }
-  if (told?.kind !== "map") return;
+  if (told?.kind === "told") receive(told);
+  if (told?.kind === "learning" && !bar.hidden) bar.value = told.done;
+  if (told?.kind !== "map") return undefined;
+  setLearning(false);
   said.textContent = told.said;
   learn.hidden = !told.learn;
-  place.hidden = tools.hidden = !told.ids;
+  place.hidden = !told.ids;
+  root.dataset.ready = "";
   const same = found?.ids && JSON.stringify(found) === JSON.stringify(told);
   found = told;
-  root.dataset.ready = "";
-  if (!told.ids || same) return;
-  rows = new Map(told.ids.map((id, row) => [id, row]));
-  map.show(told.ids.map((_, row) => ({x: told.x[row], y: told.y[row], class: told.classes[row]})), told.names);
-  drawPin();
+  if (!told.ids) return undefined;
+  if (!same) {
+    placed = null;
+    explorer.show(told);
+  }
+  return drawPin();
 });

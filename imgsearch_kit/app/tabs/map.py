@@ -3,97 +3,148 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from imgsearch_kit.app import cards
 from imgsearch_kit.app.guarding import told
-from imgsearch_kit.app.tabs.events import sent_text, tab_view, wire
-from imgsearch_kit.errors import KitError
+from imgsearch_kit.app.request import SearchRequest
+from imgsearch_kit.app.tabs.events import tab_view, telling, wire, working
+from imgsearch_kit.app.top_tens import TEN
+from imgsearch_kit.errors import BadQuery, KitError
 from imgsearch_kit.gallery import Gallery
+from imgsearch_kit.map.points import MapScale, kept_on_map, map_points
 from imgsearch_kit.map.projection import SMALL, Projection
-from imgsearch_kit.records import ImageRecord, Vectors
-from imgsearch_kit.reports import data_uri, visible
+from imgsearch_kit.records import Vectors
+from imgsearch_kit.reports import visible
+from imgsearch_kit.results import Results
 
 MOST_POINTS = 20_000  # pictures whose points are sent to a browser
 PER_SECOND = 150  # pictures that are laid out in a second on two cores, about
-
-
-def map_points(positions: Vectors, records: Sequence[ImageRecord]) -> dict[str, Any]:
-    """The pictures as points within 0 and 1, with rows of the names of their classes, -1 for none.
-
-    ``positions`` is ``(n, 2)`` in the order of the records. The one per mille that lies farthest out at each side is
-    drawn at the edge, so that it does not make the rest small.
-    """
-    low, high = np.quantile(positions, [0.001, 0.999], axis=0)
-    middle, side = (low + high) / 2, max(float((high - low).max()), 1e-9)
-    scaled = np.clip((positions - middle) / side + 0.5, 0, 1).round(4)
-    names = sorted({record.label for record in records if record.label})
-    rows = {name: row for row, name in enumerate(names)}
-    return {
-        "ids": [record.id for record in records],
-        "x": scaled[:, 0].tolist(),
-        "y": scaled[:, 1].tolist(),
-        "classes": [rows.get(record.label or "", -1) for record in records],
-        "names": [visible(name) for name in names],
-    }
+MOST_THUMBNAILS = 80  # in one answer
+CHANGED = "The index has just changed. Open the map again."
 
 
 class MapTab:
     """What the server answers to the tab's events over one gallery: plain values that the script draws as text."""
 
-    def __init__(self, gallery: Gallery):
-        self.gallery = gallery
-        self._lock = threading.Lock()
+    def __init__(self, gallery: Gallery, uploads: str):
+        self.gallery, self.uploads = gallery, Path(uploads).resolve()
+        self._learning = threading.Lock()
 
     def start(self, given: Any) -> dict[str, Any]:
         """The map if it is kept, else how long it takes to learn it."""
-        if not len(self.gallery):
-            return {"kind": "map", "said": "Nothing is indexed yet.", "learn": False}
-        kept = self.gallery.kept_projection()
-        if kept is None and len(self.gallery) >= SMALL:
-            seconds = 10 + len(self.gallery) / PER_SECOND
-            long = "less than half a minute" if seconds < 30 else f"about {max(1, round(seconds / 60))} min"
-            words = f"The map is learned from all {len(self.gallery):,} pictures once, which takes {long}, and is kept."
-            return {"kind": "map", "said": words, "learn": True}
-        return self.learn(given)
-
-    def learn(self, given: Any) -> dict[str, Any]:
-        """The map, learned where it is not kept; of several who ask at once, one learns."""
-        try:
-            with self._lock:
+        count = len(self.gallery)
+        if not count:
+            return _said("Nothing is indexed yet. Type imgsearch index FOLDER in a terminal, then open the map again.")
+        if count <= SMALL or self.gallery.kept_projection() is not None:
+            try:
                 return self._map(self.gallery.projection(progress=False))
-        except KitError as error:
-            said = visible(told(error, self.gallery.index.address)[1])
-            return {"kind": "map", "said": said, "learn": False}
+            except KitError as error:
+                return _said(self._words(error))
+        seconds = 10 + count / PER_SECOND
+        long = "less than half a minute" if seconds < 30 else f"about {max(1, round(seconds / 60))} min"
+        words = f"The map is learned from all {count:,} pictures once, which takes {long}, and is kept."
+        return _said(words) | {"learn": True}
+
+    def learn(self, given: Any) -> Iterator[dict[str, Any]]:
+        """The share that is done, again and again, then the map; of several who ask at once, one learns."""
+        said = {"kind": "learning"}
+        with self._learning:
+            steps = working(lambda tell: self.gallery.projection(progress=tell))
+            try:
+                yield said | {"done": 0.0}
+                made = yield from telling(said, steps)
+            except KitError as error:
+                yield _said(self._words(error))
+                return
+            finally:
+                steps.close()
+        yield self._map(made)
+
+    def _words(self, error: KitError) -> str:
+        """What a visitor is told of an error."""
+        return visible(told(error, self.gallery.index.address)[1])
 
     def _map(self, projection: Projection) -> dict[str, Any]:
         records, positions = self.gallery.records(), projection.positions
         if len(records) != len(positions):
-            return {"kind": "map", "said": "The index has just changed. Open the map again.", "learn": False}
+            return _said(CHANGED)
         rows = np.arange(len(records))
         if len(rows) > MOST_POINTS:
             rows = np.sort(np.random.default_rng(0).choice(rows, MOST_POINTS, replace=False))
         shown = "" if len(rows) == len(records) else f"{MOST_POINTS:,} pictures by chance are shown. "
-        points = map_points(positions[rows], [records[row] for row in rows.tolist()])
-        return {"kind": "map", "said": shown + " · ".join(projection.notes()), "learn": False} | points
+        places = MapScale.of(positions).scaled(positions)
+        some = [records[row] for row in rows.tolist()]
+        points = map_points(places[rows], [record.id for record in some], [record.label for record in some])
+        return _said(shown + " · ".join(projection.notes())) | points
 
-    def thumbnail(self, given: Any) -> dict[str, Any]:
-        """The thumbnail of a picture that is pointed at."""
-        id_ = sent_text(given, "id")
+    def thumbnails(self, given: Any) -> dict[str, Any]:
+        """The thumbnails of some pictures, by id."""
+        ids = given.get("ids") if isinstance(given, Mapping) else None
+        wanted = [id_ for id_ in ids if isinstance(id_, str)] if isinstance(ids, list) else []
+        found = cards.data_uris(self.gallery.thumbnail, wanted[:MOST_THUMBNAILS])
+        return _answer(given) | {"thumbnails": found}
+
+    def near(self, given: Any) -> dict[str, Any]:
+        """The place of a query, its ten nearest by cosine, and which of them are among its ten nearest on the map.
+
+        The query is an indexed picture, or an upload as the search tab sends it.
+        """
+        said = _answer(given)
+        try:
+            asked = SearchRequest.read(given, self.uploads)
+            projection = self.gallery.kept_projection()
+            if projection is None and len(self.gallery) > SMALL:
+                raise BadQuery(CHANGED)
+            return said | self._near(asked, projection or self.gallery.projection(progress=False))
+        except KitError as error:
+            return said | {"error": self._words(error)}
+
+    def _near(self, asked: SearchRequest, projection: Projection) -> dict[str, Any]:
+        results = self.gallery.search(asked.picture, id=asked.id, k=TEN, box=asked.box, rank="")
+        records, positions = self.gallery.records(), projection.positions
+        if len(records) != len(positions):
+            raise BadQuery(CHANGED)
+        rows = {record.id: row for row, record in enumerate(records)}
+        near = np.array([[rows.get(hit.id, -1) for hit in results.hits]], np.int64).reshape(1, -1)
+        own = [rows[id_] for id_ in results.own if id_ in rows]
+        itself = results.query.get("id") if asked.box is None else None
+        place = positions[[rows[str(itself)]]] if itself else projection.place(self._vector(results))
+        [[x, y]] = MapScale.of(positions).scaled(place).tolist()
         return {
-            "kind": "thumbnail",
-            "id": id_,
-            "name": visible(id_),
-            "thumbnail": data_uri(self.gallery.thumbnail, id_),
+            "x": x,
+            "y": y,
+            "near": [hit.id for hit in results.hits],
+            "cosines": [hit.score for hit in results.hits],
+            "kept": kept_on_map(positions, place, near, [own])[0].tolist(),
         }
+
+    def _vector(self, results: Results) -> Vectors:
+        """The vector ``(1, dim)`` of a query that is not placed by its id: of what the network saw."""
+        pixels = results.seen[0]
+        assert pixels is not None  # only of an id without a box
+        return self.gallery.extractor.extract(pixels[None])
+
+
+def _said(words: str) -> dict[str, Any]:
+    return {"kind": "map", "said": words, "learn": False}
+
+
+def _answer(given: Any) -> dict[str, Any]:
+    """The beginning of an answer to a question of the script, which knows it by its serial."""
+    return {"kind": "told", "serial": given.get("serial") if isinstance(given, Mapping) else None}
 
 
 def map_tab(gallery: Gallery) -> None:
     """Draws the tab into the open page and wires its events."""
     view = tab_view("map")
-    tab = MapTab(gallery)
+    tab = MapTab(gallery, view.GRADIO_CACHE)
     wire(view, "start", tab.start, "Opening the map")
-    wire(view, "learn", tab.learn, "Learning the map", concurrency_id="map", concurrency_limit=1)
-    wire(view, "thumbnail", tab.thumbnail, "Showing the picture")
+    learning = wire(view, "learn", tab.learn, "Learning the map", concurrency_id="map", concurrency_limit=1)
+    view.stop(None, cancels=[learning], api_visibility="private")
+    wire(view, "thumbnails", tab.thumbnails, "Showing pictures", concurrency_limit=4)
+    wire(view, "near", tab.near, "Looking for neighbours", concurrency_id="search")

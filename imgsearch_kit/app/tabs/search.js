@@ -7,7 +7,7 @@ import {button, make, picture} from "../../ui/dom.js";
 import {createGrid} from "../../ui/grid.js";
 import {csvText, keptList, saveFile, smallPicture} from "../../ui/keep.js";
 import {createPanel} from "../../ui/panel.js";
-import {currentTab, onIndexed, onRefine, onSearch, openTab, tellAnswer, tellRefused} from "../../ui/tabs.js";
+import {currentTab, onIndexed, onRefine, onSearch, onSearchIn, openTab, tellAnswer, tellRefused} from "../../ui/tabs.js";
 
 const root = element.firstElementChild;
 const QUERY = {picture: null, id: null, also: [], box: null, plus: [], minus: []}; // what another query replaces
@@ -648,6 +648,7 @@ function seek(id) {
 onSearch(seek);
 onRefine((changed) => ask(changed));
 onIndexed(() => trigger("again", {}));
+onSearchIn((classes) => change({classes}));
 window.addEventListener("popstate", () => { if (start) recall(); });
 
 watch("value", () => {
