@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, overload
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from imgsearch_kit.names import has_other_forms, normal
 from imgsearch_kit.provenance import check_extractor
 from imgsearch_kit.query import GivenQuery, no_record
 from imgsearch_kit.records import MAX_PIXELS, Approx, Failure, ImageRecord, IndexPassport, Vectors
-from imgsearch_kit.reports import Table
+from imgsearch_kit.reports import Framed, Table
 from imgsearch_kit.results import Results
 from imgsearch_kit.search import Searcher
 
@@ -597,17 +597,25 @@ class Gallery:
 
         return kept_projection(self.index, seed=seed)
 
-    def map(self, path: Path | str, **options: Any) -> MapReport:
-        """Writes the map as an HTML file that needs nothing else, or above 20,000 pictures a folder beside it.
+    @overload
+    def map(self, path: None = None, **options: Any) -> Framed: ...
+    @overload
+    def map(self, path: Path | str, **options: Any) -> MapReport: ...
+    def map(self, path: Path | str | None = None, **options: Any) -> Framed | MapReport:
+        """The map in a notebook cell, or written as an HTML file; both need nothing else.
 
-        ``options`` are those of ``imgsearch_kit.map.over_index.write_map``: ``seed``, ``title``, ``progress``, and
-        ``force``, which overwrites also a file that the kit did not write, but never an index.
+        Above 20,000 pictures a file has a folder beside it; a cell has no thumbnails where it would take more than a
+        megabyte with them.
+        ``options`` are ``seed``, ``title``, ``progress``, and of a file ``force``, which overwrites also a file that
+        the kit did not write, but never an index.
 
         :raises BadQuery: when the index is empty, or the file cannot be written or is one that the kit did not write.
         :raises MissingExtra: when umap-learn is not installed and there are more than a few pictures.
         """
-        from imgsearch_kit.map.over_index import write_map
+        from imgsearch_kit.map.over_index import framed_map, write_map
 
+        if path is None:
+            return framed_map(self.index, root=self.root, **options)
         return write_map(self.index, Path(path), root=self.root, **options)
 
     def recall(self, *, k: int = 10, queries: int = 200, **options: Any) -> RecallReport:

@@ -215,6 +215,32 @@ class Report:
         return fields_of(self)
 
 
+@dataclass(frozen=True)
+class Framed:
+    """A page of its own in a notebook cell, in a frame that lies in the notebook itself: no file, no server.
+
+    Its scripts run apart from the notebook's (an ``<iframe sandbox srcdoc>``). ``height`` is in pixels.
+    """
+
+    page: str
+    title: str
+    height: int
+    scripts: bool = False
+
+    def __str__(self) -> str:
+        return visible(self.title)
+
+    def __repr__(self) -> str:
+        return f"<Framed {visible(self.title)}>"
+
+    def _repr_html_(self) -> str:
+        allowed = "allow-scripts allow-downloads" if self.scripts else ""
+        return (
+            f'<iframe sandbox="{allowed}" srcdoc="{escape(self.page)}" title="{html_text(self.title)}" '
+            f'style="width:100%;height:{self.height}px;border:0"></iframe>'
+        )
+
+
 class RunReport(Report):
     """The report of a run that may have failures: ``failed``, each with its path and the reason."""
 

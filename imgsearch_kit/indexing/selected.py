@@ -11,7 +11,7 @@ from imgsearch_kit.index import Address, building, new_passport
 from imgsearch_kit.index.base import TAKEN_AT_ONCE, VectorIndex
 from imgsearch_kit.records import ImageRecord
 
-PICTURES = "pictures"  # the folder that the new index names as its root, below the folder where it is opened
+PICTURES_FOLDER = "pictures"  # the folder that the new index names as its root, below the folder where it is opened
 
 
 def write_selected(source: VectorIndex, ids: Sequence[str], records: Sequence[ImageRecord], path: Path) -> None:
@@ -22,7 +22,7 @@ def write_selected(source: VectorIndex, ids: Sequence[str], records: Sequence[Im
     :raises IndexUnwritable: when the file cannot be written.
     """
     passport = source.read_passport()
-    new = new_passport(passport.spec, dim=passport.dim, probes=passport.probes, roots={"": PICTURES})
+    new = new_passport(passport.spec, dim=passport.dim, probes=passport.probes, roots={"": PICTURES_FOLDER})
     with building(Address.parse(f"local:{path}"), new.amended(rank=passport.rank)) as made:
         for start in range(0, len(ids), TAKEN_AT_ONCE):
             some = slice(start, start + TAKEN_AT_ONCE)

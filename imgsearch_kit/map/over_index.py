@@ -19,17 +19,18 @@ from imgsearch_kit.errors import BadQuery, KitError
 from imgsearch_kit.files import artefact, kept_artefact
 from imgsearch_kit.images import thumbnail
 from imgsearch_kit.index.base import VectorIndex
-from imgsearch_kit.inspection.neighbours import leave_one_out
+from imgsearch_kit.inspection.neighbours import Nearest, leave_one_out
 from imgsearch_kit.map.page import map_page
 from imgsearch_kit.map.projection import Projection, project
 from imgsearch_kit.outputs import check_output, write_output
 from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.records import Failure, ImageRecord, IndexPassport
-from imgsearch_kit.reports import RunReport, plain
+from imgsearch_kit.reports import Framed, RunReport, plain
 
 SIDE, QUALITY = 64, 50  # of the map's thumbnails: some 650 bytes each
 INLINE = 20_000  # pictures up to which thumbnails are in the page; with more they are in a separate folder
 LISTED = 10
+LARGEST_CELL, IN_CELL, CELL_HEIGHT = 1_000_000, 1_500, 640  # characters, of a thumbnail about; pixels
 KEPT_MAP = "projection.npz"
 
 
@@ -109,31 +110,73 @@ def write_map(
     :raises MissingExtra: when umap-learn is not installed and there are more than a few pictures.
     """
     check_output(path, force=force)
-    passport, (records, vectors) = index.read_passport(), index.entries()
-    if not records:
-        raise BadQuery("The index is empty, so there is nothing to map. Index some pictures: imgsearch index FOLDER")
-    placed = projection(index, seed=seed, progress=progress)
-    nearest = leave_one_out(vectors, LISTED)
+    content = _Content.of(index, seed, progress)
     failed: list[Failure] = []
-    made = _small_thumbnails(records, passport, root, failed)
-    small = progress_bar("thumbnails", "picture", len(records), made, shown=progress)
-    folder = path.with_name(f"{path.stem}_thumbnails") if len(records) > INLINE else None
+    small = content.thumbnails(root, failed, progress)
+    folder = path.with_name(f"{path.stem}_thumbnails") if len(content.records) > INLINE else None
     with write_output(path, force=force) as whole:
-        sources = _inline(small) if folder is None else _beside(small, folder)
-        page = map_page(
-            placed.positions,
-            [record.id for record in records],
-            [record.label for record in records],
-            sources,
-            nearest.rows,
-            nearest.cosines,
-            title=title
-            or f"{len(records):,} pictures by {passport.spec.name if passport.spec else 'an unknown extractor'}",
-            notes=placed.notes(),
-        )
-        whole.write_text(page, encoding="utf-8")
+        whole.write_text(content.page(_inline(small) if folder is None else _beside(small, folder), title), "utf-8")
         size = whole.stat().st_size
-    return MapReport(path, size, placed, folder, failed)
+    return MapReport(path, size, content.placed, folder, failed)
+
+
+def framed_map(
+    index: VectorIndex,
+    *,
+    root: Path | None = None,
+    seed: int = 42,
+    title: str | None = None,
+    progress: bool | None = None,
+) -> Framed:
+    """The same map in a notebook cell; without thumbnails where it would take more than 1 MB with them.
+
+    :raises BadQuery: when the index is empty.
+    :raises MissingExtra: when umap-learn is not installed and there are more than a few pictures.
+    """
+    content = _Content.of(index, seed, progress)
+    page = content.page([None] * len(content.records), title)
+    if len(page) + IN_CELL * len(content.records) <= LARGEST_CELL:
+        page = content.page(_inline(content.thumbnails(root, [], progress)), title)
+    return Framed(page, content.title(title), CELL_HEIGHT, scripts=True)
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What is on the map of an index."""
+
+    passport: IndexPassport
+    records: Sequence[ImageRecord]
+    placed: Projection
+    nearest: Nearest
+
+    @classmethod
+    def of(cls, index: VectorIndex, seed: int, progress: bool | None) -> _Content:
+        passport, (records, vectors) = index.read_passport(), index.entries()
+        if not records:
+            raise BadQuery(
+                "The index is empty, so there is nothing to map. Index some pictures: imgsearch index FOLDER"
+            )
+        return cls(passport, records, projection(index, seed=seed, progress=progress), leave_one_out(vectors, LISTED))
+
+    def title(self, given: str | None) -> str:
+        made_by = self.passport.spec.name if self.passport.spec else "an unknown extractor"
+        return given or f"{len(self.records):,} pictures by {made_by}"
+
+    def thumbnails(self, root: Path | None, failed: list[Failure], progress: bool | None) -> Iterable[bytes | None]:
+        made = _small_thumbnails(self.records, self.passport, root, failed)
+        return progress_bar("thumbnails", "picture", len(self.records), made, shown=progress)
+
+    def page(self, sources: Sequence[str | None], title: str | None) -> str:
+        return map_page(
+            self.placed.positions,
+            [record.id for record in self.records],
+            [record.label for record in self.records],
+            sources,
+            self.nearest.rows,
+            self.nearest.cosines,
+            title=self.title(title),
+            notes=self.placed.notes(),
+        )
 
 
 def _small_thumbnails(

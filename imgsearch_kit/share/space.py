@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from imgsearch_kit.errors import KitError, UnreadableImage
 from imgsearch_kit.images import thumbnail_bytes
-from imgsearch_kit.indexing.selected import PICTURES, write_selected
+from imgsearch_kit.indexing.selected import PICTURES_FOLDER, write_selected
 from imgsearch_kit.outputs import GENERATOR
 from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.records import Failure, ImageRecord
@@ -89,7 +89,7 @@ def pack_space(
     try:
         with site_folder(folder) as made:
             chosen = _without(contents, failed)
-            records, ids, unread = _write_pictures(gallery, chosen, made / PICTURES, progress)
+            records, ids, unread = _write_pictures(gallery, chosen, made / PICTURES_FOLDER, progress)
             write_selected(packed.index, ids, records, made / INDEX_FILE)
             (made / NETWORK_FILE).write_bytes(packed.network())
             _write_program(made, title or "Image search", len(records))
@@ -158,7 +158,7 @@ def _write_program(folder: Path, title: str, count: int) -> None:
     about = f"{count:,} pictures, packed by imgsearch-kit {metadata.version('imgsearch-kit')}."
     front = FRONT.format(title=json.dumps(title), gradio=metadata.version("gradio"), about=about)
     (folder / "README.md").write_text(front, "utf-8")
-    names = {"pictures": PICTURES, "network": NETWORK_FILE, "index": INDEX_FILE}
+    names = {"pictures": PICTURES_FOLDER, "network": NETWORK_FILE, "index": INDEX_FILE}
     (folder / "app.py").write_text(PROGRAM.format(title=title, **names), "utf-8")
     (folder / "requirements.txt").write_text("\n".join([*requirements("app", "heic"), ""]), "utf-8")
     write_wheel(folder)

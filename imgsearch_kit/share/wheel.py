@@ -12,8 +12,8 @@ from packaging.requirements import Requirement
 
 import imgsearch_kit
 
-NAME = "imgsearch_kit"
-WHEEL = "Wheel-Version: 1.0\nGenerator: imgsearch-kit\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+PACKAGE = "imgsearch_kit"
+WHEEL_TEXT = "Wheel-Version: 1.0\nGenerator: imgsearch-kit\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 UNWANTED = ("__pycache__",)
 
 
@@ -23,17 +23,17 @@ def write_wheel(folder: Path) -> Path:
     :raises PackageNotFoundError: when the kit runs without having been installed.
     """
     about = metadata.distribution("imgsearch-kit")
-    stem = f"{NAME}-{imgsearch_kit.__version__}"
+    stem = f"{PACKAGE}-{imgsearch_kit.__version__}"
     package = Path(imgsearch_kit.__file__).parent
     files = {
-        f"{NAME}/{path.relative_to(package).as_posix()}": path.read_bytes()
+        f"{PACKAGE}/{path.relative_to(package).as_posix()}": path.read_bytes()
         for path in sorted(package.rglob("*"))
         if path.is_file() and not set(UNWANTED) & set(path.parts)
     }
     files |= {
         f"{stem}.dist-info/{name}": (about.read_text(name) or "").encode() for name in ("METADATA", "entry_points.txt")
     }
-    files[f"{stem}.dist-info/WHEEL"] = WHEEL.encode()
+    files[f"{stem}.dist-info/WHEEL"] = WHEEL_TEXT.encode()
     record = f"{stem}.dist-info/RECORD"
     lines = [f"{name},sha256={_digest(data)},{len(data)}" for name, data in files.items()]
     files[record] = "\n".join([*lines, f"{record},,", ""]).encode()

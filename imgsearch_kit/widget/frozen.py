@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from typing import TYPE_CHECKING
 
 from imgsearch_kit.errors import KitError
 from imgsearch_kit.images import thumbnail_bytes
-from imgsearch_kit.reports import html_text, webp_uri
+from imgsearch_kit.reports import Framed, html_text, webp_uri
 from imgsearch_kit.results import Results
 
 if TYPE_CHECKING:
@@ -41,8 +40,7 @@ def frozen(gallery: Gallery, results: Results | None) -> str:
     cautions = [] if results is None else list(results.cautions())
     for side in TWIN_SIDES:
         pictures = {id_: _picture(gallery, id_, side) for id_, _, _ in cards}
-        page = escape(_page([title, *cautions], cards, pictures))
-        twin = f'<iframe sandbox srcdoc="{page}" title="{html_text(title)}" style="{_size(len(cards))}"></iframe>'
+        twin = Framed(_page([title, *cautions], cards, pictures), title, _height(len(cards)))._repr_html_()
         if len(twin) <= TWIN_LIMIT:
             break
     return twin
@@ -80,6 +78,6 @@ def _image(uri: str) -> str:
     return f'<img alt="" src="{uri}">' if uri else '<div class="none"></div>'
 
 
-def _size(count: int) -> str:
+def _height(count: int) -> int:
     rows = -(-max(count, 1) // 6)
-    return f"width:100%;height:{70 + 148 * rows}px;border:0"
+    return 70 + 148 * rows

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.index import create_index, new_passport
 from imgsearch_kit.indexing.folder import index_folder
 from imgsearch_kit.map import over_index as mapping
@@ -302,3 +303,17 @@ def test_names_that_hide_or_turn_letters_are_shown_as_escapes_and_saved_exactly(
     assert not {"\u202e", "\x1b"} & set(page.locator("body").inner_text())
     assert name in [row[0] for row in download(page)]
     page.context.close()
+
+
+def test_the_map_is_drawn_in_a_cell_and_leaves_its_pictures_out_where_they_are_too_many(folder, browser, monkeypatch):
+    gallery = Gallery(indexed(folder), QuarterColours())
+    cell = gallery.map(title="In a cell", progress=False)
+    page = browser.new_page()
+    page.set_content(cell._repr_html_())
+    frame = page.frame_locator("iframe")
+    frame.get_by_role("heading", name="In a cell").wait_for()
+    frame.locator("canvas").wait_for()
+    assert "data:image/webp" in cell.page
+    monkeypatch.setattr(mapping, "LARGEST_CELL", 50_000)
+    assert "data:image/webp" not in gallery.map(progress=False).page
+    page.close()

@@ -25,7 +25,7 @@ from imgsearch_kit.results import Results
 MOST_POINTS = 20_000  # pictures whose points are sent to a browser
 PER_SECOND = 150  # pictures that are laid out in a second on two cores, about
 MOST_THUMBNAILS = 80  # in one answer
-CHANGED = "The index has just changed. Open the map again."
+MAP_CHANGED = "The index has just changed. Open the map again."
 
 
 class MapTab:
@@ -72,7 +72,7 @@ class MapTab:
     def _map(self, projection: Projection) -> dict[str, Any]:
         records, positions = self.gallery.records(), projection.positions
         if len(records) != len(positions):
-            return _said(CHANGED)
+            return _said(MAP_CHANGED)
         rows = np.arange(len(records))
         if len(rows) > MOST_POINTS:
             rows = np.sort(np.random.default_rng(0).choice(rows, MOST_POINTS, replace=False))
@@ -99,7 +99,7 @@ class MapTab:
             asked = SearchRequest.read(given, self.uploads)
             projection = self.gallery.kept_projection()
             if projection is None and len(self.gallery) > SMALL:
-                raise BadQuery(CHANGED)
+                raise BadQuery(MAP_CHANGED)
             return said | self._near(asked, projection or self.gallery.projection(progress=False))
         except KitError as error:
             return said | {"error": self._words(error)}
@@ -108,7 +108,7 @@ class MapTab:
         results = self.gallery.search(asked.picture, id=asked.id, k=TEN, box=asked.box, rank="")
         records, positions = self.gallery.records(), projection.positions
         if len(records) != len(positions):
-            raise BadQuery(CHANGED)
+            raise BadQuery(MAP_CHANGED)
         rows = {record.id: row for row, record in enumerate(records)}
         near = np.array([[rows.get(hit.id, -1) for hit in results.hits]], np.int64).reshape(1, -1)
         own = [rows[id_] for id_ in results.own if id_ in rows]
