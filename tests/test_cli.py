@@ -406,6 +406,7 @@ def test_serve_says_where_the_page_is_and_ends_quietly_on_ctrl_c(workplace, conv
         (("evaluate", "--against", "list.json"), 3, "has no JSON object"),
         (("evaluate", "--against", "empty.json"), 3, "--per-query -o FILE"),
         (("serve", "--port", "99999"), 2, "--port"),
+        (("serve", "--compare", "local:none.db"), 3, "There is no index at local:none.db"),
         (("recall", "--plot", "x.txt"), 2, "must end in .png, .svg or .pdf"),
         (("search", "--id", "cold/0.jpg", "--box", "0,0,1"), 3, "four numbers LEFT,TOP,RIGHT,BOTTOM"),
         (("search", "--id", "cold/0.jpg", "--plus", "nowhere"), 3, "no picture with the id 'nowhere'"),

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import subprocess
+import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
+
+from tests.conftest import require
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -71,3 +76,14 @@ def test_no_file_names_a_registry_or_a_secret_place():
         "\n"
     )
     assert "uv.lock" not in listed
+
+
+def test_the_wheel_holds_what_the_page_is_drawn_with(tmp_path):
+    require(importlib.util.find_spec("hatchling"), "hatchling", "python -m pip install hatchling")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    held = zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist()
+    listed = subprocess.run(["git", "ls-files", "imgsearch_kit"], cwd=ROOT, capture_output=True, text=True, check=True)
+    files = listed.stdout.split()
+    assert {"imgsearch_kit/ui/grid.js", "imgsearch_kit/ui/ui.css", "imgsearch_kit/app/tabs/search.js"} <= set(files)
+    assert set(files) <= set(held)

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import shutil
+import uuid
 
 import numpy as np
 import pytest
@@ -21,7 +22,9 @@ from imgsearch_kit.indexing.folder import index_folder
 from imgsearch_kit.receipts.reading import read_receipt
 from imgsearch_kit.receipts.writing import BEGIN
 from imgsearch_kit.records import Approx
+from tests.index.conftest import remove_from_server
 from tests.small_extractor import QuarterColours, UpperColours, paint
+from tests.test_cli import run
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&'\"\u2028"
 HOSTILE_FOLDER = HOSTILE.replace("/", "")
@@ -213,6 +216,33 @@ def test_another_network_repeats_it_from_the_pixels_or_from_the_original(receipt
     assert report.least == pytest.approx(1)
     with pytest.raises(BadQuery, match=r"cannot be read.*file of a query"):
         larger.replay([receipt], pictures=[query])
+
+
+@pytest.fixture
+def on_server(gallery, elasticsearch_9):
+    """The same pictures on a server whose method is approximate."""
+    address = f"{elasticsearch_9}/test-{uuid.uuid4().hex[:12]}"
+    with create_index(address, new_passport(gallery.passport.spec, method="int8_hnsw")) as index:
+        index.add(gallery.records(), gallery.vectors())
+    yield address
+    remove_from_server(address)
+
+
+@pytest.mark.parametrize("approx", [None, Approx(candidates=20)])
+def test_searches_on_a_server_are_repeated_there_and_on_a_file(gallery, on_server, query, tmp_path, approx):
+    with Gallery.open(on_server, QuarterColours()) as there:
+        there.root = gallery.passport.root
+        there.receipt(there.search(query, k=4, approx=approx), tmp_path / "upload.html")
+        there.receipt(there.search(id="red/3.png", k=4, approx=approx), tmp_path / "id.html")
+        report = there.replay([tmp_path / "upload.html", tmp_path / "id.html"])
+        assert [(each.overlap, each.lost, each.changed) for each in report.replays] == [(pytest.approx(1), (), {})] * 2
+        assert gallery.replay([tmp_path / "upload.html"]).least == pytest.approx(1)  # the same vectors elsewhere
+        gate = ["replay", tmp_path / "id.html", "--index", on_server, "--min-overlap", 0.95]
+        run(*gate, cwd=tmp_path)
+        (best,) = there.search(id="red/3.png", k=1).hits
+        there.index.delete([best.id])
+        there.index.flush()
+    assert re.search(rf"lost +{best.id}", run(*gate, cwd=tmp_path, code=1).stdout)
 
 
 def test_more_hits_than_there_are_pictures_is_no_harm(gallery, receipt):

@@ -11,6 +11,7 @@ import pytest
 
 from imgsearch_kit.app import choices as choosing
 from imgsearch_kit.app.choices import BackgroundLearning, explained
+from imgsearch_kit.app.tabs.search import SearchTab
 from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.index import create_index, new_passport
 from imgsearch_kit.index.base import VectorIndex
@@ -158,3 +159,38 @@ def test_learning_lets_searches_go_first(monkeypatch):
     learning.start()
     assert learning.wait()
     assert min(seen) > os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+
+def test_when_another_process_has_indexed_more_the_page_learns_anew(tmp_path):
+    address = f"local:{tmp_path}/photos.db"
+    rng = np.random.default_rng(0)
+
+    def grow(index, first, size):
+        vectors = np.repeat(np.eye(11, 24), size, axis=0) + rng.normal(0, 0.15, (11 * size, 24))
+        vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+        rows = [(label, first + i) for label in range(11) for i in range(size)]
+        index.add([ImageRecord(f"{label}/{i:03}", str(label), f"{label:02}{i:062x}") for label, i in rows], vectors)
+
+    with create_index(address, new_passport(ExtractorSpec("test", 24))) as writer:
+        grow(writer, 0, 10)
+        writer.add([ImageRecord("unlabelled")], np.eye(1, 24, dtype=np.float32))
+        tab = SearchTab(Gallery.open(address), str(tmp_path))
+        state = tab.start()["state"]
+        assert tab.learning.wait()
+
+        def ask():
+            return tab.search({"id": "unlabelled", "k": 10, "state": state})
+
+        assert (ask()["learning"], ask()["unknown"]) == (False, "")
+        assert tab.learning.calibration().queries == 110
+        for first, size in ((10, 4), (14, 6)):  # batch by batch, as `imgsearch index` writes
+            grow(writer, first, size)
+            found = ask()
+            assert found["learning"]
+            assert found["unknown"] == "Percentages are being learned and will appear."
+            assert {hit["chance"] for hit in found["hits"]} == {""}
+            assert tab.learning.wait()
+            filled = ask()
+            assert (filled["learning"], filled["unknown"]) == (False, "")
+            assert all("in 10 share the class" in hit["chance"] for hit in filled["hits"])
+            assert tab.learning.calibration().queries == 11 * (first + size)

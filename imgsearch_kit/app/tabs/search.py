@@ -36,6 +36,7 @@ class SearchTab:
         self.gallery, self.uploads, self.originals = gallery, Path(uploads).resolve(), originals
         self.learning = BackgroundLearning(gallery)
         self.shown = Shown(gallery)
+        self._state = ""  # of the index, when it was last looked at
 
     def start(self) -> dict[str, Any]:
         """What the page begins with, from the index as it is now: what can be chosen, and pictures to click."""
@@ -46,7 +47,7 @@ class SearchTab:
         return {
             "kind": "start",
             "uuid": self.gallery.passport.uuid,
-            **standing(self.gallery),
+            **self._standing(None),
             "moved": moved_away(self.gallery, self.shown.some()),
             "tiles": [cards.card(id_, records[id_].label, thumbnails[id_]) for id_ in records],
             "rankings": self._rankings(),
@@ -79,9 +80,18 @@ class SearchTab:
             return said | {"error": self._words(error), "waiting": True}
         try:
             results = asked.answered_by(self.gallery, spec)
-            return said | self._answer(asked, results, spec) | {"indexed": standing(self.gallery, given.get("state"))}
+            indexed = self._standing(given.get("state"))
+            return said | self._answer(asked, results, spec) | {"indexed": indexed}
         except KitError as error:
             return said | {"error": self._words(error)}
+
+    def _standing(self, known: str | None) -> dict[str, Any]:
+        """What is indexed now; where another process has changed that, it is learned anew."""
+        found = standing(self.gallery, known)
+        if found["state"] != self._state:
+            self._state = found["state"]
+            self.gallery.index.read_passport()
+        return found
 
     def _words(self, error: KitError) -> str:
         """What a visitor is told of an error."""
