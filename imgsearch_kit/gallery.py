@@ -795,7 +795,7 @@ class Gallery:
         """
         from imgsearch_kit.indexing.twin import int8_network
 
-        return int8_network(self.passport, self._weights, log.info)
+        return int8_network(self.passport, self._weights, log.debug)
 
     # -- opening and closing ----------------------------------------------------------------------------------------
 

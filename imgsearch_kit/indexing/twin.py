@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from imgsearch_kit.index import Address, create_index, new_passport, open_index
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.records import MAX_PIXELS, Failure, ImageRecord, IndexPassport
+
+log = logging.getLogger("imgsearch_kit")
 
 EXTRACTED_AT_ONCE = 64  # pictures of one commit
 
@@ -130,6 +133,8 @@ def _updated(
     if renewed := [record for record in records if record.id in same and had[record.id] != record]:
         twin.add(renewed, twin.vectors([record.id for record in renewed]))
     places, failed = _files([record for record in records if record.id not in same], file_of)
+    if places:
+        log.info("Extracting %s pictures again by %s, which is kept.", f"{len(places):,}", extractor.spec.name)
     with progress_bar(f"extracting by {extractor.spec.name}", "img", len(places), shown=progress) as bar:
         read: list[tuple[ImageRecord, Loaded]] = []
         spec = extractor.spec

@@ -52,6 +52,7 @@ def site_folder(folder: Path) -> Iterator[Path]:
     :raises BadQuery: when the folder may not be written (see ``check_site_folder``), or cannot be.
     """
     check_site_folder(folder)
+    new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".site-") as aside:
@@ -63,6 +64,9 @@ def site_folder(folder: Path) -> Iterator[Path]:
                 _replace(path, folder)
     except OSError as error:
         raise BadQuery(f"{folder} cannot be written: {error.strerror or error}. Name another folder.") from error
+    finally:
+        if new and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def _replace(made: Path, folder: Path) -> None:

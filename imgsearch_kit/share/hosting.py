@@ -14,7 +14,7 @@ colorFrom: indigo
 colorTo: gray
 sdk: static
 pinned: false
-short_description: {summary}
+short_description: Search pictures by a picture, in your browser
 custom_headers:
   cross-origin-embedder-policy: require-corp
   cross-origin-opener-policy: same-origin
@@ -57,14 +57,12 @@ jobs:
       - id: published
         uses: actions/deploy-pages@v4
 """
-SUMMARY_LENGTH = 60  # of a Space's short description
 
 
 def write_hosting(folder: Path, title: str, about: str) -> None:
     """Writes README.md with the front matter, the workflow, and a file that keeps pages from being processed."""
-    summary = "Search pictures by a picture, in your browser"[:SUMMARY_LENGTH]
     texts: Mapping[str, str] = {
-        "README.md": README.format(title=json.dumps(title), summary=json.dumps(summary), about=about),
+        "README.md": README.format(title=json.dumps(title), about=about),
         ".github/workflows/pages.yml": WORKFLOW,
         ".nojekyll": "",
     }

@@ -92,7 +92,8 @@ class _Site:
         self.records: list[ImageRecord] = []
         self.names: list[str] = []
         self.failed = failed
-        self.without: list[str] = []
+        rank = f"Hits are ordered by plain cosine; {given.rank}, the gallery's own ranking, is not part of the site."
+        self.without = [rank] if given.rank else []
 
     def write(self, title: str | None, scripts: dict[str, Path]) -> None:
         """Writes all files."""

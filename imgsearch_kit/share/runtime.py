@@ -44,9 +44,7 @@ def _given(folder: Path) -> Path:
     for place in places:
         if all((place / name).is_file() for name in RUNTIME_FILES):
             if f"v{VERSION}\n".encode() not in (place / SCRIPT).read_bytes()[:200]:
-                raise BadQuery(
-                    f"{place} is not of {PACKAGE} {VERSION}, which the kit was tested with. Give that version."
-                )
+                raise BadQuery(f"{place} is not of {PACKAGE} {VERSION}, the version of this kit. Give that one.")
             return place
     raise BadQuery(
         f"{folder} has no {', '.join(RUNTIME_FILES)}. Give the unpacked npm package {PACKAGE} {VERSION}: "

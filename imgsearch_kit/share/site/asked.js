@@ -38,7 +38,7 @@ export function createAsked({onBox, onFile, onCamera, onAny, onClear}) {
       frame.hidden = !words;
       if (words) crop.show(file ? address : thumbnail, words);
       crop.set(search.box);
-      name.textContent = words || "Drop a picture anywhere on this page, or paste one";
+      name.textContent = words || "Drop or paste a picture anywhere here, choose one, or take one";
       cropping.hidden = !file;
       clear.hidden = !words;
     },

@@ -6,7 +6,7 @@ export function createHelper() {
   let serial = 0, broken = "";
   worker.addEventListener("message", ({data}) => {
     const asked = waiting.get(data.serial);
-    if (data.share !== undefined) return asked.progress(data.share);
+    if (data.share !== undefined) return asked?.progress(data.share);
     waiting.delete(data.serial);
     return data.error === undefined ? asked.resolve(data.result) : asked.reject(new Error(data.error));
   });

@@ -37,6 +37,7 @@ async function decoded(file) {
 
 // The whole pixels of a box, as the kit rounds them.
 function pixelsIn([left, top, right, bottom], width, height) {
+  if ((right - left) * width < 1 - 1e-6 || (bottom - top) * height < 1 - 1e-6) throw new Error("The box is smaller than a pixel. Draw a larger one.");
   const whole = (value) => Math.floor(value + 0.5), x = whole(left * width), y = whole(top * height);
   return [x, y, Math.max(x + 1, whole(right * width)), Math.max(y + 1, whole(bottom * height))];
 }

@@ -1,0 +1,272 @@
+"""The packed site in a real browser, from a plain static server, with the real runtime and network."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imgsearch_kit.images import load_pixels
+from imgsearch_kit.reports import visible
+from tests.share.conftest import HOSTILE, ODD, Isolated, hits
+
+FIRST_SCREEN = 300_000
+DROP = """async ([name, bytes]) => {
+  const dataTransfer = new DataTransfer(), told = {dataTransfer, bubbles: true, cancelable: true};
+  dataTransfer.items.add(new File([Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0))], name, {type: 'image/png'}));
+  for (const kind of ['dragenter', 'drop']) document.body.dispatchEvent(new DragEvent(kind, told));
+}"""
+
+PASTE = """async (bytes) => {
+  const clipboardData = new DataTransfer();
+  const content = Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0));
+  clipboardData.items.add(new File([content], 'image.png', {type: 'image/png'}));
+  document.body.dispatchEvent(new ClipboardEvent('paste', {clipboardData, bubbles: true, cancelable: true}));
+}"""
+
+
+@pytest.fixture(scope="session")
+def part_of_coffee(photographs, tmp_path_factory):
+    path = tmp_path_factory.mktemp("query") / "mine.png"
+    Image.open(photographs / "coffee/coffee-original.png").convert("RGB").crop((60, 40, 500, 380)).save(path)
+    return path
+
+
+def drop(page, path):
+    page.evaluate(DROP, [path.name, base64.b64encode(path.read_bytes()).decode()])
+
+
+def query(page):
+    return page.locator("[data-query]").get_attribute("data-query")
+
+
+def test_a_visitor_drops_a_picture_and_walks_through_the_site(site, served, visit, part_of_coffee, gallery):
+    arrived = []
+    page = visit(served(site[0]))
+    page.on("requestfinished", lambda request: arrived.append(request.url))
+    drop(page, part_of_coffee)
+    found = hits(page)
+    assert len(found) == 20
+    assert all(id_.startswith("coffee/") for id_ in found[:8])
+    assert query(page) == "mine.png"
+    assert page.locator(".answers .said").inner_text().endswith("ms by 1 thread")
+    page.locator(".unverified:empty").wait_for(state="attached")
+    assert sum(url.partition("?")[0].endswith("network.onnx") for url in arrived) == 1
+
+    page.get_by_role("button", name="Crop", exact=True).click()
+    for name, value in {"Right": "0.4", "Bottom": "0.4"}.items():
+        page.get_by_role("spinbutton", name=name).fill(value)
+    page.get_by_role("spinbutton", name="Bottom").press("Enter")
+    page.locator("#search:not(.busy) .kit-box:not([hidden])").wait_for()
+    assert hits(page) != found
+    page.get_by_role("button", name="Clear").click()
+
+    page.locator(".tiles button", has_text="coffee").first.click()
+    first = query(page)
+    assert first not in hits(page)
+    page.locator("#hits li", has_text="cat").first.get_by_role("button", name="More like this").click()
+    page.locator(".marks .plus").wait_for()
+    (marked,) = page.locator(".marks .plus button").evaluate_all("(all) => all.map((each) => each.title)")
+    packed, _ = gallery.quantised()
+    expected = packed.search(id=first, plus=[marked], k=20, rank="").hits
+    packed.close()
+    assert hits(page) == [visible(hit.id) for hit in expected]
+    page.get_by_label("cat", exact=False).first.check()
+    page.locator("#search:not(.busy)").wait_for()
+    assert {id_.split("/")[0] for id_ in hits(page)} == {"cat"}
+
+    page.get_by_role("link", name="Evaluate").click()
+    page.locator("#evaluate[data-ready]").wait_for()
+    assert page.locator("#evaluate .figures h2").all_inner_texts() == ["P@4", "mAP", "P@10"]
+    assert page.locator("#evaluate tbody tr").count() == 3
+    page.locator("#evaluate").get_by_role("button", name="coffee").first.click()
+    worst = page.locator("#evaluate .rows .query").first
+    wanted = worst.get_attribute("data-id")
+    worst.click()
+    page.locator(f'[data-query="{wanted}"]').wait_for()
+    assert hits(page)
+
+    page.get_by_role("link", name="Map").click()
+    page.locator("#map[data-ready] canvas").press("ArrowRight")
+    page.locator("#map .map-tip img").wait_for()
+    page.locator("#map canvas").press("Enter")
+    page.locator("#search:not([hidden]) [data-query]").wait_for()
+    page.get_by_role("link", name="About").click()
+    assert "vgg16-rmac@int8" in page.locator("#about dl").inner_text()
+
+
+def test_the_first_screen_is_small_and_needs_no_network(site, served, visit):
+    sizes = {}
+    address = served(site[0])
+    page = visit(address)
+    page.on("response", lambda answer: None)
+    page.locator(".tiles img").last.wait_for()
+    page.wait_for_load_state("networkidle")
+    for url in page.evaluate("performance.getEntriesByType('resource').map((each) => each.name)"):
+        path = url.removeprefix(address).partition("?")[0]
+        if not url.startswith("data:"):
+            sizes[path] = (site[0] / path).stat().st_size
+    assert {"site.json", "code/ui/grid.js", "thumbnails/0/0.webp"} <= sizes.keys()
+    assert sum(sizes.values()) + (site[0] / "index.html").stat().st_size < FIRST_SCREEN
+
+
+def test_a_picture_may_be_pasted(site, served, visit, part_of_coffee):
+    page = visit(served(site[0]))
+    page.evaluate(PASTE, base64.b64encode(part_of_coffee.read_bytes()).decode())
+    assert hits(page)[0].startswith("coffee/")
+    assert query(page) == "image.png"
+
+
+def test_several_threads_compute_where_the_host_isolates_the_page(site, served, visit, part_of_coffee):
+    page = visit(served(site[0], Isolated))
+    drop(page, part_of_coffee)
+    assert all(id_.startswith("coffee/") for id_ in hits(page)[:8])
+    threads = min(page.evaluate("navigator.hardwareConcurrency"), 4)
+    assert page.locator(".answers .said").inner_text().endswith(f"by {threads} thread{'s' if threads > 1 else ''}")
+    page.locator(".unverified:empty").wait_for(state="attached")
+
+
+def test_a_link_opens_a_search_and_back_returns(site, served, visit):
+    address = served(site[0])
+    page = visit(f"{address}?tab=search&id=coffee/coffee-original.png&classes=coffee")
+    assert query(page) == "coffee/coffee-original.png"
+    one, *_ = hits(page)
+    assert {id_.split("/")[0] for id_ in hits(page)} == {"coffee"}
+    page.locator("#hits [data-id]").first.click()
+    page.locator(f'[data-query="{one}"]').wait_for()
+    page.go_back()
+    page.locator('[data-query="coffee/coffee-original.png"]').wait_for()
+    page.goto(f"{address}?tab=search&id=nowhere.png")
+    page.get_by_text("This site has no picture nowhere.png.").wait_for()
+
+
+def test_names_and_classes_are_text(site, served, visit):
+    page = visit(served(site[0]))
+    page.get_by_role("button", name=HOSTILE).first.click()
+    assert any("window.hurt=1} {{x}} \\u202egnp" in id_ for id_ in [query(page), *hits(page)])
+    page.get_by_role("link", name="Evaluate").click()
+    page.locator("#evaluate").get_by_role("button", name=HOSTILE).first.click()
+    page.get_by_role("link", name="Map").click()
+    page.locator("#map[data-ready]").wait_for()
+    assert page.evaluate("window.hurt") is None
+    assert page.locator("img[src=x]").count() == 0
+    assert ODD not in (site[0] / "data/pictures.json").read_text()
+
+
+def test_the_page_has_no_script_of_its_own(site):
+    text = (site[0] / "index.html").read_text()
+    assert text.count("<script") == text.count('<script type="module" src=') == 1
+    assert "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'" in text
+    assert "unsafe-inline" not in text
+    assert " on" not in text.replace(" only", "").replace(" one", "")
+
+
+@pytest.mark.parametrize("colour_scheme", ["light", "dark"])
+def test_people_with_any_sight_can_use_it(site, served, visit, colour_scheme):
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = visit(served(site[0]), color_scheme=colour_scheme, bypass_csp=True)
+    page.locator(".tiles button").first.click()
+    hits(page)
+    assert Axe().run(page).response["violations"] == []
+    page.get_by_role("link", name="Evaluate").click()
+    page.locator("#evaluate[data-ready]").wait_for()
+    assert Axe().run(page).response["violations"] == []
+
+
+# -- what goes wrong ----------------------------------------------------------------------------------------------
+
+
+def test_a_browser_that_computes_something_else_says_so(site, served, visit, part_of_coffee):
+    probes = json.loads((site[0] / "data/probes.json").read_text())["vectors"]
+    other = json.dumps({"vectors": probes[::-1]})
+    page = visit(served(site[0]), spoil={"probes.json": other})
+    drop(page, part_of_coffee)
+    page.get_by_text("This browser computes something else than the maker of the site (cosine 0.").wait_for()
+    assert page.locator("#hits [data-id]").count() == 0
+    assert page.get_by_role("button", name="Choose a picture").is_disabled()
+    page.locator(".tiles button").first.click()
+    assert hits(page)
+
+
+def test_a_browser_without_the_runtime_searches_by_click(site, served, visit, part_of_coffee):
+    page = visit(served(site[0]), spoil={".wasm": None})
+    drop(page, part_of_coffee)
+    page.get_by_text("The network cannot be computed in this browser").wait_for()
+    page.locator(".tiles button").first.click()
+    assert hits(page)
+
+
+def test_a_file_that_is_no_picture_is_said(site, served, visit, tmp_path):
+    page = visit(served(site[0]))
+    path = tmp_path / "notes.png"
+    path.write_text("no picture")
+    drop(page, path)
+    page.get_by_text("This browser cannot open the file as a picture.").wait_for()
+
+
+# -- browser and kit agree ----------------------------------------------------------------------------------------
+
+EMBED = """async ([names, start]) => {
+  const {createHelper} = await import('/code/share/site/helper.js');
+  const site = await (await fetch('/site.json')).json(), ask = createHelper();
+  const at = (path) => new URL(path, location).href;
+  const files = Object.entries(site.files).map(([name, {path, size}]) => [name, {url: at(path), size}]);
+  const weights = site.weights, vectors = at('/data/vectors.f16');
+  await ask('start', {...site.extractor, files: Object.fromEntries(files), vectors, weights, own: 2});
+  const found = [];
+  for (const name of names) {
+    const file = await (await fetch(start + name)).blob();
+    const {vector} = await ask('embed', {file, box: null});
+    const {hits} = await ask('search', {query: vector, plus: [], minus: [], classOf: [], classes: [], k: 10});
+    found.push({vector: [...vector], hits});
+  }
+  return found;
+}"""
+
+
+def test_browser_and_kit_give_the_same_vectors_and_neighbours(site, served, visit, gallery, tmp_path, photographs):
+    folder = tmp_path / "both"
+    folder.mkdir()
+    (folder / "site.json").symlink_to(site[0] / "site.json")
+    for name in ("code", "data", "model", "runtime", "thumbnails", "index.html"):
+        (folder / name).symlink_to(site[0] / name)
+    (folder / "queries").mkdir()
+    names = list(queries(photographs, folder / "queries"))
+    page = visit(served(folder))
+    found = page.evaluate(EMBED, [names, "/queries/"])
+    packed, _ = gallery.quantised()
+    ids = json.loads((folder / "data/pictures.json").read_text())["ids"]
+    cosines, overlaps = [], []
+    for name, here in zip(names, found, strict=True):
+        vector = packed.extractor.extract(load_pixels(folder / "queries" / name, 224)[None])
+        cosines.append(float(vector[0] @ np.array(here["vector"], np.float32)))
+        there = packed.index.search(vector, 10).ids[0].tolist()
+        overlaps.append(len({ids[row] for row, _ in here["hits"]} & {visible(id_) for id_ in there}) / 10)
+    packed.close()
+    assert min(cosines) >= 0.999, dict(zip(names, cosines, strict=True))
+    assert np.mean(overlaps) >= 0.98
+
+
+def queries(photographs, folder):
+    """Names of pictures of many kinds, once they are written."""
+    coffee = Image.open(photographs / "coffee/coffee-original.png").convert("RGB")
+    exif = Image.Exif()
+    for turn in (3, 6):
+        exif[0x0112] = turn
+        coffee.save(folder / f"turned-{turn}.jpg", exif=exif, quality=90)
+        yield f"turned-{turn}.jpg"
+    large = coffee.resize((4000, 2667))
+    large.save(folder / "large.jpg", quality=90)
+    clear = coffee.convert("RGBA")
+    clear.putalpha(Image.linear_gradient("L").resize(coffee.size))
+    kinds = {"clear.png": clear, "grey.png": coffee.convert("L"), "palette.gif": coffee.convert("P"), "a.webp": coffee}
+    for name, picture in kinds.items():
+        picture.save(folder / name)
+    yield from ("large.jpg", *kinds)
+    for path in sorted(photographs.glob("c*/*"))[::3]:
+        (folder / path.name).write_bytes(path.read_bytes())
+        yield path.name
