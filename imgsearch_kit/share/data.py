@@ -14,6 +14,7 @@ from imgsearch_kit.evaluation.mistakes import worst_queries
 from imgsearch_kit.evaluation.report import Evaluation, estimate
 from imgsearch_kit.extractors.base import probe_pixels
 from imgsearch_kit.inspection.neighbours import leave_one_out
+from imgsearch_kit.map.points import MapScale
 from imgsearch_kit.records import Vectors
 from imgsearch_kit.reports import visible
 
@@ -52,13 +53,11 @@ def write_neighbours(folder: Path, vectors: Vectors) -> int:
 
 
 def write_positions(path: Path, positions: Vectors) -> None:
-    """Writes ``(n, 2)`` positions within a square, as uint16 pairs from its lower left corner.
+    """Writes ``(n, 2)`` positions within the unit square, as uint16 pairs from its lower left corner.
 
-    The one per mille that lies farthest out at each side is drawn at the edge, so that it does not make the rest small.
+    The few that lie farthest out are drawn at its edge.
     """
-    low, high = np.quantile(positions, [0.001, 0.999], axis=0)
-    middle, side = (low + high) / 2, max(float((high - low).max()), 1e-9)
-    within = np.clip((positions - middle) / side + 0.5, 0, 1)
+    within = np.clip(MapScale.of(positions).scaled(positions), 0, 1)
     path.write_bytes(np.rint(within * MAP_STEPS).astype("<u2").tobytes())
 
 

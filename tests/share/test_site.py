@@ -90,9 +90,10 @@ def test_a_visitor_drops_a_picture_and_walks_through_the_site(site, served, visi
     assert hits(page)
 
     page.get_by_role("link", name="Map").click()
-    page.locator("#map[data-ready] canvas").press("ArrowRight")
-    page.locator("#map .map-tip img").wait_for()
-    page.locator("#map canvas").press("Enter")
+    page.locator("#map[data-ready] canvas").wait_for()
+    page.locator("#map .kit-map-kept", has_text="the map keeps").wait_for()
+    page.locator("#map .kit-map-list .kit-map-cards button").first.click()
+    page.locator("#map").get_by_role("button", name="Search with this").click()
     page.locator("#search:not([hidden]) [data-query]").wait_for()
     page.get_by_role("link", name="About").click()
     assert "vgg16-rmac@int8" in page.locator("#about dl").inner_text()

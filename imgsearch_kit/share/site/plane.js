@@ -1,41 +1,61 @@
-// The map tab: all pictures as points, alike ones near each other; a click searches.
-import {button, make, picture} from "../../ui/dom.js";
-import {createMap} from "../../ui/map.js";
+// The map tab: the explorer over the positions of the site.
+import {make} from "../../ui/dom.js";
+import {createExplorer} from "../../ui/explorer.js";
 import {onAnswer, searchFor, whenShown} from "../../ui/tabs.js";
 
 const STEPS = 65535; // of a position
+const TEN = 10;
 
 export function showMap(element, site) {
   const said = make("p", {class: "said", role: "status"}, "Loading the map …");
-  const place = make("div", {class: "map-place"}), plane = make("div", {class: "map-plane"}), tip = make("div", {class: "map-tip", hidden: true, "aria-live": "polite"});
-  let map = null, pictures = null, asked = null;
-  const tools = make("div", {class: "ways"}, button("+", () => map?.zoom(1.5), {"aria-label": "Nearer"}), button("−", () => map?.zoom(1 / 1.5), {"aria-label": "Farther"}), button("Whole map", () => map?.whole()), said);
-  place.append(plane, tip);
-  element.append(tools, place);
+  const place = make("div", {class: "kit-explorer"});
+  let explorer = null, points = null, rowOf = null, asked = null;
+  element.append(said, place);
 
-  function hover(row, at) {
-    tip.hidden = row === null;
-    if (row === null) return;
-    const name = pictures.ids[row];
-    tip.replaceChildren(picture(site.thumbnail(row), name), make("b", {}, site.classes[pictures.classes[row]]?.name ?? ""), make("span", {}, name));
-    Object.assign(tip.style, {left: `${Math.min(Math.max(at[0] + 14, 4), plane.clientWidth - 170)}px`, top: `${Math.min(at[1] + 14, Math.max(plane.clientHeight - 200, 0))}px`});
+  // Which of some rows are among as many nearest on the map to a place, where some rows are the query itself.
+  function keptOf(x, y, near, own) {
+    const far = points.x.map((_, row) => own.includes(row) ? Infinity : (points.x[row] - x) ** 2 + (points.y[row] - y) ** 2);
+    const nearest = new Set([...far.keys()].sort((a, b) => far[a] - far[b]).slice(0, near.length));
+    return near.map((row) => nearest.has(row));
+  }
+
+  function placed(x, y, hits, own) {
+    const rows = hits.map(([row]) => row);
+    return {x, y, near: rows.map((row) => points.ids[row]), cosines: hits.map(([, score]) => score), kept: keptOf(x, y, rows, own)};
+  }
+
+  async function near(id) {
+    const row = rowOf.get(id), known = (await site.neighbours(row)).slice(0, TEN);
+    return placed(points.x[row], points.y[row], known, [row]);
   }
 
   // The query at its own point, or at that of its nearest picture.
   function pin() {
-    if (!map || !asked) return map?.pin(null, []);
-    const near = asked.hits.slice(0, 10).map(([row]) => row), at = asked.row ?? near[0] ?? null;
-    said.textContent = at === null ? "" : `The pin is ${asked.name}${asked.row === null ? ", at its nearest picture" : ""}; lines lead to its first neighbours.`;
-    return map.pin(at, near);
+    if (!explorer) return undefined;
+    const hits = asked?.hits.slice(0, TEN) ?? [], at = asked?.row ?? hits[0]?.[0] ?? null;
+    said.textContent = asked && asked.row === null && at !== null ? `The pin of ${asked.name} stands at its nearest picture.` : "";
+    if (at === null) return explorer.pin(null);
+    return explorer.pin({...placed(points.x[at], points.y[at], hits, [at]), id: asked.row === null ? null : points.ids[at], name: asked.name});
   }
 
   async function load() {
     try {
       const [found, positions] = await Promise.all([site.pictures(), site.positions()]);
-      pictures = found;
-      map = createMap(plane, {onHover: hover, onPick: (row) => searchFor(found.ids[row])});
-      map.show(found.ids.map((_, row) => ({x: positions[2 * row] / STEPS, y: positions[2 * row + 1] / STEPS, class: found.classes[row]})), site.classes.map(({name}) => name));
-      said.textContent = "Alike pictures lie near each other. Point at one to see it, click to search for it.";
+      rowOf = found.rowOf;
+      points = {
+        ids: found.ids,
+        x: found.ids.map((_, row) => positions[2 * row] / STEPS),
+        y: found.ids.map((_, row) => positions[2 * row + 1] / STEPS),
+        classes: found.classes,
+        names: site.classes.map(({name}) => name),
+      };
+      explorer = createExplorer(place, {
+        thumbnails: async (ids) => Object.fromEntries(ids.map((id) => [id, site.thumbnail(rowOf.get(id))])),
+        near,
+        onSearch: searchFor,
+      });
+      explorer.show(points);
+      said.textContent = "";
       element.dataset.ready = "";
       pin();
     } catch (error) {
@@ -43,6 +63,9 @@ export function showMap(element, site) {
     }
   }
 
-  onAnswer((told) => { asked = told && told.answer; pin(); });
-  whenShown("map", () => map ? map.draw() : load());
+  onAnswer((told) => {
+    asked = told && told.answer;
+    pin();
+  });
+  whenShown("map", () => explorer ? explorer.draw() : load());
 }
