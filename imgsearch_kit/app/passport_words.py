@@ -18,7 +18,7 @@ PLACES_KEPT = {"local": "one file on this machine", "npz": "an .npz archive on t
 LEARNED_FILES = {
     "novelty.npz": "when nothing looks like a picture",
     "calibration.json": "what scores mean",
-    "evaluation.json": "an evaluation",
+    "judged.json": "an evaluation",
     "projection.npz": "the map",
 }
 FAILURES_SENT = 1_000

@@ -94,7 +94,7 @@ function named(column, i) {
   if (column.error) return make("section", {"aria-label": name}, make("h2", {}, name), make("p", {class: "status"}, column.error));
   const right = column.precision === null ? null : `${Math.round(100 * column.precision)} % of its hits are ${found.class}`;
   const recall = column.of ? `recall ${(column.shared / column.of).toFixed(2)} (${column.shared} of ${column.of})` : null;
-  return make("section", {"aria-label": name}, make("h2", {}, name), make("p", {class: "status", title: column.how}, [right, i ? recall : "marked against", `${column.ms} ms`].filter(Boolean).join(" · ")),
+  return make("section", {"aria-label": name}, make("h2", {}, name), make("p", {class: "status", title: column.how}, [right, i ? recall : "the others are compared with it", `${column.ms} ms`].filter(Boolean).join(" · ")),
     make("ol", {}, column.hits.map((hit) => card(hit, !i))),
     column.lost.length ? make("div", {class: "lost"}, make("h3", {}, `Lost (${column.lost.length})`), make("div", {class: "strip"}, column.lost.map(lostCard))) : null);
 }
