@@ -28,7 +28,11 @@ COMPONENTS = 50
 NEIGHBOURS = 15
 MIN_DIST = 0.1
 SMALL = 2 * NEIGHBOURS  # so few pictures are laid out by their first two principal components
-LAID_OUT = 0.15, 0.9  # shares of the work that are done before and after UMAP lays out
+UMAP_LOADED, NEAREST_FOUND = (
+    0.1,
+    0.2,
+)  # shares of the work that are done when UMAP is loaded, and when the neighbours are found
+LAID_OUT = 0.4, 0.95  # and before and after UMAP lays out
 JUDGED = 20_000  # pictures whose neighbours are compared; of more, a random sample
 
 
@@ -226,9 +230,12 @@ def _principal(points: Vectors) -> Vectors:
 
 def _umap(points: Vectors, seed: int, progress: bool | Callable[[float], object] | None) -> tuple[Vectors, Floats]:
     """Positions by UMAP, ``(n, 2)`` float32, and the a and b it used."""
+    tell = progress if callable(progress) else lambda share: None
     umap = _library()
+    tell(UMAP_LOADED)
     find_ab_params = umap.umap_.find_ab_params
     nearest, far = _nearest(points, NEIGHBOURS)
+    tell(NEAREST_FOUND)
     a, b = find_ab_params(1.0, MIN_DIST)
     model = umap.UMAP(
         n_neighbors=NEIGHBOURS,

@@ -12,7 +12,7 @@ import pytest
 from sklearn.manifold import trustworthiness
 
 from imgsearch_kit.errors import BadQuery
-from imgsearch_kit.map.projection import SMALL, Projection, judge, project
+from imgsearch_kit.map.projection import NEAREST_FOUND, SMALL, UMAP_LOADED, Projection, judge, project
 from tests.users import BOUND_BY_MODES, unwritable
 
 
@@ -122,6 +122,19 @@ def test_laying_out_loads_no_tensorflow_and_shows_a_bar_where_it_can_be_seen():
     before, _, after = done.stderr.partition("quiet\n")
     assert before == ""
     assert "laying out: 100%" in after
+
+
+def test_a_function_is_told_the_share_before_umap_lays_out_and_ends_the_work():
+    shares = []
+
+    def tell(share):
+        shares.append(share)
+        if len(shares) == 2:
+            raise KeyError("nobody waits")
+
+    with pytest.raises(KeyError, match="nobody waits"):
+        project(classes(2, 20, 8), progress=tell)
+    assert shares == [UMAP_LOADED, NEAREST_FOUND]  # it did not come to the laying out
 
 
 def test_the_map_is_a_table_of_places_and_trust(projected):
