@@ -383,6 +383,22 @@ class Gallery:
         options: dict[str, Any] = {"labels": labels, "min_score": min_score, "approx": wish, "rank": rank}
         return self._searcher.search(given, k, distinct=distinct, **options)
 
+    def embed(
+        self,
+        picture: Picture | Sequence[Picture] | None = None,
+        *,
+        id: str | Sequence[str] | None = None,  # noqa: A002 (the field's name)
+        box: Sequence[float] | None = None,
+        plus: Sequence[str] = (),
+        minus: Sequence[str] = (),
+    ) -> Vectors:
+        """The ``(1, dim)`` float32 unit vector that ``search`` searches with, given the same query.
+
+        :raises BadQuery: as ``search``.
+        :raises UnreadableImage: as ``search``.
+        """
+        return self._searcher.vector(GivenQuery.of(picture, id, box, plus, minus))
+
     def suggest_boxes(
         self,
         picture: Picture | None = None,

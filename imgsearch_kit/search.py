@@ -13,7 +13,7 @@ from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.names import has_other_forms, normal
 from imgsearch_kit.query import GivenQuery, Query, QueryReader
-from imgsearch_kit.records import Approx, ImageRecord
+from imgsearch_kit.records import Approx, ImageRecord, Vectors
 from imgsearch_kit.results import Hit, Results, Verdict
 
 if TYPE_CHECKING:
@@ -86,6 +86,10 @@ class Searcher:
             asked={"k": k, **options, **_as_asked(given, approx)},
             seen=query.seen,
         )
+
+    def vector(self, given: GivenQuery) -> Vectors:
+        """The answer to ``Gallery.embed``."""
+        return self._reader.read(given, {"load": 0.0, "extract": 0.0}).vector
 
     @staticmethod
     def _verdict(novelty: KeptNovelty | None, query: Query, found: Answer) -> Verdict | None:

@@ -67,6 +67,32 @@ def test_a_query_has_its_place_and_its_ten_nearest_by_cosine(small, tmp_path):
     assert twin["kept"] == found["kept"]
 
 
+def test_a_steered_query_has_the_place_and_the_neighbours_of_what_is_searched_for(small, tmp_path):
+    tab = MapTab(small, str(tmp_path))
+    points = tab.start({})
+    asked = {
+        "id": "red/0.png",
+        "plus": ["blue/5.png"],
+        "also": ["blue/4.png"],
+        "k": 2,
+        "classes": ["red"],
+        "least": 0.9,
+    }
+    found = tab.near(asked)
+    hits = small.search(id=["red/0.png", "blue/4.png"], plus=["blue/5.png"], k=10).hits  # of all classes
+    assert found["near"] == [hit.id for hit in hits]
+    own = points["ids"].index("red/0.png")
+    assert (found["x"], found["y"]) != (points["x"][own], points["y"][own])
+
+
+def test_a_file_that_is_indexed_is_at_its_own_place(small, tmp_path):
+    tab = MapTab(small, str(tmp_path))
+    upload = tmp_path / "copy.png"
+    upload.write_bytes((tmp_path / "red/3.png").read_bytes())
+    found, own = tab.near({"picture": str(upload)}), tab.near({"id": "red/3.png"})
+    assert (found["x"], found["y"]) == (own["x"], own["y"])
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [

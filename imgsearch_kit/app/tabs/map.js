@@ -70,10 +70,10 @@ async function drawPin() {
   placed = asked;
   const mine = asked;
   if (!mine) return explorer.pin(null);
-  const {search: {picture, id, box}, answer: {query}} = mine;
+  const {search, answer: {query}} = mine, steered = search.box || search.also.length || search.plus.length || search.minus.length;
   try {
-    const told = await ask("near", {picture, id, box});
-    if (asked === mine) explorer.pin({...told, id: box ? null : id, name: query.name, label: query.label, thumbnail: query.preview});
+    const told = await ask("near", search);
+    if (asked === mine) explorer.pin({...told, id: steered ? null : search.id, name: query.name, label: query.label, thumbnail: query.preview});
   } catch (error) {
     if (asked !== mine) return undefined;
     explorer.pin(null);

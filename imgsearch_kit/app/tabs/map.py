@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ from imgsearch_kit.map.points import MapScale, kept_on_map, map_points
 from imgsearch_kit.map.projection import SMALL, Projection
 from imgsearch_kit.records import Vectors
 from imgsearch_kit.reports import visible
-from imgsearch_kit.results import Results
 
 MOST_POINTS = 20_000  # pictures whose points are sent to a browser
 PER_SECOND = 150  # pictures that are laid out in a second on two cores, about
@@ -92,7 +92,8 @@ class MapTab:
     def near(self, given: Any) -> dict[str, Any]:
         """The place of a query, its ten nearest by cosine, and which of them are among its ten nearest on the map.
 
-        The query is an indexed picture, or an upload as the search tab sends it.
+        The query is what the search tab sends, with its box and marks; the neighbours are those of the plain order
+        among all pictures, whatever the search is limited to.
         """
         said = _answer(given)
         try:
@@ -105,15 +106,18 @@ class MapTab:
             return said | {"error": self._words(error)}
 
     def _near(self, asked: SearchRequest, projection: Projection) -> dict[str, Any]:
-        results = self.gallery.search(asked.picture, id=asked.id, k=TEN, box=asked.box, rank="")
+        asked = replace(asked, k=TEN, classes=(), least=None, distinct=None, shown=0)
+        results = asked.answered_by(self.gallery, "")
         records, positions = self.gallery.records(), projection.positions
         if len(records) != len(positions):
             raise BadQuery(MAP_CHANGED)
         rows = {record.id: row for row, record in enumerate(records)}
         near = np.array([[rows.get(hit.id, -1) for hit in results.hits]], np.int64).reshape(1, -1)
         own = [rows[id_] for id_ in results.own if id_ in rows]
-        itself = results.query.get("id") if asked.box is None else None
-        place = positions[[rows[str(itself)]]] if itself else projection.place(self._vector(results))
+        if own and not (asked.box or asked.plus or asked.minus or asked.also):
+            place = positions[[rows.get(str(results.query.get("id")), own[0])]]
+        else:
+            place = projection.place(self._vector(asked))
         [[x, y]] = MapScale.of(positions).scaled(place).tolist()
         return {
             "x": x,
@@ -123,11 +127,10 @@ class MapTab:
             "kept": kept_on_map(positions, place, near, [own])[0].tolist(),
         }
 
-    def _vector(self, results: Results) -> Vectors:
-        """The vector ``(1, dim)`` of a query that is not placed by its id: of what the network saw."""
-        pixels = results.seen[0]
-        assert pixels is not None  # only of an id without a box
-        return self.gallery.extractor.extract(pixels[None])
+    def _vector(self, asked: SearchRequest) -> Vectors:
+        """The vector ``(1, dim)`` of what is searched for; the search before has extracted it already."""
+        ids = [*([asked.id] if asked.id else []), *asked.also]
+        return self.gallery.embed(asked.picture, id=ids or None, box=asked.box, plus=asked.plus, minus=asked.minus)
 
 
 def _said(words: str) -> dict[str, Any]:
