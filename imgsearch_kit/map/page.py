@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +24,7 @@ TEMPLATE = Template("""<!doctype html>
 <meta charset="utf-8">
 <meta name="generator" content="$generator">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline';
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src '$digest';
  style-src 'unsafe-inline'; img-src data: file: 'self'">
 <title>$title</title>
 <style>$style</style>
@@ -62,13 +64,14 @@ def map_page(
         "cosines": _rows(cosines.astype(np.float64).round(4), there),
         "kept": _rows(kept.astype(int), there),
     }
-    script = Path(__file__).with_name("map.js").read_text(encoding="utf-8")
+    script = ui.script(Path(__file__).with_name("map.js").read_text(encoding="utf-8"))
     return TEMPLATE.substitute(
         generator=GENERATOR,
         title=html_text(title),
         notes=html_text("; ".join(notes)),
         style=ui.style() + Path(__file__).with_name("map.css").read_text(encoding="utf-8"),
-        script=ui.script(script),
+        script=script,
+        digest="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         data=_json(data),
     )
 

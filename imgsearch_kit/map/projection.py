@@ -28,10 +28,7 @@ COMPONENTS = 50
 NEIGHBOURS = 15
 MIN_DIST = 0.1
 SMALL = 2 * NEIGHBOURS  # so few pictures are laid out by their first two principal components
-UMAP_LOADED, NEAREST_FOUND = (
-    0.1,
-    0.2,
-)  # shares of the work that are done when UMAP is loaded, and when the neighbours are found
+UMAP_LOADED, NEAREST_FOUND = 0.1, 0.2  # shares of the work that are done then
 LAID_OUT = 0.4, 0.95  # and before and after UMAP lays out
 JUDGED = 20_000  # pictures whose neighbours are compared; of more, a random sample
 

@@ -9,6 +9,7 @@ const FAR = 0.05; // outside of the unit square, from which a point is an outlie
 const WHOLE = {x: 0.5, y: 0.5, scale: 1};
 const THUMBS = 60, THUMB = 52, REST = 160; // thumbnails at most, their pixels; milliseconds after which a view is at rest
 const FEW = 60, NEAR = 2.5; // points in view, and a scale, from which there are thumbnails
+const ABOVE = 13; // pixels of a name above its crowd
 const HUE = 137.508; // degrees; neighbouring numbers of classes get far hues
 export const SHAPES = ["circle", "square", "triangle", "diamond"];
 
@@ -151,7 +152,7 @@ export function createMap(element, {onHover = () => {}, onPick = () => {}, onLas
     Object.assign(context, {textAlign: "center", textBaseline: "middle", lineWidth: 4, lineJoin: "round"});
     const candidates = middles.map(({name, x, y}) => {
       const text = shortened(readable(names[name])), [px, py] = on(x, y);
-      return {name, text, x: px, y: py, width: context.measureText(text).width + 8};
+      return {name, text, x: px, y: py - ABOVE, width: context.measureText(text).width + 8}; // so that a small crowd is seen
     });
     for (const {text, x, y} of placedNames(candidates, 17, size(), NAMES)) {
       context.strokeStyle = ground;
@@ -162,7 +163,7 @@ export function createMap(element, {onHover = () => {}, onPick = () => {}, onLas
   }
 
   function drawArrows(context, on, ink, ground) {
-    arrows = arrowsTo(outliers.filter(sees).map((row) => [row, ...on(points.x[row], points.y[row])]), size());
+    arrows = arrowsTo([...new Set([...outliers.filter(sees), ...(pin?.to ?? [])])].map((row) => [row, ...on(points.x[row], points.y[row])]), size());
     for (const {x, y, angle, rows} of arrows) {
       context.save();
       context.translate(x, y);

@@ -93,14 +93,27 @@ export function shortened(text, most = 22) {
   return letters.length > most ? `${letters.slice(0, most - 1).join("")}…` : text;
 }
 
-const middleOf = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
+const CELLS = 24; // of a grid over the unit square, a side
 
-// Of each class its size and the middle of its points, the largest first: {name, size, x, y}; of {x, y, classes} columns.
+// The middle of the thickest crowd of some points, [x, y] each: their median may lie where none of them is.
+function crowd(places) {
+  const cells = new Map();
+  for (const place of places) {
+    const cell = place.map((value) => Math.floor(value * CELLS)).join();
+    cells.set(cell, [...(cells.get(cell) ?? []), place]);
+  }
+  const thickest = [...cells.values()].reduce((best, each) => each.length > best.length ? each : best);
+  return [0, 1].map((axis) => thickest.reduce((sum, place) => sum + place[axis], 0) / thickest.length);
+}
+
+// Of each class its size and the middle of its thickest crowd, the largest first: {name, size, x, y}; of {x, y, classes} columns.
 export function classMiddles({x, y, classes}, number) {
   const members = Array.from({length: number}, () => []);
-  classes.forEach((name, row) => members[name]?.push(row));
-  return members.map((rows, name) => ({name, size: rows.length, x: middleOf(rows.map((row) => x[row])), y: middleOf(rows.map((row) => y[row]))}))
-    .filter(({size}) => size).sort((a, b) => b.size - a.size);
+  classes.forEach((name, row) => members[name]?.push([x[row], y[row]]));
+  return members.map((places, name) => ({name, places})).filter(({places}) => places.length).map(({name, places}) => {
+    const [across, up] = crowd(places);
+    return {name, size: places.length, x: across, y: up};
+  }).sort((a, b) => b.size - a.size);
 }
 
 // The rows of what somebody types: those of a class of this name, else a picture of this id, else all that contain it.

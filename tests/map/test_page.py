@@ -247,6 +247,7 @@ def test_many_selected_are_cut_in_the_list_and_whole_in_the_csv(tmp_path, browse
 def test_the_page_asks_nothing_of_the_network(written):
     text = written.path.read_text(encoding="utf-8")
     assert "default-src 'none'" in text
+    assert "script-src 'sha256-" in text  # no script but the map's own runs
     assert "<script src" not in text
     assert "<link" not in text
 

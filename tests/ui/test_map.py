@@ -122,8 +122,11 @@ def selected(page):
         ),
         (
             "classMiddles",
-            ({"x": [0, 1, 5, 9], "y": [0, 0, 3, 9], "classes": [0, 0, 0, -1]}, 2),
-            [{"name": 0, "size": 3, "x": 1, "y": 0}],
+            (  # two crowds, of three and of two, and a picture without a class between them
+                {"x": [0.01, 0.02, 0.03, 0.91, 0.92, 0.5], "y": [0.5] * 6, "classes": [1, 1, 1, 1, 1, -1]},
+                2,
+            ),
+            [{"name": 1, "size": 5, "x": pytest.approx(0.02), "y": pytest.approx(0.5)}],
         ),
         ("viewOf", ([[0.25, 0.5]], [500, 400], 10), {"x": 0.25, "y": 0.5, "scale": 10}),
         ("soughtRows", ("LOW ", {"ids": ["low/1", "b", "slow"], "classes": [0, 1, -1], "names": ["low", "by"]}), [0]),
@@ -192,6 +195,20 @@ def test_an_arrow_at_the_border_leads_to_the_outlier(page):
     page.mouse.click(box["x"] + box["width"] - 12, box["y"] + box["height"] / 2)
     page.get_by_text("1 picture in view").wait_for()
     assert place(page, "=far") == pytest.approx((box["x"] + box["width"] / 2, box["y"] + box["height"] / 2))
+
+
+def test_an_arrow_leads_to_a_neighbour_out_of_sight(page):
+    page.evaluate("explorer.choose('low/00')")
+    page.get_by_text("the map keeps").wait_for()
+    for _ in range(9):
+        page.get_by_role("button", name="Nearer").click()
+    box = page.locator("canvas").bounding_box()
+    left, bottom = place(page, "low/00")
+    assert left < box["x"]
+    assert bottom > box["y"] + box["height"]
+    page.mouse.click(box["x"] + 12, box["y"] + box["height"] - 12)
+    page.get_by_text("3 pictures in view").wait_for()  # low/00 to low/02 are the neighbours
+    assert box["x"] < place(page, "low/00")[0] < box["x"] + box["width"]
 
 
 def test_a_lasso_selects_filters_and_saves(page):
