@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from imgsearch_kit.app import cards
+from imgsearch_kit.app.blocks import FAILED
 from imgsearch_kit.app.guarding import told
 from imgsearch_kit.app.request import SearchRequest
 from imgsearch_kit.app.tabs.events import PRIVATE, answering, answering_often, tab_view, telling, working
@@ -53,17 +54,20 @@ class MapTab:
     def learn(self, given: Any) -> Iterator[dict[str, Any]]:
         """The share that is done, again and again, then the map; of several who ask at once, one learns."""
         said = {"kind": "learning"}
-        with self._learning:
-            steps = working(lambda tell: self.gallery.projection(progress=tell))
-            try:
-                yield said | {"done": 0.0}
-                made = yield from telling(said, steps)
-            except KitError as error:
-                yield _said(self._words(error))
-                return
-            finally:
-                steps.close()
+        steps = working(self._learned)
+        try:
+            yield said | {"done": 0.0}
+            made = yield from telling(said, steps)
+        except KitError as error:
+            yield _said(self._words(error))
+            return
+        finally:
+            steps.close()
         yield self._map(made)
+
+    def _learned(self, tell: Callable[[float], object]) -> Projection:
+        with self._learning:  # here and not around the generator, which may never end once it was cancelled
+            return self.gallery.projection(progress=tell)
 
     def _words(self, error: KitError) -> str:
         """What a visitor is told of an error."""
@@ -145,6 +149,9 @@ def map_tab(gallery: Gallery) -> None:
     tab = MapTab(gallery, view.GRADIO_CACHE)
     view.start(answering(tab.start), None, view, **PRIVATE)
     learning = view.learn(answering_often(tab.learn), None, view, concurrency_id="map", concurrency_limit=1, **PRIVATE)
+    learning.failure(
+        lambda: _said(FAILED) | {"learn": True}, None, view, show_progress="hidden", api_visibility="private"
+    )
     view.stop(None, cancels=[learning], api_visibility="private")
     view.thumbnails(answering(tab.thumbnails), None, view, concurrency_limit=4, **PRIVATE)
     view.near(answering(tab.near), None, view, concurrency_id="search", **PRIVATE)
