@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -59,8 +60,8 @@ class _Shares(io.StringIO):
         self._told = tell
 
     def write(self, text: str) -> int:
-        if percent := text.strip():
-            self._told(float(percent) / 100)
+        if found := re.search(r"[\d.]+$", text.strip()):  # not where another bar moves the cursor
+            self._told(float(found[0]) / 100)
         return len(text)
 
 
@@ -71,5 +72,5 @@ def bar_options(description: str, unit: str, shown: bool | Callable[[float], obj
     it raises ends the work.
     """
     if callable(shown):  # every step of the loop looks at the clock, so that no other thread writes
-        return {"file": _Shares(shown), "bar_format": "{percentage}", "miniters": 1, "disable": False}
+        return {"file": _Shares(shown), "bar_format": "{percentage}", "miniters": 1, "position": 0, "disable": False}
     return {"desc": description, "unit": unit, "disable": None if shown is None else not shown}

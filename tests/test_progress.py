@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from tqdm.auto import tqdm
 
 from imgsearch_kit.progress import bar_options, progress_bar
 
@@ -29,6 +30,16 @@ def test_a_bar_that_is_not_shown_still_gives_the_items(capsys, shown):
 
 def test_a_library_s_own_bar_is_shown_likewise():
     assert [bar_options("a", "b", shown)["disable"] for shown in (True, False, None)] == [False, True, None]
+
+
+def test_a_library_s_own_bar_tells_its_share_to_a_function_even_below_another_bar(capsys):
+    told = []
+    with progress_bar("other", "step", 3, shown=True):
+        list(tqdm(range(4), mininterval=0, **bar_options("own", "step", told.append)))
+    assert told[0] == 0
+    assert told == sorted(told)
+    assert told[-1] == 1
+    assert "own" not in capsys.readouterr().err
 
 
 def test_no_other_module_makes_a_bar_of_its_own():

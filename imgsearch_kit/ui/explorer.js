@@ -27,17 +27,17 @@ export function createExplorer(element, {thumbnails, near, onSearch, onClasses, 
   const finder = make("form", {class: "kit-find", role: "search"}, sought, suggestions, make("button", {type: "submit"}, "Find"));
   const lassoing = button("Lasso", () => setLasso(lassoing.getAttribute("aria-pressed") !== "true"), {"aria-pressed": "false", title: "Draw around pictures (or hold Shift)"});
   const everything = button("Show all pictures", () => filter(null), {hidden: true});
+  const said = make("p", {class: "kit-map-said", role: "status"});
   const tools = make("div", {class: "kit-map-tools"}, finder,
     button("+", () => map.zoom(1.5), {"aria-label": "Nearer"}), button("−", () => map.zoom(1 / 1.5), {"aria-label": "Farther"}),
-    button("Whole map", () => map.whole()), lassoing, button("Select view", () => select(map.inView()), {title: "Select all pictures in view"}), everything);
-  const said = make("p", {class: "kit-map-said", role: "status"});
+    button("Whole map", () => map.whole()), lassoing, button("Select view", () => select(map.inView()), {title: "Select all pictures in view"}), everything, said);
   const plane = make("div", {class: "kit-plane"});
   const tip = make("div", {class: "kit-map-tip", hidden: true, "aria-hidden": "true"});
   const card = make("section", {class: "kit-map-chosen", "aria-label": "Chosen picture", "aria-live": "polite", hidden: true});
   const selection = make("section", {class: "kit-map-selection", "aria-label": "Selection", hidden: true});
   const list = make("section", {class: "kit-map-list", "aria-label": "Pictures in view"});
   const legend = make("details", {class: "kit-map-classes", hidden: true});
-  element.replaceChildren(tools, said, make("div", {class: "kit-map"}, make("div", {class: "kit-map-place"}, plane, tip), make("div", {class: "kit-map-side"}, card, selection, list, legend)));
+  element.replaceChildren(tools, make("div", {class: "kit-map"}, make("div", {class: "kit-map-place"}, plane, tip), make("div", {class: "kit-map-side"}, card, selection, list, legend)));
 
   const map = createMap(plane, {onHover: hover, onPick: (row) => row === null ? unchoose() : choose(row), onLasso: (drawn) => { setLasso(false); select(drawn); }, onRest: drawView, thumbnails: thumbnails && load});
   const nameOf = (row) => found.names[found.classes[row]] ?? null;
@@ -79,13 +79,14 @@ export function createExplorer(element, {thumbnails, near, onSearch, onClasses, 
     chosen = row;
     tip.hidden = true;
     const id = found.ids[row], pin = {id, name: id, label: nameOf(row), x: found.x[row], y: found.y[row]};
-    if (fly) map.fly([row]);
     drawChosen(pin);
     if (focus) card.querySelector("button").focus();
     try {
       const told = await near(id);
       if (thumbnails) await load([id, ...told.near]);
-      if (chosen === row && found.ids[row] === id) showPin({...pin, ...told});
+      if (chosen !== row || found.ids[row] !== id) return;
+      showPin({...pin, ...told});
+      if (fly) flyTo({...pin, ...told});
     } catch (error) {
       if (chosen === row) card.querySelector(".kit-map-kept").textContent = error.message;
     }
@@ -98,13 +99,15 @@ export function createExplorer(element, {thumbnails, near, onSearch, onClasses, 
 
   function showPin(pin) {
     const to = (pin?.near ?? []).map((id, i) => [rows.get(id), pin.kept[i]]).filter(([row]) => row !== undefined);
-    map.pin(pin && {x: pin.x, y: pin.y, to: to.map(([row]) => row), kept: to.map(([, kept]) => kept)});
+    map.pin(pin && {row: rows.get(pin.id), x: pin.x, y: pin.y, to: to.map(([row]) => row), kept: to.map(([, kept]) => kept)});
     if (pin === null) card.hidden = true;
     else {
       drawChosen(pin);
       drawNear(pin);
     }
   }
+
+  const flyTo = ({x, y, near: to}) => map.flyTo([[x, y], ...to.map((id) => rows.get(id)).filter((row) => row !== undefined).map((row) => [found.x[row], found.y[row]])]);
 
   // The head is drawn once for each picture, so that its buttons keep the focus.
   function drawChosen(pin) {
@@ -266,8 +269,7 @@ export function createExplorer(element, {thumbnails, near, onSearch, onClasses, 
       if (given && thumbnails) await load(given.near).catch(() => null);
       if (query !== given || chosen !== null) return;
       showPin(given);
-      if (!given) return;
-      map.flyTo([[given.x, given.y], ...given.near.map((id) => rows.get(id)).filter((row) => row !== undefined).map((row) => [found.x[row], found.y[row]])]);
+      if (given) flyTo(given);
     },
     choose: (id, options) => rows.has(id) && choose(rows.get(id), options),
     select: (ids) => select(ids.map((id) => rows.get(id)).filter((row) => row !== undefined)),

@@ -4,7 +4,7 @@ import {watchGestures} from "./gestures.js";
 import {arrowsTo, classMiddles, lens, nearestSpot, placedNames, roomy, shortened, viewOf, within} from "./plane.js";
 
 const NAMES = 40, REACH = 14, REACH_TOUCH = 26; // names at most; pixels within which a point is meant
-const NEAREST = 200, FARTHEST = 0.25, CLOSE = 10, CLOSEST = 40, STEP = 60; // scales, the last two of a flight to one point and to several; pixels of an arrow key
+const NEAREST = 400, FARTHEST = 0.25, CLOSE = 10, CLOSEST = 150, STEP = 60; // scales, the last two of a flight to one point and to several; pixels of an arrow key
 const FAR = 0.05; // outside of the unit square, from which a point is an outlier
 const WHOLE = {x: 0.5, y: 0.5, scale: 1};
 const THUMBS = 60, THUMB = 52, REST = 160; // thumbnails at most, their pixels; milliseconds after which a view is at rest
@@ -97,7 +97,11 @@ export function createMap(element, {onHover = () => {}, onPick = () => {}, onLas
     }
   }
 
-  const withRoom = () => roomy(spots, THUMB + 4, THUMBS);
+  // The pin's pictures come first.
+  function withRoom() {
+    const first = new Set(pin && [pin.row, ...pin.to]);
+    return roomy(first.size ? [...spots.filter(([row]) => row === pin.row), ...spots.filter(([row]) => row !== pin.row && first.has(row)), ...spots.filter(([row]) => !first.has(row))] : spots, THUMB + 4, THUMBS);
+  }
 
   function drawThumbnails(context, dark) {
     for (const [row, x, y] of withRoom()) {
@@ -310,7 +314,7 @@ export function createMap(element, {onHover = () => {}, onPick = () => {}, onLas
       outliers = rowsOf().filter((row) => Math.min(found.x[row], found.y[row]) < -FAR || Math.max(found.x[row], found.y[row]) > 1 + FAR);
       nameClasses();
     },
-    pin(at) { // {x, y, to, kept}: rows of the neighbours, and which are near on the map; null for none
+    pin(at) { // {row or undefined, x, y, to, kept}: rows of the neighbours, and which are near on the map; null for none
       pin = at;
       draw();
     },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from imgsearch_kit.app.tabs.map import MapTab
 from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.index import create_index, new_passport
 from tests.app.conftest import make_gallery
-from tests.app.test_access import tab_to
+from tests.app.test_access import PHONE, serious, tab_to
 from tests.app.test_address import search_by_id, wait_for_address
 from tests.app.test_page import wait_for_first
 from tests.app.test_tabs import open_tab, wait_for_tab
@@ -174,3 +175,55 @@ def test_the_map_can_be_used_from_the_keyboard(visit, serving, small):
     page.keyboard.press("Enter")  # on "Search with this"
     wait_for_tab(page, "Search")
     wait_for_address(page, id=["blue/3.png"])
+
+
+LABELS = [
+    "<img src=x onerror=window.hacked=1>",
+    "${Object.assign(window,{hacked:2}).hacked}",
+    "C:\\users\\{{value}}",
+    "long" * 40,
+]
+
+
+@pytest.fixture
+def large(tmp_path):
+    """More pictures than are laid out at once, in four classes with hostile names."""
+    for i in range(9):
+        for hue in range(len(LABELS)):
+            colour = [20 * i, 20 * i, 20 * i]
+            colour[hue % 3] = 220
+            paint(tmp_path / f"pictures/{hue}/{i}.png", tuple(colour))
+    gallery = make_gallery(tmp_path / "pictures")
+    records = gallery.records()
+    vectors = gallery.vectors()
+    renamed = [replace(record, label=LABELS[int(record.id[0])]) for record in records]
+    gallery.index.add(renamed, vectors)
+    gallery.index.flush()
+    return gallery
+
+
+@pytest.mark.parametrize(("scheme", "device"), [("light", {}), ("dark", PHONE)], ids=["desk", "phone"])
+def test_the_map_is_explored_and_left_for_a_search(visit, serving, large, own_cache, scheme, device):
+    large.projection(progress=False)
+    page = visit(serving(large) + "/?tab=map", color_scheme=scheme, reduced_motion="reduce", **device)
+    page.get_by_text(re.compile(r"\d+ pictures in view")).wait_for()
+    page.locator("#map").get_by_text("4 classes").click()
+    legend = page.locator(".kit-map-classes button > span")
+    assert legend.all_inner_texts() == sorted(LABELS)
+    page.get_by_label("Find a class or an id on the map").fill("1/4.png")
+    page.keyboard.press("Enter")
+    page.get_by_role("region", name="Chosen picture").get_by_text("the map keeps").wait_for()
+    page.get_by_text("nearest by cosine", exact=False).last.click()
+    page.get_by_role("button", name="Whole map").click()
+    legend.nth(0).click()
+    page.get_by_role("button", name="Select view").click()
+    page.get_by_role("heading", name="9 pictures selected").wait_for()
+    assert serious(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.get_by_role("button", name="Search in their class").click()
+    wait_for_tab(page, "Search")
+    assert page.locator("#classes input:checked").evaluate_all("(all) => all.map((box) => box.value)") == [
+        sorted(LABELS)[0]
+    ]
+    assert page.evaluate("window.hacked ?? null") is None
+    assert page.locator("#map img[src=x]").count() == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,17 +53,20 @@ class MapTab:
     def learn(self, given: Any) -> Iterator[dict[str, Any]]:
         """The share that is done, again and again, then the map; of several who ask at once, one learns."""
         said = {"kind": "learning"}
-        with self._learning:
-            steps = working(lambda tell: self.gallery.projection(progress=tell))
-            try:
-                yield said | {"done": 0.0}
-                made = yield from telling(said, steps)
-            except KitError as error:
-                yield _said(self._words(error))
-                return
-            finally:
-                steps.close()
+        steps = working(self._learned)
+        try:
+            yield said | {"done": 0.0}
+            made = yield from telling(said, steps)
+        except KitError as error:
+            yield _said(self._words(error))
+            return
+        finally:
+            steps.close()
         yield self._map(made)
+
+    def _learned(self, tell: Callable[[float], object]) -> Projection:
+        with self._learning:  # here and not around the generator, which may never end once it was cancelled
+            return self.gallery.projection(progress=tell)
 
     def _words(self, error: KitError) -> str:
         """What a visitor is told of an error."""
