@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from dataclasses import replace
 
 import pytest
@@ -227,3 +228,29 @@ def test_the_map_is_explored_and_left_for_a_search(visit, serving, large, own_ca
     ]
     assert page.evaluate("window.hacked ?? null") is None
     assert page.locator("#map img[src=x]").count() == 0
+
+
+def test_the_map_is_learned_with_progress_can_be_cancelled_and_begun_again(
+    visit, serving, gallery, own_cache, monkeypatch
+):
+    go_on = threading.Event()
+    projection = gallery.projection
+
+    def slow(*, progress):
+        progress(0.25)
+        if not go_on.is_set():
+            go_on.wait(20)
+            progress(0.5)  # ends here, because nobody waits
+        return projection(progress=progress)
+
+    monkeypatch.setattr(gallery, "projection", slow)
+    page = visit(serving(gallery) + "/?tab=map")
+    page.get_by_role("button", name="Learn the map").click()
+    page.wait_for_function("document.querySelector('#map progress').value === 0.25")
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Learn the map").click()
+    go_on.set()
+    page.locator("#map canvas").wait_for()
+    page.locator("#map").get_by_text("62 pictures laid out by UMAP").wait_for()
+    assert not page.get_by_role("progressbar").is_visible()
+    assert not page.get_by_role("button", name="Cancel").is_visible()
