@@ -180,6 +180,8 @@ def test_speed_quotes_the_benchmarks():
     found = {path.stem: json.loads(path.read_text()) for path in (ROOT / "benchmarks/results").glob("*.json")}
     drop = found["page"]["ms"]["drop to drawn"]
     short, long = found["evaluation"]["rows"]
+    site, change = found["site"], found["what_if"]["rows"][0]
+    alone, together = site["times"]
     servers = [part for name, part in found["server"].items() if name.startswith("Elasticsearch")]
     native, elastiknn = (part["writing"] for part in servers)
     slowest = max(row["ratio"] for part in servers for name, row in part.items() if name.startswith("searching"))
@@ -196,6 +198,12 @@ def test_speed_quotes_the_benchmarks():
         f"at most {found['search']['worst']:.2f} times a bare",
         f"photographs are indexed with int8 in {found['photographs']['ahead_to_cores']:.2f} times",
         f"{drop['p50']:.0f} ms in the median, {drop['p95']:.0f} ms at the 95th",
+        f"takes {site['mb']['whole']} MB, {site['mb']['whole'] - site['mb']['model']:.1f} of them without the network",
+        f"its first screen {alone['first_screen_kb']:.0f} KB",
+        f"after {alone['first_s']:.1f} s with one thread and {together['first_s']:.1f} s with two",
+        f"later ones after {alone['later_s']['p50']} and {together['later_s']['p50']} s in the median",
+        f"a cosine of at least {site['agreement']['least_cosine']:.4f}, and {site['agreement']['overlap']} of the ten",
+        f"{change['ms']} ms for the figures",
     ):
         assert words in SPEED
 
