@@ -73,10 +73,13 @@ class GalleryWidget(anywidget.AnyWidget):
     def __init__(self, gallery: Gallery, **chosen: Any):
         self.gallery = gallery
         self._given: DroppedPicture | None = None
-        self._upload: list[bytes] = []
+        self._upload: list[bytes] | None = None  # the parts of a picture that is on its way
         self._asked: dict[str, Any] = {}
         self._settling = False
-        super().__init__(rank=chosen.pop("rank", None) or gallery.rank or "", _choices=drawn_choices(gallery))
+        super().__init__(_choices=drawn_choices(gallery))
+        self._set(
+            {"rank": gallery.rank or ""} | ({"rank": chosen.pop("rank")} if chosen.get("rank") is not None else {})
+        )
         self.hits = Results({}, ()).to_dataframe()
         self._asked = self._request()
         self.on_msg(self._receive)
@@ -105,15 +108,18 @@ class GalleryWidget(anywidget.AnyWidget):
         return cast(Results, self.results)
 
     def _set(self, chosen: Mapping[str, Any]) -> None:
-        """Sets traits without searching."""
+        """Sets traits without searching, all of them or, where one is wrong, none."""
         if unknown := chosen.keys() - set(ASKED):
             raise BadQuery(f"{', '.join(sorted(unknown))} is no part of a search. It has: {', '.join(ASKED)}.")
+        before = self._request()
         self._settling = True
         try:
             with self.hold_sync():
                 for name, value in chosen.items():
                     setattr(self, name, value)
         except traitlets.TraitError as error:
+            for name in chosen:
+                setattr(self, name, before[name])
             raise BadQuery(f"A value has another type or range: {error}") from error
         finally:
             self._settling = False
@@ -160,7 +166,7 @@ class GalleryWidget(anywidget.AnyWidget):
         }
         if "id" in query:
             return self.gallery.search(id=query["id"], **options)
-        if self._given is None:
+        if self._given is None or query.get("file") != self._given.name:
             raise BadQuery("There is no such picture here. Drop it into the cell, or give it to search(picture=).")
         return self.gallery.search(self._given.source(), **options)
 
@@ -175,12 +181,14 @@ class GalleryWidget(anywidget.AnyWidget):
             return
         if said.get("part") == 0:
             self._upload = []
+        if self._upload is None:  # too large; the rest of it is passed over
+            return
         self._upload.append(bytes(buffers[0]))
         if sum(map(len, self._upload)) > LARGEST_UPLOAD:
-            self._upload = []
+            self._upload = None
             self.error = f"The picture has more than {LARGEST_UPLOAD // 1_000_000} MB."
         elif said.get("last"):
-            data, self._upload = b"".join(self._upload), []
+            data, self._upload = b"".join(self._upload), None
             self._given = DroppedPicture(data, visible(str(said.get("name") or "picture"))[:200])
             self._set({"query": {"file": self._given.name}, "marks": _unmarked(), "box": None})
             with suppress(KitError):  # `error` says it

@@ -118,11 +118,37 @@ def test_an_error_is_a_sentence_in_the_cell_and_keeps_the_answer(widget):
         ({"marks": {"some": []}}, "marks"),
         ({"classes": [7]}, "classes"),
         ({"colour": "red"}, "colour is no part of a search"),
+        ({"rank": 5}, "rank"),
     ],
 )
 def test_wrong_options_are_refused(gallery, given, said):
     with pytest.raises(BadQuery, match=re.escape(said)):
         gallery.widget(**given)
+
+
+def test_a_search_with_a_wrong_value_changes_nothing(widget):
+    widget.search("red/0.png", k=2)
+    with pytest.raises(BadQuery, match="should not be greater than 50"):
+        widget.search("blue/0.png", k=999)
+    assert (widget.query, widget.k, list(widget.hits.id)) == ({"id": "red/0.png"}, 2, REDS[1:3])
+
+
+@pytest.mark.parametrize("query", [{"file": "another.png"}, {}])
+def test_a_file_that_was_not_given_is_not_the_one_before(widget, tmp_path, query):
+    widget.search(picture=paint(tmp_path / "mine.png", (200, 4, 0)))
+    widget.query = query
+    assert widget.error.startswith("There is no such picture here")
+
+
+def test_an_upload_over_the_limit_is_refused_and_its_rest_passed_over(widget, monkeypatch):
+    from imgsearch_kit.widget import cell
+
+    monkeypatch.setattr(cell, "LARGEST_UPLOAD", 1_000_000)
+    for part in range(3):
+        said = {"kind": "picture", "name": "large.jpg", "part": part, "last": part == 2}
+        widget._handle_custom_msg(said, [memoryview(bytes(600_000))])
+    assert widget.error == "The picture has more than 1 MB."
+    assert widget.query is None
 
 
 def test_either_an_id_or_a_picture(widget):
