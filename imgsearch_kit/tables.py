@@ -24,7 +24,11 @@ def read_text(path: Path, what: str) -> str:
     try:
         data = path.read_bytes()
         return data.decode("utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise BadQuery(
+            f"The {what} {path} is no text in UTF-8. Save it as UTF-8; Excel calls that CSV UTF-8."
+        ) from error
+    except OSError as error:
         raise BadQuery(f"The {what} {path} cannot be read: {error}. Give a text file in UTF-8.") from error
 
 

@@ -157,7 +157,7 @@ export function createExplorer(element, {thumbnails, near, onSearch, onClasses, 
 
   function select(drawn) {
     selected = drawn;
-    said.textContent = drawn.length ? "" : "There is no picture within.";
+    said.textContent = drawn.length ? `${plural(drawn.length, "picture")} selected.` : "There is no picture within.";
     map.light(drawn.length ? drawn : null);
     setLegend(new Set());
     drawSelection();

@@ -2,7 +2,7 @@
 import {button, make, picture} from "./dom.js";
 import {csvText, keptList, saveFile} from "./keep.js";
 
-const FEW = {duplicates: "groups of equal files", near_duplicates: "groups of nearly equal pictures", hubs: "hubs", orphans: "orphans", suspects: "suspected labels"};
+const FEW = {duplicates: ["group", "groups", " of equal files"], near_duplicates: ["group", "groups", " of nearly equal pictures"], hubs: ["hub", "hubs", ""], orphans: ["orphan", "orphans", ""], suspects: ["suspected label", "suspected labels", ""]};
 const ABOUT = {
   duplicates: "These files are equal, byte by byte.",
   near_duplicates: "These pictures are linked by cosines of at least NEAR.",
@@ -33,7 +33,7 @@ export function createFindings(element, {onAsk, onPick}) {
   }
 
   function drawKinds() {
-    kinds.replaceChildren(...Object.entries(FEW).map(([name, text]) => button(`${found.counts[name].toLocaleString("en")} ${text}`, () => ask(name, 0), {"aria-pressed": String(name === kind), disabled: !found.counts[name], data: {finding: name}})));
+    kinds.replaceChildren(...Object.entries(FEW).map(([name, [one, many, rest]]) => button(`${found.counts[name].toLocaleString("en")} ${found.counts[name] === 1 ? one : many}${rest}`, () => ask(name, 0), {"aria-pressed": String(name === kind), disabled: !found.counts[name], data: {finding: name}})));
     drawLabels();
   }
 

@@ -38,11 +38,13 @@ export function createPanel(element, {onStep, onClose} = {}) {
     close,
     say(text) {
       said.textContent = text;
+      said.scrollIntoView({block: "nearest"});
     },
     // Shows pictures below the details.
     strip(cards, onPick) {
       dialog.querySelector(".kit-strip")?.remove();
       dialog.append(make("div", {class: "kit-strip"}, cards.map((card) => button(picture(card.thumbnail, card.name), () => onPick(card.id), {title: card.name, data: {id: card.id}}))));
+      dialog.querySelector(".kit-strip").scrollIntoView({block: "nearest"});
     },
     // Draws how much each place of query and hit adds to their match; box is the part of the query that was searched for.
     explain(query, hit, box) {

@@ -169,9 +169,9 @@ def test_a_walk_through_what_if_findings_labels_and_the_matrix(visit, serving, d
 
     page.get_by_role("button", name="Look for findings").click()
     findings = page.get_by_role("group", name="Findings")
-    findings.get_by_role("button", name="1 groups of equal files").click()
+    findings.get_by_role("button", name="1 group of equal files").click()
     page.locator('.kit-findings [data-id="blues/1.png"]').wait_for()
-    findings.get_by_role("button", name="1 suspected labels").click()
+    findings.get_by_role("button", name="1 suspected label").click()
     page.get_by_role("button", name=f"Accept: {RED}").click()
     page.get_by_role("button", name=f"Undo: {RED}").click()
     page.get_by_role("button", name="Accept all that are shown").click()

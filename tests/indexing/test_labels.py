@@ -79,7 +79,7 @@ def test_a_labels_file_that_cannot_be_meant_is_refused(tmp_path, text, message):
 
 
 def test_a_labels_file_in_another_encoding_is_refused(tmp_path):
-    with pytest.raises(BadQuery, match="cannot be read"):
+    with pytest.raises(BadQuery, match="is no text in UTF-8"):
         read_labels(write(tmp_path / "l.csv", "path,label\na,Köln\n", "latin-1"))
 
 

@@ -111,7 +111,7 @@ function draw() {
   if (blind.checked && shown.length < 2) return empty("Fewer than two of these columns have an answer. Choose others.");
   columns.style.setProperty("--columns", shown.length);
   columns.replaceChildren(...shown.map(blind.checked ? nameless : named));
-  verdict.replaceChildren(...(blind.checked ? [button("Tie", () => decide(""), {data: {winner: ""}, "aria-pressed": "false"}), make("span", {class: "status"}, "Mark relevant hits with ✓.")] : []));
+  verdict.replaceChildren(...(blind.checked ? [button("Tie", () => decide(""), {data: {winner: ""}, "aria-pressed": "false"}), make("span", {class: "status"}, "Mark relevant hits with ✓."), button("Random picture", searchAtRandom)] : []));
   join();
   return drawMarks();
 }

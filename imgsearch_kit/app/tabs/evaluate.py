@@ -24,7 +24,8 @@ EVALUATED_AS = "judged.json"
 CHANGED = "The index has changed since. Evaluate it again."
 NO_CLASSES = (
     "These pictures have no classes, so there is nothing to evaluate: neighbours are right when they share the class "
-    "of the query. A folder with a sub-folder for each class gives them, or a table: imgsearch label labels.csv."
+    "of the query. A folder with a sub-folder for each class gives them, or a table: "
+    "imgsearch label labels.csv, or the tab Index where that may change the index."
 )
 Answers = Iterator[dict[str, Any]]
 

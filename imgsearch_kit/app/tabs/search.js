@@ -16,7 +16,7 @@ const LOST = 30000; // milliseconds after which no answer is waited for
 const DISTINCT = 0.97; // a cosine above which two hits count as near-duplicates
 const GONE = /no longer here|not uploaded/; // after an hour, or when the server was started anew
 const MARKS = {also: "Together with", plus: "More like", minus: "Less like"};
-const RANK_HELP = ["Type a SPEC into the field above and press Enter: steps joined by commas, each pca:DIMS:POWER, rca:DIMS:N, dba:N:ALPHA, qe:N:ALPHA or, at the end, krecip:K1:K2:LAMBDA. For example pca:64:0.5,qe:5:1."];
+const RANK_HELP = ["Type a SPEC into the field above and press Enter: steps joined by commas, each pca:DIMS:POWER, rca:DIMS:N, dba:N:ALPHA, qe:N:ALPHA or, at the end, krecip:K1:K2:LAMBDA. For example dba:5:1,qe:5:1."];
 
 let basket = null, trail = null; // pictures kept over searches, and the searches before; of this browser and index
 let uploads = null; // searches with uploads, of this window, while the server may still have them
@@ -53,7 +53,7 @@ const least = make("input", {id: "least", type: "number", min: -1, max: 1, step:
 const leastSaid = make("p", {class: "kit-said", role: "alert"});
 const distinct = make("input", {id: "distinct", type: "checkbox"});
 const rank = make("select", {id: "rank-choice", "aria-label": "Ranking"});
-const spec = make("input", {id: "rank-spec", type: "text", "aria-label": "Your own SPEC", placeholder: "pca:64:0.5,qe:5:1", spellcheck: "false", hidden: true});
+const spec = make("input", {id: "rank-spec", type: "text", "aria-label": "Your own SPEC", placeholder: "dba:5:1,qe:5:1", spellcheck: "false", hidden: true});
 const rankAbout = make("p", {class: "about"});
 const rankHelp = make("details", {hidden: true}, make("summary", {}, "How to write a SPEC"), make("p", {}, RANK_HELP));
 const settings = make("section", {id: "settings", "aria-label": "Settings"},
@@ -222,6 +222,7 @@ function receive(found) {
   drawRankings(found.rankings);
   if (found.indexed.state !== start.state) drawIndexed(found.indexed);
   drawAnswer();
+  if (!further && currentTab() === "search" && status.getBoundingClientRect().bottom < 0) status.scrollIntoView(); // it is asked for further down
   if (change) status.firstChild.after(make("span", {class: "status change"}, change));
   tellAnswer(shown, answer, {classes: start.classes, rankings: start.rankings});
   if (push) remember();
