@@ -72,10 +72,11 @@ def index_folder(
         extractor = projected(index, extractor)
     started, root = time.monotonic(), Path(root)
     found = found or find_images(root)
-    prefix = stored_prefix(index.passport, prefix)
+    passport = index.read_passport()  # others may have added folders, before or during the search for files
+    prefix = stored_prefix(passport, prefix)
     images = [dataclasses.replace(image, id=with_prefix(prefix, image.id)) for image in found.images]
     unreadable = [dataclasses.replace(failure, path=with_prefix(prefix, failure.path)) for failure in found.unreadable]
-    if prune or prefix not in index.passport.roots:
+    if prune or prefix not in passport.roots:
         check_has_pictures(found, root)
     claim_root(index, root.resolve(), prefix, images, moved_root)
     run = _Run(index, extractor, prefix, tell)
