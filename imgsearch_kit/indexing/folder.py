@@ -136,6 +136,7 @@ class _Run:
         self.report.failed += [Failure(each.id, each.reason) for each in refused]
         self.level = self.level if level is None else level
         records = self.index.records()
+        self._passport = self.index.read_passport()  # after the records: it has the folder of each, by whoever wrote it
         self.now = {record.id: record.label for record in records}
         self.known = Known(records, self._mine)
         self.known.find_missing(here, unreadable)

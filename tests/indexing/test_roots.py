@@ -65,6 +65,20 @@ def test_pruning_by_one_that_does_not_know_a_new_folder_spares_it(two, folder):
     assert len(one) == 4
 
 
+def test_pruning_spares_a_folder_that_another_adds_before_the_records_are_read(two, folder, monkeypatch):
+    one, other = two
+    records, page = other.records, folder("page")
+
+    def after_another(ids=None):
+        if "page" not in one.passport.roots:
+            index_folder(page, one, QuarterColours(), prefix="page")
+        return records(ids)
+
+    monkeypatch.setattr(other, "records", after_another)
+    assert index_folder(folder("first"), other, QuarterColours(), prune=True).counts() == {"unchanged": 2}
+    assert len(one) == 4
+
+
 def test_a_prefix_that_another_has_taken_since_is_refused(two, folder):
     one, other = two
     index_folder(folder("page"), one, QuarterColours(), prefix="more")
