@@ -183,8 +183,13 @@ class IndexPassport(Report):
         return self.baked.dim if self.baked else self.dim
 
     def amended(self, **fields: Any) -> IndexPassport:
-        """The passport with other values of the given fields; those that are None keep theirs."""
-        return dataclasses.replace(self, **{name: value for name, value in fields.items() if value is not None})
+        """The passport with other values of the given fields, or of the given prefixes; None keeps what is there."""
+        given = {name: value for name, value in fields.items() if value is not None}
+        for name in given.keys() & {"roots", "label_levels"}:
+            given[name] = {**getattr(self, name), **given[name]}
+        if "label_levels" in given:
+            given["label_levels"] = {prefix: each for prefix, each in given["label_levels"].items() if each != [-1]}
+        return dataclasses.replace(self, **given)
 
     def levels_of(self, prefix: str) -> list[int]:
         """The levels of the folders that give the labels of a prefix: one, and before it those not yet left behind.

@@ -16,27 +16,39 @@ from imgsearch_kit.index.base import is_text
 
 MOST_FOLDERS = 1_000  # folders that are listed of one
 NOT_FOLDER = "There is no such folder to add."
-FOREIGN = "The index is changed from this page only, opened by its own address. Reload it."
+FOREIGN = (
+    "The index is changed from this page only, opened by its own address. Reload it; behind a proxy, start it "
+    "with --auth."
+)
 
 
 def check_own_page(headers: Mapping[str, str], *, login: bool) -> None:
     """Checks that a script of this page sent a request, and no other web site's that the same browser has open.
 
     A browser names the site in its headers, which no script can change. Without a login the page is for this machine,
-    and so must be the host it was opened by: another site may give its own name the address of this machine.
+    and so must be the host it was opened by: another site may give its own name the address of this machine, and a
+    proxy on this machine passes on the requests of others.
 
     :raises BadQuery: otherwise.
     """
     host, origin = headers.get("host", ""), headers.get("origin")
     site = headers.get("sec-fetch-site")  # not sent to plain addresses of other machines
     foreign = site not in (None, "same-origin") or (site is None and origin and urlsplit(origin).netloc != host)
-    if foreign or not (login or _names_this_machine(host)):
+    here = _is_here(f"//{host}") and (origin is None or _is_here(origin)) and not _is_passed_on(headers)
+    if foreign or not (login or here):
         raise BadQuery(FOREIGN)
 
 
-def _names_this_machine(host: str) -> bool:
+def _is_passed_on(headers: Mapping[str, str]) -> bool:
+    """Whether a proxy says that it passes on the request of another machine."""
+    names = [name.lower() for name in headers.keys()]  # noqa: SIM118 (gradio's headers may give pairs)
+    return any(name == "forwarded" or name.startswith("x-forwarded-") for name in names)
+
+
+def _is_here(url: str) -> bool:
+    """Whether the host of an address is a name of this machine."""
     try:
-        name = urlsplit(f"//{host}").hostname or ""
+        name = urlsplit(url).hostname or ""
         return name == "localhost" or ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
@@ -51,10 +63,10 @@ class FoldersBelow:
     def folder(self, below: str) -> Path:
         """The folder of a path below the root, as ``names`` spells it; "" for the root.
 
-        :raises BadQuery: when the path leads elsewhere, or there is no such folder.
+        :raises BadQuery: when the path leads elsewhere or through a hidden folder, or there is no such folder.
         """
         parts = below.split("/") if below else []
-        if not all(re.fullmatch(r"[^\\\0]+", part) and part not in (".", "..") for part in parts):
+        if not all(re.fullmatch(r"[^.\\\0][^\\\0]*", part) for part in parts):
             raise BadQuery(NOT_FOLDER)
         try:
             folder = self.root.joinpath(*parts)
@@ -82,7 +94,7 @@ class FoldersBelow:
         return Path(os.path.realpath(folder)).is_relative_to(self.root)
 
     def _is_below(self, path: Path) -> bool:
-        return path.is_dir() and self.holds(path)
+        return os.path.isdir(path) and self.holds(path)  # noqa: PTH112 (one that cannot be read is none)
 
 
 class OneWriter:

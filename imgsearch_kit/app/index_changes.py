@@ -61,7 +61,7 @@ class IndexChanges:
                 raise BadQuery(refused)
             if self.gallery.passport.roots and not (again or prefix):
                 raise BadQuery("Give a name that goes before the ids of this folder.")
-            return folder, {"prefix": prefix, "within": below.root}
+            return folder, {"prefix": prefix, "moved_root": again, "within": below.root}  # or where --root says it is
 
         return self._run("a folder is added", find)
 
@@ -85,6 +85,9 @@ class IndexChanges:
             below, prefix = self._below(), sent_text(given, "prefix")
             folder = below.folder(sent_text(given, "folder"))
             self._folder_of(prefix)
+            _, known, refused = self._place_of(folder, moved=prefix)
+            if known or refused:
+                raise BadQuery(refused or f"{folder.name!r} is another folder of this index.")
             self._check_holds(folder, prefix)
             return folder, {"prefix": prefix, "moved_root": True, "within": below.root}
 
@@ -101,13 +104,13 @@ class IndexChanges:
             self._check_allowed()
             path = uploaded(given.get("file") if isinstance(given, Mapping) else None, self.uploads)
             with self.writer.alone("labels are read from a table"):
-                report = self.gallery.label(path)
+                try:
+                    report = self.gallery.label(path)
+                finally:
+                    path.unlink(missing_ok=True)  # not where another change runs: then it is sent again
         except KitError as error:
             words = str(error).replace(str(path), path.name) if path else str(error)
             return said | {"error": visible(words)}
-        finally:
-            if path:
-                path.unlink(missing_ok=True)
         return said | self._report(report) | {"notes": []}
 
     def _run(
@@ -184,9 +187,13 @@ class IndexChanges:
             raise BadQuery("The index has no such folder.")
         return self.gallery.root if self.gallery.root and not prefix else Path(roots[prefix])
 
-    def _place_of(self, folder: Path) -> tuple[str, bool, str]:
-        """The prefix that a folder has, or is proposed; whether the index has it; and why it cannot be added, or ""."""
-        roots = {prefix: self._folder_of(prefix).resolve() for prefix in self.gallery.index.read_passport().roots}
+    def _place_of(self, folder: Path, moved: str | None = None) -> tuple[str, bool, str]:
+        """The prefix that a folder has, or is proposed; whether the index has it; and why it cannot be added, or "".
+
+        The folder of the prefix ``moved`` is not looked at, because it leaves its place.
+        """
+        prefixes = set(self.gallery.index.read_passport().roots) - {moved}
+        roots = {prefix: self._folder_of(prefix).resolve() for prefix in sorted(prefixes)}
         for prefix, root in roots.items():
             if root == folder:
                 return prefix, True, ""

@@ -24,6 +24,8 @@ from imgsearch_kit.vectors import Bools, Ints, Scorer, Scores, blocks, first
 SPARE_PLACES = 50  # places kept beyond the largest k, so that leaving pictures out seldom needs a new ranking
 MOST_RANKED = 16_384  # labelled pictures: their places take 512 MB
 JOINED = " + "  # between the names of classes that became one
+TAUGHT_BY_ALL = "The ranking is the one that all pictures taught."
+COPIES_TAKE_PART = " Copies take part in it, so an evaluation that groups duplicates may give other figures."
 
 
 @dataclass(frozen=True)
@@ -94,10 +96,14 @@ class WhatIf:
     ) -> Evaluation:
         """The evaluation with other classes or fewer pictures, equal to one of a copy of the index changed so.
 
-        The classes of each group of ``merge`` count as one, called "cat + dog". Pictures of the ids ``without`` and of
+        The classes of each group of ``merge`` count as one, called "cat + dog", or "(cat + dog)" where another class
+        has that name. Pictures of the ids ``without`` and of
         ``exclude_labels`` are neither queries nor hits; ids of no labelled picture have no effect. With
         ``group_duplicates`` pictures of the same sha256 are no hits of each other, nor, if it is a number, those of at
-        least that cosine; the first time these are looked for takes longer. A ranking stays as all pictures taught it.
+        least that cosine; the first time these are looked for takes longer.
+
+        Under a ranking this differs from an evaluation where pictures are left out or copies grouped, and a note says
+        so: all pictures, copies too, still take part in the ranking, and only then are passed over.
 
         :raises BadQuery: when a class is unknown or in two groups, a bound is no cosine, or nothing is left to ask.
         """
@@ -119,7 +125,7 @@ class WhatIf:
         about |= {"left_out": int((~kept & ~excluded).sum()), "merged": [list(group) for group in merge]}
         about |= {"group_duplicates": group_duplicates, "duplicates": len(duplicates)}
         if self._ranking and len(gone):
-            about["note"] = "The ranking is the one that all pictures taught."
+            about["note"] = TAUGHT_BY_ALL + (COPIES_TAKE_PART if len(duplicates) else "")
         return Evaluation(
             queries=(ids := [self._ids[row] for row in rows.tolist()]),
             gallery=ids,
@@ -135,6 +141,7 @@ class WhatIf:
     def _merged(self, merge: Sequence[Collection[str]]) -> npt.NDArray[np.str_]:
         """The name of each picture's class after groups of classes became one."""
         names: dict[str, str] = {}
+        labels = set(self._labels.tolist())
         for given in merge:
             group = [normal(label) for label in strings("merge", given)]
             check_labels(group, self._experiment.gallery)
@@ -142,7 +149,10 @@ class WhatIf:
                 raise BadQuery(f"{group} cannot be merged: name two classes or more.")
             if twice := names.keys() & set(group):
                 raise BadQuery(f"{sorted(twice)} cannot be merged: a class belongs to one group only.")
-            names |= dict.fromkeys(group, JOINED.join(group))
+            name, taken = JOINED.join(group), {*labels.difference(group), *names.values()}
+            while name in taken:
+                name = f"({name})"
+            names |= dict.fromkeys(group, name)
         return np.array([names.get(label, label) for label in self._labels.tolist()])
 
     def _keys(self, queries: Ints, rows: Ints) -> Ints:

@@ -61,7 +61,11 @@ class VectorIndex(ABC):
         rank: str | None = None,
         uuid: str | None = None,
     ) -> None:
-        """Writes the given passport fields; the others keep their values."""
+        """Writes the given passport fields; the others keep their values, as of now, not as of the opening.
+
+        Of ``roots`` and ``label_levels`` the given prefixes are written and the others kept, so that two writers do not
+        lose each other's folders; the levels [-1] are those of a prefix without an entry.
+        """
 
     @abstractmethod
     def add(self, records: Sequence[ImageRecord], vectors: Vectors, *, replaces: Sequence[str] = ()) -> list[Refused]:

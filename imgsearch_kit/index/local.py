@@ -244,13 +244,16 @@ class LocalIndex(VectorIndex):
         uuid: str | None = None,
     ) -> None:
         """Writes the given passport fields, if they differ from what is there."""
+
+        def amended(old: IndexPassport) -> IndexPassport:
+            return old.amended(roots=roots, label_levels=label_levels, rank=rank, uuid=uuid)
+
         with self._lock:
             self.read_passport()
-            old = self._passport
-            new = old.amended(roots=roots, label_levels=label_levels, rank=rank, uuid=uuid)
-            if new == old:
+            if amended(self._passport) == self._passport:
                 return
-            with self._writing() as db:
+            with self._writing() as db:  # another process may have written since
+                new = amended(sqlite.passport(db, self.address))
                 db.execute("UPDATE passport SET json = ?", (sqlite.passport_json(new),))
 
     def replace_content_with(self, other: VectorIndex, *, unchanged: int | None) -> None:

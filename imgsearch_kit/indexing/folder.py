@@ -72,10 +72,11 @@ def index_folder(
         extractor = projected(index, extractor)
     started, root = time.monotonic(), Path(root)
     found = found or find_images(root)
-    prefix = stored_prefix(index.passport, prefix)
+    passport = index.read_passport()  # others may have added folders, before or during the search for files
+    prefix = stored_prefix(passport, prefix)
     images = [dataclasses.replace(image, id=with_prefix(prefix, image.id)) for image in found.images]
     unreadable = [dataclasses.replace(failure, path=with_prefix(prefix, failure.path)) for failure in found.unreadable]
-    if prune or prefix not in index.passport.roots:
+    if prune or prefix not in passport.roots:
         check_has_pictures(found, root)
     claim_root(index, root.resolve(), prefix, images, moved_root)
     run = _Run(index, extractor, prefix, tell)
@@ -135,6 +136,7 @@ class _Run:
         self.report.failed += [Failure(each.id, each.reason) for each in refused]
         self.level = self.level if level is None else level
         records = self.index.records()
+        self._passport = self.index.read_passport()  # after the records: it has the folder of each, by whoever wrote it
         self.now = {record.id: record.label for record in records}
         self.known = Known(records, self._mine)
         self.known.find_missing(here, unreadable)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from imgsearch_kit.classes import IN_IT, check_level, folder_label
+from imgsearch_kit.classes import check_level, folder_label
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.indexing.labels import relabel
 from imgsearch_kit.records import Refused
@@ -23,7 +23,6 @@ def relabel_at(index: VectorIndex, prefix: str, level: int | None) -> tuple[set[
     level = before[-1] if level is None else int(level)
     if before == [level]:
         return set(), []
-    others = {each: list(levels) for each, levels in passport.label_levels.items() if each != prefix}
     had = {
         record.id: record.label
         for record in index.records()
@@ -32,7 +31,7 @@ def relabel_at(index: VectorIndex, prefix: str, level: int | None) -> tuple[set[
     }
     labels = {id_: folder_label(id_, prefix, level) for id_ in had}
     if labels:
-        index.amend(label_levels={**others, prefix: [*(each for each in before if each != level), level]})
+        index.amend(label_levels={prefix: [*(each for each in before if each != level), level]})
     refused = relabel(index, labels).failed
-    index.amend(label_levels=others if level == IN_IT else {**others, prefix: [level]})
+    index.amend(label_levels={prefix: [level]})
     return {id_ for id_, label in labels.items() if label != had[id_]} - {each.id for each in refused}, refused

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -47,16 +46,18 @@ def check_root(before: str | None, root: Path) -> None:
 
 
 def claim_root(index: VectorIndex, root: Path, prefix: str, images: Sequence[FoundImage], moved_root: bool) -> None:
-    """Writes the folder into the passport, after a check that its ids cannot be confused with another folder's."""
+    """Writes the folder into the passport, after a check that its ids cannot be confused with another folder's.
+
+    The index's passport has been read since another could write.
+    """
     if prefix and (set(prefix.split("/")) & {"", ".", ".."} or "\\" in prefix or not prefix.isprintable()):
         raise BadQuery(f"The prefix {prefix!r} must be a plain name such as holidays or 2024/may.")
-    roots = dict(index.passport.roots)
-    before = roots.get(prefix)
+    before = index.passport.roots.get(prefix)
     if not moved_root:
         check_root(before, root)
     if before is None and prefix and any(record.id.startswith(prefix + "/") for record in index.records()):
         raise BadQuery(f"The index already has a folder named {prefix!r} below another root. Choose another --prefix.")
-    others = dataclasses.replace(index.passport, roots={**roots, prefix: ""})
+    others = index.passport.amended(roots={prefix: ""})
     taken = {others.prefix_of(image.id) for image in images} - {prefix}
     if taken:
         raise BadQuery(
@@ -64,4 +65,4 @@ def claim_root(index: VectorIndex, root: Path, prefix: str, images: Sequence[Fou
             "Choose another --prefix NAME."
         )
     if before != str(root):
-        index.amend(roots={**roots, prefix: str(root)})
+        index.amend(roots={prefix: str(root)})

@@ -9,6 +9,7 @@ from imgsearch_kit.errors import BadQuery
 
 HERE = {"host": "127.0.0.1:7860"}
 OURS = {"host": "photos.example.org"}
+PROXIED = HERE | {"sec-fetch-site": "same-origin"}  # a proxy on this machine that gives its own name for this page
 
 
 @pytest.mark.parametrize(
@@ -19,6 +20,7 @@ OURS = {"host": "photos.example.org"}
         ({"host": "localhost:7860", "sec-fetch-site": "same-origin"}, False),
         ({"host": "[::1]:7860"}, False),
         (OURS | {"sec-fetch-site": "same-origin", "origin": "https://photos.example.org"}, True),
+        (PROXIED | {"x-forwarded-for": "10.0.0.7", "origin": "https://photos.example.org"}, True),
         ({"host": "10.0.0.5:7860", "origin": "http://10.0.0.5:7860"}, True),  # plain addresses have no sec-fetch-site
     ],
 )
@@ -41,6 +43,10 @@ def test_scripts_of_the_page_may_change_the_index(headers, login):
         ({}, False),
         (OURS | {"sec-fetch-site": "cross-site"}, True),
         (OURS | {"origin": "https://evil.example"}, True),
+        (PROXIED | {"x-forwarded-for": "10.0.0.7"}, False),
+        (PROXIED | {"X-Forwarded-Host": "photos.example.org"}, False),
+        (PROXIED | {"forwarded": "for=10.0.0.7"}, False),
+        (PROXIED | {"origin": "https://photos.example.org"}, False),
     ],
 )
 def test_other_sites_and_other_names_of_this_machine_may_not(headers, login):
@@ -51,13 +57,21 @@ def test_other_sites_and_other_names_of_this_machine_may_not(headers, login):
 @pytest.fixture
 def below(tmp_path):
     """The folders below ``given``, in which a link leads out and another to a folder of it."""
-    for name in ("given/a/deep", "given/.hidden", "given/%2e%2e", "outside/private", "given-not"):
+    for name in (
+        "given/a/deep",
+        "given/a/.hidden",
+        "given/.hidden/deep",
+        "given/%2e%2e",
+        "outside/private",
+        "given-not",
+    ):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "given/file.txt").write_text("x")
     (tmp_path / "given/out").symlink_to(tmp_path / "outside")
     (tmp_path / "given/a/up").symlink_to("../..")
     (tmp_path / "given/again").symlink_to("a")
     (tmp_path / "given/loop").symlink_to("loop")
+    (tmp_path / "given/unreadable").symlink_to("x" * 300)
     return FoldersBelow(tmp_path / "given")
 
 
@@ -74,7 +88,8 @@ def test_folders_are_named_by_their_path_below_the_root(below):
     "path",
     [
         *("..", "../outside", "a/../../outside", "a/..", "./a", "a//deep", "/a", "/", "../given-not"),
-        *("out", "out/private", "a/up", "a/up/outside", "loop", "gone", "file.txt"),
+        *("out", "out/private", "a/up", "a/up/outside", "loop", "gone", "file.txt", "unreadable"),
+        *(".hidden", "a/.hidden", ".hidden/deep"),
         *("..\\outside", "a\\..", "a\0", "\ud800", "x" * 5000),
     ],
 )

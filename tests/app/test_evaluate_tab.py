@@ -76,6 +76,18 @@ def test_an_evaluation_is_kept_until_the_index_changes(mixed):
     assert "has changed" in tab.opened({"class": "reds", "rank": "as indexed"})["error"]
 
 
+def test_visitors_of_a_read_only_page_evaluate_only_the_rankings_of_the_list(mixed):
+    tab, own = EvaluateTab(mixed, read_only=True), EvaluateTab(mixed)
+    result = [*tab.evaluate({"rank": "as indexed"})][-1]["result"]
+    for spec in ("qe:2:1", "qe:2:2", "qe:2:3", "qe:2:4", "qe:2:5"):
+        assert "rankings of its list only" in [*tab.evaluate({"rank": spec})][-1]["error"]
+        assert "rankings of its list only" in [*tab.suppose({"rank": spec})][-1]["error"]
+    assert tab.start({"rank": "as indexed"})["result"] == result
+    for each in tab.start({})["rankings"]:
+        assert [*tab.evaluate({"rank": each["spec"]})][-1]["result"]
+    assert [*own.evaluate({"rank": "qe:2:1"})][-1]["result"]
+
+
 @pytest.mark.parametrize("given", [None, [], {"rank": 7}, {"rank": {"x": 1}}, "text"])
 def test_forged_events_are_answered_in_words(mixed, given):
     tab = EvaluateTab(mixed)

@@ -169,6 +169,46 @@ def test_a_folder_that_has_moved_is_found_at_its_new_place(indexed, changes, pho
     assert indexed.original(indexed.record("red/0.png")).is_file()
 
 
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [
+        ("second", "'second' is another folder of this index"),
+        ("second/blue", "lies in 'second', which is indexed"),
+        ("", "holds 'second', which is indexed already"),
+    ],
+)
+def test_a_folder_is_not_moved_into_another_indexed_one(indexed, changes, photos, folder, words):
+    shutil.copytree(photos / "first/red", photos / "second/red")
+    shutil.copytree(photos / "first/red", photos / "second/blue/red")
+    shutil.copytree(photos / "first/red", photos / "red")
+    done(changes.add({"folder": "second", "prefix": "s"}))
+    before = indexed.index.read_passport()
+    assert words in done(changes.move({"folder": folder, "prefix": ""}))["error"]
+    assert indexed.index.read_passport() == before
+
+
+def test_a_folder_moves_to_one_that_lies_in_its_old_place(indexed, changes, photos):
+    (photos / "first/all").mkdir()
+    (photos / "first/red").rename(photos / "first/all/red")
+    assert done(changes.move({"folder": "first/all", "prefix": ""}))["title"].startswith("6 unchanged")
+
+
+def test_the_folder_that_was_said_to_have_moved_is_brought_up_to_date_where_it_is_chosen(indexed, changes, photos):
+    (photos / "first").rename(photos / "renamed")
+    indexed.root = photos / "renamed"  # what --root said
+    assert changes.folders({"folder": "renamed"})["again"]
+    assert done(changes.add({"folder": "renamed", "prefix": ""}))["title"].startswith("6 unchanged")
+    assert indexed.passport.root == str(photos / "renamed")
+
+
+def test_a_table_stays_while_another_change_runs(changes):
+    table = changes.uploads / "labels.csv"
+    table.write_text("path,label\nred/0.png,sunset\n")
+    with changes.writer.alone("a folder is added"):
+        assert "being changed" in changes.label({"file": str(table)})["error"]
+    assert changes.label({"file": str(table)})["title"].startswith("1 relabelled")
+
+
 def test_labels_come_from_a_table_that_is_deleted_then(indexed, changes):
     table = changes.uploads / "labels.csv"
     with table.open("w", newline="") as file:

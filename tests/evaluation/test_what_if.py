@@ -118,6 +118,31 @@ def test_merged_classes_under_a_ranking_equal_an_evaluation_of_a_relabelled_copy
     assert found.plain.notes() == gallery_of(*pictures).evaluate(rank=rank, progress=False).notes()
 
 
+def test_copies_under_a_ranking_still_take_part_in_it_and_a_note_says_so(pictures, judged):
+    ranked = gallery_of(*pictures).what_if(rank="qe:4:1", progress=False)
+    [*_, note] = ranked.evaluate(group_duplicates=True).notes()
+    assert "Copies take part in it" in note
+    for found in (ranked.plain, ranked.evaluate(without=HUBS), judged.evaluate(group_duplicates=True)):
+        assert "Copies" not in " ".join(found.notes())
+    real = gallery_of(*pictures).evaluate(rank="qe:4:1", group_duplicates=True, progress=False)
+    assert real.to_json()["micro"] != ranked.evaluate(group_duplicates=True).to_json()["micro"]
+
+
+def test_merged_classes_are_not_joined_with_a_class_of_their_name():
+    points = [("a", 0), ("b", 10), ("a + b", 40), ("a + b", 50), ("c", 90), ("(a + b)", 95), ("(a + b)", 99)]
+    judged = what_if(index_of(*((str(row), label, angle) for row, (label, angle) in enumerate(points))), ks=(1,))
+    found = judged.evaluate(merge=[["a", "b"]])
+    assert found.labels == ["((a + b))", "(a + b)", "a + b", "c"]
+    assert len(found.queries) == 6  # and not c, which is alone in its class
+
+
+def test_two_groups_of_one_name_stay_two_classes():
+    points = [("a + b", 0), ("c", 10), ("c", 20), ("a", 80), ("b + c", 90)]
+    judged = what_if(index_of(*((str(row), label, angle) for row, (label, angle) in enumerate(points))), ks=(1,))
+    found = judged.evaluate(merge=[["a + b", "c"], ["a", "b + c"]])
+    assert found.labels == ["(a + b + c)", "a + b + c"]
+
+
 def test_a_person_can_follow_it():
     """cat/2 and dog/1 are each other's neighbours, at 5 degrees, and both classes have another picture farther off."""
     judged = what_if(index_of(*CATS_AND_DOGS), ks=(1,))

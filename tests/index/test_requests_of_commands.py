@@ -97,7 +97,8 @@ def test_the_start_of_indexing_asks_as_much_however_much_is_indexed(photos, addr
         gallery.index.flush()
     many = first_look(monkeypatch, photos, address, proxy)
     assert extractor.calls == []
-    assert again == many <= 12, (few, again, many)
+    # two of them read the passport after the records, so that each of those is known to belong to its folder
+    assert again == many <= 14, (few, again, many)
 
 
 def test_a_passport_costs_a_file_no_transaction(tmp_path):

@@ -22,6 +22,7 @@ from imgsearch_kit.reports import visible
 
 EVALUATED_AS = "judged.json"
 CHANGED = "The index has changed since. Evaluate it again."
+NOT_OFFERED = "This page evaluates the rankings of its list only. Choose one of them."
 NO_CLASSES = (
     "These pictures have no classes, so there is nothing to evaluate: neighbours are right when they share the class "
     "of the query. A folder with a sub-folder for each class gives them, or a table: "
@@ -67,6 +68,7 @@ class EvaluateTab:
         passport = self.gallery.index.read_passport()
 
         def steps() -> Generator[float, None, dict[str, Any]]:
+            self._check_offered(spec)
             made = yield from working(lambda tell: evaluation_document(self._evaluation(spec, tell)))
             return {
                 "result": overview(keep_json(passport, EVALUATED_AS, {"rank": spec}, made)),
@@ -74,6 +76,15 @@ class EvaluateTab:
             }
 
         yield from self._told({"kind": "evaluated", "rank": rank}, steps())
+
+    def _check_offered(self, spec: str) -> None:
+        """Checks that a visitor of a read-only page asks for a ranking of the list: any other would put one out.
+
+        :raises BadQuery: otherwise.
+        """
+        choices = rank_choices(self.gallery.passport, self.gallery.rank or None)
+        if self.read_only and spec not in {each.spec for each in choices}:
+            raise BadQuery(NOT_OFFERED)
 
     def _evaluation(self, spec: str, tell: Callable[[float], object]) -> Evaluation:
         if self.gallery.passport.count > MOST_RANKED:
@@ -97,6 +108,7 @@ class EvaluateTab:
         spec, serial = spec_of(sent_text(given, "rank")), given.get("serial") if isinstance(given, Mapping) else None
 
         def steps() -> Generator[float, None, WhatIf]:
+            self._check_offered(spec)
             return (yield from working(lambda tell: self._what_if(spec, tell)))
 
         said = {"kind": "supposed", "serial": serial}

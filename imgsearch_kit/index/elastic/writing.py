@@ -274,7 +274,7 @@ class ElasticIndex(ElasticReader):
         rank: str | None = None,
         uuid: str | None = None,
     ) -> None:
-        """Writes the given passport fields; the others keep their values."""
+        """Writes the given passport fields into the passport as it is on the server now."""
         old = self._stored_passport()
         new = old.amended(roots=roots, label_levels=label_levels, rank=rank, uuid=uuid)
         if new != old:
