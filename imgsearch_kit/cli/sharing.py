@@ -49,7 +49,7 @@ def pack(
 
     if runtime and not static:
         raise typer.BadParameter("--runtime belongs to --static")
-    check_site_folder(output)
+    check_site_folder(output, "site" if static else "space")
     pixels = round(max_megapixels * 1e6)
     with Gallery.open(address, extractor, root=root, weights=weights, max_pixels=pixels) as gallery:
         contents = gallery.packing(exclude_labels=exclude_label or (), anonymous=anonymous)

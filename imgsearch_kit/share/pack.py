@@ -54,15 +54,16 @@ def pack_site(
 
     Vectors and network of a site are one int8 extractor: of a float gallery the pictures are extracted again.
 
-    :raises BadQuery: when the folder holds something else, the extractor has no int8 form, or npm is not there.
+    :raises BadQuery: when the folder holds anything but an earlier site, the extractor has no int8 form, or npm is
+        not there.
     :raises ServerUnavailable: when npm cannot bring the runtime.
     :raises UnreadableImage: when not one picture can be read.
     """
-    check_site_folder(folder)
+    check_site_folder(folder, "site")
     scripts = runtime_files(runtime, say)
     packed, failed = gallery.quantised(progress=progress)
     try:
-        with site_folder(folder) as made:
+        with site_folder(folder, "site") as made:
             writer = _Site(packed, gallery, contents, made, progress, list(failed))
             writer.write(title, scripts)
             parts = part_sizes(made)
@@ -178,6 +179,7 @@ class _Site:
         tiles = data.spread(len(self.records), FIRST_TILES)
         return {
             "generator": GENERATOR,
+            "kind": "site",
             "kit": imgsearch_kit.__version__,
             "version": digest.hexdigest()[:12],
             "title": visible(title or f"{len(self.records):,} pictures"),

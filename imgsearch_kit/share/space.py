@@ -17,7 +17,7 @@ from imgsearch_kit.outputs import GENERATOR
 from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.records import Failure, ImageRecord
 from imgsearch_kit.share.contents import PackContents
-from imgsearch_kit.share.folder import MARK, site_folder
+from imgsearch_kit.share.folder import MARK, check_site_folder, site_folder
 from imgsearch_kit.share.report import PackReport, part_sizes
 from imgsearch_kit.share.wheel import requirements, write_wheel
 
@@ -81,13 +81,14 @@ def pack_space(
 
     Index and network of a Space are one int8 extractor: of a float gallery the pictures are extracted again.
 
-    :raises BadQuery: when the folder holds something else, or the extractor has no int8 form.
+    :raises BadQuery: when the folder holds anything but an earlier Space, or the extractor has no int8 form.
     :raises UnreadableImage: when not one picture can be read.
     """
+    check_site_folder(folder, "space")
     say("Extracting what has no int8 vector yet")
     packed, failed = gallery.quantised(progress=progress)
     try:
-        with site_folder(folder) as made:
+        with site_folder(folder, "space") as made:
             chosen = _without(contents, failed)
             records, ids, unread = _write_pictures(gallery, chosen, made / PICTURES_FOLDER, progress)
             write_selected(packed.index, ids, records, made / INDEX_FILE)
@@ -162,4 +163,4 @@ def _write_program(folder: Path, title: str, count: int) -> None:
     (folder / "app.py").write_text(PROGRAM.format(title=title, **names), "utf-8")
     (folder / "requirements.txt").write_text("\n".join([*requirements("app", "heic"), ""]), "utf-8")
     write_wheel(folder)
-    (folder / MARK).write_text(json.dumps({"generator": GENERATOR, "title": title}), "utf-8")
+    (folder / MARK).write_text(json.dumps({"generator": GENERATOR, "kind": "space", "title": title}), "utf-8")
