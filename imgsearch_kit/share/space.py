@@ -55,9 +55,10 @@ import zipfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-unpacked = tempfile.mkdtemp(prefix="imgsearch-kit-")
-zipfile.ZipFile(next(HERE.glob("imgsearch_kit-*.whl"))).extractall(unpacked)
-sys.path.insert(0, unpacked)
+unpacked = tempfile.TemporaryDirectory(prefix="imgsearch-kit-")  # removed at the end of the program
+with zipfile.ZipFile(HERE / "{wheel}") as wheel:
+    wheel.extractall(unpacked.name)
+sys.path.insert(0, unpacked.name)
 
 from imgsearch_kit import Gallery
 from imgsearch_kit.app.hosted import serve_hosted
@@ -159,8 +160,8 @@ def _write_program(folder: Path, title: str, count: int) -> None:
     about = f"{count:,} pictures, packed by imgsearch-kit {metadata.version('imgsearch-kit')}."
     front = FRONT.format(title=json.dumps(title), gradio=metadata.version("gradio"), about=about)
     (folder / "README.md").write_text(front, "utf-8")
-    names = {"pictures": PICTURES_FOLDER, "network": NETWORK_FILE, "index": INDEX_FILE}
+    wheel = write_wheel(folder).name
+    names = {"pictures": PICTURES_FOLDER, "network": NETWORK_FILE, "index": INDEX_FILE, "wheel": wheel}
     (folder / "app.py").write_text(PROGRAM.format(title=title, **names), "utf-8")
     (folder / "requirements.txt").write_text("\n".join([*requirements("app", "heic"), ""]), "utf-8")
-    write_wheel(folder)
     (folder / MARK).write_text(json.dumps({"generator": GENERATOR, "kind": "space", "title": title}), "utf-8")
