@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -111,6 +112,18 @@ def write_probes(folder: Path, side: int, vectors: Vectors) -> list[str]:
         Image.fromarray(pixels).save(folder / names[-1], optimize=True)
     write_json_file(folder / "probes.json", {"vectors": vectors.round(PROBE_DIGITS).tolist()})
     return names
+
+
+def digest_of(folder: Path) -> str:
+    """The version of a site: 12 hexadecimal digits that change with the bytes or the name of any of its files.
+
+    A browser fetches each file under the version, so that it never mixes a new file with one that it kept.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(path.relative_to(folder).as_posix().encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:12]
 
 
 def spread(count: int, wanted: int) -> Sequence[int]:

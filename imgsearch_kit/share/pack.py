@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +21,7 @@ from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.provenance import PROBE_COSINE_INT8
 from imgsearch_kit.query import OWN_COSINE
 from imgsearch_kit.ranking.feedback import WEIGHTS
-from imgsearch_kit.records import Failure, ImageRecord, IndexPassport, Vectors
+from imgsearch_kit.records import Failure, ImageRecord, IndexPassport
 from imgsearch_kit.reports import visible
 from imgsearch_kit.share import data
 from imgsearch_kit.share.contents import PackContents
@@ -104,7 +103,7 @@ class _Site:
         data.write_vectors(self.folder / "data/vectors.f16", vectors)
         k = data.write_neighbours(self.folder / "data/neighbours", vectors)
         self._write_pictures()
-        described = self._described(title, vectors) | {
+        described = self._described(title) | {
             "neighbours": {"k": k, "shard": data.SHARD},
             "parts": {"map": self._write_map(), "evaluation": self._write_evaluation()},
         }
@@ -120,7 +119,7 @@ class _Site:
                 "network": NETWORK,
             }.items()
         }
-        data.write_json_file(self.folder / MARK, described)
+        data.write_json_file(self.folder / MARK, described | {"version": data.digest_of(self.folder)})
         count = f"{len(self.records):,} pictures in {len(described['classes'])} classes"
         write_hosting(self.folder, described["title"], f"{count}, packed by imgsearch-kit {imgsearch_kit.__version__}.")
 
@@ -170,18 +169,16 @@ class _Site:
             counts[label] = counts.get(label, 0) + 1
         return counts
 
-    def _described(self, title: str | None, vectors: Vectors) -> dict[str, Any]:
-        """What the page begins with; ``version`` changes with pictures or vectors, so that no cache mixes them."""
+    def _described(self, title: str | None) -> dict[str, Any]:
+        """What the page begins with."""
         spec = self.packed.passport.spec
         assert spec is not None
-        digest = hashlib.sha256(vectors.tobytes() + "\0".join(self.names).encode("utf-8", "surrogatepass"))
         probes = data.write_probes(self.folder / "data", spec.side, probe_vectors(self.packed.extractor))
         tiles = data.spread(len(self.records), FIRST_TILES)
         return {
             "generator": GENERATOR,
             "kind": "site",
             "kit": imgsearch_kit.__version__,
-            "version": digest.hexdigest()[:12],
             "title": visible(title or f"{len(self.records):,} pictures"),
             "count": len(self.records),
             "classes": [{"name": visible(label), "count": count} for label, count in self._classes().items()],

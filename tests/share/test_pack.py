@@ -16,6 +16,7 @@ from imgsearch_kit.errors import BadQuery, UnreadableImage
 from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.index import create_index, new_passport
 from imgsearch_kit.indexing.folder import index_folder
+from imgsearch_kit.share.data import digest_of
 from tests.share.conftest import EXIF_PLACE, HOSTILE
 from tests.small_extractor import QuarterColours, paint
 
@@ -96,6 +97,30 @@ def test_a_new_site_takes_the_place_of_an_earlier_one_and_leaves_the_owners_file
     assert not (folder / "thumbnails/0/99.webp").exists()
     assert documents(folder)["site.json"]["title"] == "Another: title"
     assert not list(folder.glob(".site-*"))
+
+
+def test_the_version_changes_with_a_label_and_only_with_a_change(
+    site, float_index, conv_weights, gallery, runtime, tmp_path
+):
+    shutil.copyfile(float_index, tmp_path / "index.db")
+    versions = [documents(site[0])["site.json"]["version"]]
+    with Gallery.open(f"local:{tmp_path / 'index.db'}", weights=conv_weights, root=gallery.root) as copied:
+        for label in ("cat", "crimson"):
+            copied.label({"cat/with-place.jpg": label})
+            copied.pack(tmp_path / "site", runtime=runtime, progress=False)
+            versions.append(documents(tmp_path / "site")["site.json"]["version"])
+    assert versions[0] == versions[1] != versions[2]
+
+
+@pytest.mark.parametrize("part", ["data/map.bin", "data/evaluation.json", "code/share/site/page.js"])
+def test_the_version_changes_with_any_file(tmp_path, part):
+    path = tmp_path / part
+    path.parent.mkdir(parents=True)
+    path.write_text("one")
+    before = digest_of(tmp_path)
+    assert digest_of(tmp_path) == before
+    path.write_text("two")
+    assert digest_of(tmp_path) != before
 
 
 @pytest.mark.parametrize("made", ["file", "folder", "other_site"])
