@@ -60,7 +60,6 @@ def pack(
             note("Nothing was written.")
             return
         options: dict[str, Any] = {"title": title, "say": note} | ({"runtime": runtime} if static else {})
-        left_out = exclude_label or ()
-        report = gallery.pack(output, static=static, exclude_labels=left_out, anonymous=anonymous, **options)
-    print_result(report.to_json(), as_json, report)
+        report = gallery.pack(output, static=static, contents=contents, **options)
+    print_result(report.to_json() | {"contents": contents.to_json()}, as_json, report)
     raise typer.Exit(EXIT_FAILURES if report.failed else 0)

@@ -16,6 +16,7 @@ from imgsearch_kit.errors import BadQuery, UnreadableImage
 from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.index import create_index, new_passport
 from imgsearch_kit.indexing.folder import index_folder
+from imgsearch_kit.reports import visible
 from imgsearch_kit.share.data import digest_of
 from tests.share.conftest import EXIF_PLACE, HOSTILE
 from tests.small_extractor import QuarterColours, paint
@@ -197,3 +198,32 @@ def test_the_command_lists_what_will_be_shown_and_writes_nothing_unasked(float_i
     assert "coffee" in done.stderr
     assert "--yes is needed without a terminal" in done.stderr
     assert not (tmp_path / "site").exists()
+
+
+def test_the_json_of_the_command_has_all_names_that_were_listed(float_index, conv_weights, gallery, runtime, tmp_path):
+    command = [
+        Path(sys.executable).with_name("imgsearch"),
+        "pack",
+        "--static",
+        "-o",
+        tmp_path / "site",
+        "--yes",
+        "--json",
+    ]
+    options = ["--index", f"local:{float_index}", "--weights", conv_weights, "--runtime", runtime]
+    done = subprocess.run([*map(str, [*command, *options])], capture_output=True, text=True, check=True)
+    assert "... and 4 more (--json lists all)" in done.stderr
+    assert json.loads(done.stdout)["contents"]["names"] == [record.id for record in gallery.records()]
+
+
+def test_what_was_listed_is_packed_though_pictures_came_since(float_index, conv_weights, gallery, runtime, tmp_path):
+    shutil.copyfile(float_index, tmp_path / "index.db")
+    paint(tmp_path / "more/secret.png", "red")
+    with Gallery.open(f"local:{tmp_path / 'index.db'}", weights=conv_weights, root=gallery.root) as copied:
+        listed = copied.packing()
+        copied.add(tmp_path / "more", prefix="more", progress=False)
+        with pytest.raises(BadQuery, match=r"contents says already .* to packing\(\)"):
+            copied.pack(tmp_path / "site", contents=listed, anonymous=True)
+        report = copied.pack(tmp_path / "site", contents=listed, runtime=runtime, progress=False)
+    assert report.pictures == 24
+    assert documents(tmp_path / "site")["pictures.json"]["ids"] == [visible(name) for name in listed.names]
