@@ -16,6 +16,7 @@ from PIL import Image
 import imgsearch_kit
 from imgsearch_kit.errors import BadQuery, KitError, MissingExtra, UnreadableImage
 from imgsearch_kit.extractors.base import probe_vectors
+from imgsearch_kit.indexing.selected import check_still_indexed, vectors_of
 from imgsearch_kit.outputs import GENERATOR
 from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.provenance import PROBE_COSINE_INT8
@@ -99,7 +100,7 @@ class _Site:
         """Writes all files."""
         (self.folder / "data").mkdir()
         self._write_thumbnails()
-        vectors = self.packed.vectors([record.id for record in self.records])
+        vectors = vectors_of(self.packed.index, [record.id for record in self.records])
         data.write_vectors(self.folder / "data/vectors.f16", vectors)
         k = data.write_neighbours(self.folder / "data/neighbours", vectors)
         self._write_pictures()
@@ -202,8 +203,10 @@ class _Site:
             self.without.append(f"The site has no map. {error}")
             return False
         row_of = {record.id: row for row, record in enumerate(gallery.records())}
-        positions = found.positions[[row_of[record.id] for record in self.records]]
-        data.write_positions(self.folder / "data/map.bin", np.asarray(positions))
+        rows = [row_of[record.id] for record in self.records if record.id in row_of]
+        check_still_indexed(len(self.records), len(rows))
+        check_still_indexed(len(found.positions), len(row_of))
+        data.write_positions(self.folder / "data/map.bin", np.asarray(found.positions[rows]))
         return True
 
     def _write_evaluation(self) -> bool:

@@ -16,6 +16,7 @@ from imgsearch_kit.errors import BadQuery, UnreadableImage
 from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.index import create_index, new_passport
 from imgsearch_kit.indexing.folder import index_folder
+from imgsearch_kit.indexing.selected import write_selected
 from imgsearch_kit.reports import visible
 from imgsearch_kit.share.data import digest_of
 from tests.share.conftest import EXIF_PLACE, HOSTILE
@@ -227,3 +228,39 @@ def test_what_was_listed_is_packed_though_pictures_came_since(float_index, conv_
         report = copied.pack(tmp_path / "site", contents=listed, runtime=runtime, progress=False)
     assert report.pictures == 24
     assert documents(tmp_path / "site")["pictures.json"]["ids"] == [visible(name) for name in listed.names]
+
+
+@pytest.mark.parametrize("static", [True, False])
+def test_a_picture_that_was_removed_since_is_said(float_index, conv_weights, gallery, runtime, tmp_path, static):
+    shutil.copyfile(float_index, tmp_path / "index.db")
+    with Gallery.open(f"local:{tmp_path / 'index.db'}", weights=conv_weights, root=gallery.root) as copied:
+        listed = copied.packing()
+        copied.index.delete(["cat/with-place.jpg"])
+        options = {"runtime": runtime} if static else {}
+        with pytest.raises(BadQuery, match=r"1 of 24 pictures were removed from the index meanwhile\. Pack again\."):
+            copied.pack(tmp_path / "site", static=static, contents=listed, progress=False, **options)
+    assert not (tmp_path / "site").exists()
+
+
+def test_a_picture_removed_while_the_site_is_written_is_said(
+    gallery, photographs, conv_weights, runtime, tmp_path, monkeypatch
+):
+    packed, _ = gallery.quantised()
+    records = packed.records()
+    write_selected(packed.index, [record.id for record in records], records, tmp_path / "index.db")
+    packed.close()
+    project = Gallery.projection
+
+    def removing(self, **options):
+        found = project(self, **options)
+        self.index.delete(["cat/with-place.jpg"])
+        return found
+
+    monkeypatch.setattr(Gallery, "projection", removing)
+    opened = Gallery.open(f"local:{tmp_path / 'index.db'}", weights=conv_weights, root=photographs)
+    with (
+        opened,
+        pytest.raises(BadQuery, match=r"1 of 24 pictures were removed from the index meanwhile\. Pack again\."),
+    ):
+        opened.pack(tmp_path / "site", runtime=runtime, progress=False)
+    assert not (tmp_path / "site").exists()
