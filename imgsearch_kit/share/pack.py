@@ -26,7 +26,7 @@ from imgsearch_kit.records import Failure, ImageRecord, IndexPassport
 from imgsearch_kit.reports import visible
 from imgsearch_kit.share import data
 from imgsearch_kit.share.contents import PackContents
-from imgsearch_kit.share.folder import MARK, check_site_folder, site_folder
+from imgsearch_kit.share.folder import MARK, check_site_folder, kept_files, site_folder
 from imgsearch_kit.share.hosting import write_hosting
 from imgsearch_kit.share.report import PackReport, part_sizes
 from imgsearch_kit.share.runtime import BINARY, GLUE, SCRIPT, runtime_files
@@ -66,14 +66,15 @@ def pack_site(
         with site_folder(folder, "site") as made:
             writer = _Site(packed, gallery, contents, made, progress, list(failed))
             writer.write(title, scripts)
-            parts = part_sizes(made)
+            parts, kept = part_sizes(made), kept_files(made, folder)
     finally:
         if packed is not gallery:
             packed.close()
     extractor = packed.passport.spec.name if packed.passport.spec else ""
     classes = len({record.label for record in writer.records if record.label})
     start = f"To look at it: python -m http.server --directory {folder}"
-    return PackReport(folder, len(writer.records), classes, extractor, parts, writer.without, writer.failed, start)
+    count, without = len(writer.records), writer.without
+    return PackReport(folder, count, classes, extractor, parts, without, writer.failed, start, kept)
 
 
 class _Site:

@@ -17,7 +17,7 @@ from imgsearch_kit.outputs import GENERATOR
 from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.records import Failure, ImageRecord
 from imgsearch_kit.share.contents import PackContents
-from imgsearch_kit.share.folder import MARK, check_site_folder, site_folder
+from imgsearch_kit.share.folder import MARK, check_site_folder, kept_files, site_folder
 from imgsearch_kit.share.report import PackReport, part_sizes
 from imgsearch_kit.share.wheel import requirements, write_wheel
 
@@ -95,14 +95,14 @@ def pack_space(
             write_selected(packed.index, ids, records, made / INDEX_FILE)
             (made / NETWORK_FILE).write_bytes(packed.network())
             _write_program(made, title or "Image search", len(records))
-            parts = part_sizes(made)
+            parts, kept = part_sizes(made), kept_files(made, folder)
     finally:
         if packed is not gallery:
             packed.close()
     name = packed.passport.spec.name if packed.passport.spec else ""
     classes = len({record.label for record in records if record.label})
     start = f"To start it: python -m pip install -r {folder}/requirements.txt && python {folder}/app.py"
-    return PackReport(folder, len(records), classes, name, parts, [], [*failed, *unread], start)
+    return PackReport(folder, len(records), classes, name, parts, [], [*failed, *unread], start, kept)
 
 
 def _without(contents: PackContents, failed: Sequence[Failure]) -> list[tuple[ImageRecord, str]]:

@@ -92,7 +92,10 @@ def test_a_new_site_takes_the_place_of_an_earlier_one_and_leaves_the_owners_file
     listed = json.loads((folder / "packed-files.json").read_text())
     (folder / "packed-files.json").write_text(json.dumps([*listed, "thumbnails/0/99.webp"]))
     (folder / "thumbnails/holiday.jpg").write_text("mine")
-    gallery.pack(folder, runtime=runtime, title="Another: title", progress=False)
+    report = gallery.pack(folder, runtime=runtime, title="Another: title", progress=False)
+    assert report.to_json()["kept"] == ["README.md"]
+    assert "README.md is yours and stays as it is" in str(report)
+    assert "pages.yml" not in str(report)
     assert [
         (folder / name).read_text() for name in (".git/config", "README.md", "CNAME", "thumbnails/holiday.jpg")
     ] == ["mine"] * 4
