@@ -6,6 +6,7 @@ import io
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,7 @@ THUMBNAIL_SIDE, THUMBNAIL_QUALITY = 160, 55  # some 2.4 kB each
 FIRST_TILES = 18  # pictures to click on the first screen
 PER_FOLDER = 1_000  # thumbnails in a folder
 NETWORK = "model/network.onnx"
+UNSAID = ("excluded", "exclude_labels")  # of the evaluation: what was left out stays unknown
 
 
 def pack_site(
@@ -190,7 +192,7 @@ class _Site:
             "probes": {"least": PROBE_COSINE_INT8, "files": probes},
             "tiles": [{"row": row, "id": self.names[row], "label": self.records[row].label or ""} for row in tiles],
             "perFolder": PER_FOLDER,
-            "passport": passport_part(self.packed.passport, anonymous=self.contents.anonymous),
+            "passport": passport_part(self.packed.passport, len(self.records), anonymous=self.contents.anonymous),
         }
 
     def _write_map(self) -> bool:
@@ -219,7 +221,8 @@ class _Site:
             self.without.append(f"The site has no evaluation. {error}")
             return False
         rows = {record.id: row for row, record in enumerate(self.records)}
-        data.write_json_file(self.folder / "data/evaluation.json", data.evaluation_part(found, rows))
+        shown = replace(found, about={key: value for key, value in found.about.items() if key not in UNSAID})
+        data.write_json_file(self.folder / "data/evaluation.json", data.evaluation_part(shown, rows))
         return True
 
 
@@ -228,10 +231,14 @@ def thumbnail_path(row: int) -> str:
     return f"thumbnails/{row // PER_FOLDER}/{row}.webp"
 
 
-def passport_part(passport: IndexPassport, *, anonymous: bool) -> list[list[str]]:
-    """The passport for visitors, as pairs of a name and a text: no paths, on an anonymous site no folder names."""
-    hidden = {"folder", "label level"} if anonymous else {"label level"}
-    return [[name, visible(text)] for name, text in passport.rows(places=False) if name not in hidden]
+def passport_part(passport: IndexPassport, count: int, *, anonymous: bool) -> list[list[str]]:
+    """The passport for visitors of ``count`` pictures, as pairs of a name and a text, without any path.
+
+    An anonymous site has no folder names either, and nothing that tells the index or how many pictures it has.
+    """
+    hidden = {"pictures", "label level"} | ({"folder", "learned", "uuid"} if anonymous else set())
+    rows = [[name, visible(text)] for name, text in passport.rows(places=False) if name not in hidden]
+    return [["pictures", f"{count:,}"], *rows]
 
 
 def _write_code(folder: Path, scripts: dict[str, Path]) -> None:

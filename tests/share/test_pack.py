@@ -76,7 +76,12 @@ def test_an_anonymous_site_has_numbers_and_without_classes_that_are_excluded(gal
         (tmp_path / "site/README.md").read_text()
     ]
     assert documents(tmp_path / "site")["pictures.json"]["ids"] == [str(number) for number in range(1, 22)]
+    uuids = [row[1] for row in gallery.quantised()[0].passport.rows() if row[0] == "uuid"]
+    passport = dict(documents(tmp_path / "site")["site.json"]["passport"])
+    assert passport["pictures"] == "21"
+    assert documents(tmp_path / "site")["evaluation.json"]["title"] == "21 queries of 2 classes against 21 pictures"
     for text in texts:
+        assert not [uuid for uuid in (*uuids, gallery.passport.uuid) if uuid in text]
         assert "original" not in text
         assert "hurt" not in text
         assert "photographs" not in text
