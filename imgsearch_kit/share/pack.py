@@ -6,7 +6,6 @@ import io
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +38,6 @@ THUMBNAIL_SIDE, THUMBNAIL_QUALITY = 160, 55  # some 2.4 kB each
 FIRST_TILES = 18  # pictures to click on the first screen
 PER_FOLDER = 1_000  # thumbnails in a folder
 NETWORK = "model/network.onnx"
-UNSAID = ("excluded", "exclude_labels")  # of the evaluation: what was left out stays unknown
 
 
 def pack_site(
@@ -221,8 +219,10 @@ class _Site:
             self.without.append(f"The site has no evaluation. {error}")
             return False
         rows = {record.id: row for row, record in enumerate(self.records)}
-        shown = replace(found, about={key: value for key, value in found.about.items() if key not in UNSAID})
-        data.write_json_file(self.folder / "data/evaluation.json", data.evaluation_part(shown, rows))
+        anonymous = self.contents.anonymous
+        data.write_json_file(
+            self.folder / "data/evaluation.json", data.evaluation_part(found, rows, anonymous=anonymous)
+        )
         return True
 
 

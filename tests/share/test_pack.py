@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from imgsearch_kit.index import create_index, new_passport
 from imgsearch_kit.indexing.folder import index_folder
 from imgsearch_kit.indexing.selected import write_selected
 from imgsearch_kit.reports import visible
-from imgsearch_kit.share.data import digest_of
+from imgsearch_kit.share.data import digest_of, evaluation_part
 from tests.share.conftest import EXIF_PLACE, HOSTILE
 from tests.small_extractor import QuarterColours, paint
 
@@ -85,6 +86,14 @@ def test_an_anonymous_site_has_numbers_and_without_classes_that_are_excluded(gal
         assert "original" not in text
         assert "hurt" not in text
         assert "photographs" not in text
+
+
+@pytest.mark.parametrize("anonymous", [True, False])
+def test_a_warning_that_names_folders_is_not_on_an_anonymous_site(gallery, anonymous):
+    found = gallery.evaluate(rank="")
+    found = replace(found, about=dict(found.about) | {"warnings": ["The folders have 2 names (Anna, Bert)."]})
+    part = evaluation_part(found, {}, anonymous=anonymous)
+    assert ("Anna" in json.dumps(part)) is not anonymous
 
 
 def test_a_new_site_takes_the_place_of_an_earlier_one_and_leaves_the_owners_files(site, gallery, runtime, tmp_path):
