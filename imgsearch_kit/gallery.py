@@ -760,21 +760,26 @@ class Gallery:
         static: bool = True,
         exclude_labels: Sequence[str] = (),
         anonymous: bool = False,
+        contents: PackContents | None = None,
         **options: Any,
     ) -> PackReport:
         """Writes what shows the gallery to others, with pictures of their own: a site of plain files, or a Space.
 
         On a ``static`` site visitors search in their own browser, on any host of files; else the folder holds a hosted
-        Space with the page. The folder is new, empty, or was packed earlier. Pictures of ``exclude_labels`` are left
-        out, and ``anonymous`` gives numbers in place of ids; ``packing`` lists what will be shown. ``options`` are
-        those of ``imgsearch_kit.share.pack.pack_site`` and ``imgsearch_kit.share.space.pack_space``: ``title``,
-        ``say``, ``progress``, and of a site ``runtime`` (a folder with the npm package onnxruntime-web).
+        Space with the page. The folder is new, empty, or has an earlier pack of the same kind. Pictures of
+        ``exclude_labels`` are left out, and ``anonymous`` gives numbers in place of ids; or ``contents`` is what
+        ``packing`` has listed, and then no other picture is packed. ``options`` are those of
+        ``imgsearch_kit.share.pack.pack_site`` and ``imgsearch_kit.share.space.pack_space``: ``title``, ``say``,
+        ``progress``, and of a site ``runtime`` (a folder with the npm package onnxruntime-web).
 
-        :raises BadQuery: when ``packing`` refuses, the folder holds something else, or npm is not there.
+        :raises BadQuery: when ``packing`` refuses, the folder holds something else, npm is not there, a listed picture
+            is no longer indexed, or ``contents`` is given with options that choose others.
         :raises ServerUnavailable: when npm cannot bring the runtime.
         :raises UnreadableImage: when not one picture can be read.
         """
-        contents = self.packing(exclude_labels=exclude_labels, anonymous=anonymous)
+        if contents is not None and (exclude_labels or anonymous):
+            raise BadQuery("contents says already what is packed. Give exclude_labels and anonymous to packing().")
+        contents = contents or self.packing(exclude_labels=exclude_labels, anonymous=anonymous)
         if not static:
             from imgsearch_kit.share.space import pack_space
 

@@ -49,7 +49,7 @@ def pack(
 
     if runtime and not static:
         raise typer.BadParameter("--runtime belongs to --static")
-    check_site_folder(output)
+    check_site_folder(output, "site" if static else "space")
     pixels = round(max_megapixels * 1e6)
     with Gallery.open(address, extractor, root=root, weights=weights, max_pixels=pixels) as gallery:
         contents = gallery.packing(exclude_labels=exclude_label or (), anonymous=anonymous)
@@ -60,7 +60,6 @@ def pack(
             note("Nothing was written.")
             return
         options: dict[str, Any] = {"title": title, "say": note} | ({"runtime": runtime} if static else {})
-        left_out = exclude_label or ()
-        report = gallery.pack(output, static=static, exclude_labels=left_out, anonymous=anonymous, **options)
-    print_result(report.to_json(), as_json, report)
+        report = gallery.pack(output, static=static, contents=contents, **options)
+    print_result(report.to_json() | {"contents": contents.to_json()}, as_json, report)
     raise typer.Exit(EXIT_FAILURES if report.failed else 0)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +63,14 @@ def write_positions(path: Path, positions: Vectors) -> None:
     path.write_bytes(np.rint(within * MAP_STEPS).astype("<u2").tobytes())
 
 
-def evaluation_part(evaluation: Evaluation, row_of: Mapping[str, int]) -> dict[str, Any]:
+def evaluation_part(evaluation: Evaluation, row_of: Mapping[str, int], *, anonymous: bool) -> dict[str, Any]:
     """What a site shows of an evaluation: the means, and of each class its figures and worst queries.
 
     ``row_of`` gives the row of each picture on the site; others are left out. A query is its row, and those of its
-    first hits.
+    first hits. How much was excluded is not said, nor, if ``anonymous``, are warnings, which name folders.
     """
+    unsaid = {"excluded", "exclude_labels"} | ({"warnings"} if anonymous else set())
+    evaluation = replace(evaluation, about={key: said for key, said in evaluation.about.items() if key not in unsaid})
     worst: dict[str, list[list[int]]] = {}
     for query in worst_queries(evaluation, len(evaluation.queries)):
         rows = [row_of[id_] for id_ in (query.id, *(hit.id for hit in query.hits[:HITS_SHOWN])) if id_ in row_of]
@@ -111,6 +115,18 @@ def write_probes(folder: Path, side: int, vectors: Vectors) -> list[str]:
         Image.fromarray(pixels).save(folder / names[-1], optimize=True)
     write_json_file(folder / "probes.json", {"vectors": vectors.round(PROBE_DIGITS).tolist()})
     return names
+
+
+def digest_of(folder: Path) -> str:
+    """The version of a site: 12 hexadecimal digits that change with the bytes or the name of any of its files.
+
+    A browser fetches each file under the version, so that it never mixes a new file with one that it kept.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(path.relative_to(folder).as_posix().encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:12]
 
 
 def spread(count: int, wanted: int) -> Sequence[int]:

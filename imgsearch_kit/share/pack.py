@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -17,16 +16,17 @@ from PIL import Image
 import imgsearch_kit
 from imgsearch_kit.errors import BadQuery, KitError, MissingExtra, UnreadableImage
 from imgsearch_kit.extractors.base import probe_vectors
+from imgsearch_kit.indexing.selected import check_still_indexed, vectors_of
 from imgsearch_kit.outputs import GENERATOR
 from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.provenance import PROBE_COSINE_INT8
 from imgsearch_kit.query import OWN_COSINE
 from imgsearch_kit.ranking.feedback import WEIGHTS
-from imgsearch_kit.records import Failure, ImageRecord, IndexPassport, Vectors
+from imgsearch_kit.records import Failure, ImageRecord, IndexPassport
 from imgsearch_kit.reports import visible
 from imgsearch_kit.share import data
 from imgsearch_kit.share.contents import PackContents
-from imgsearch_kit.share.folder import MARK, check_site_folder, site_folder
+from imgsearch_kit.share.folder import MARK, check_site_folder, kept_files, site_folder
 from imgsearch_kit.share.hosting import write_hosting
 from imgsearch_kit.share.report import PackReport, part_sizes
 from imgsearch_kit.share.runtime import BINARY, GLUE, SCRIPT, runtime_files
@@ -54,25 +54,27 @@ def pack_site(
 
     Vectors and network of a site are one int8 extractor: of a float gallery the pictures are extracted again.
 
-    :raises BadQuery: when the folder holds something else, the extractor has no int8 form, or npm is not there.
+    :raises BadQuery: when the folder holds anything but an earlier site, the extractor has no int8 form, or npm is
+        not there.
     :raises ServerUnavailable: when npm cannot bring the runtime.
     :raises UnreadableImage: when not one picture can be read.
     """
-    check_site_folder(folder)
+    check_site_folder(folder, "site")
     scripts = runtime_files(runtime, say)
     packed, failed = gallery.quantised(progress=progress)
     try:
-        with site_folder(folder) as made:
+        with site_folder(folder, "site") as made:
             writer = _Site(packed, gallery, contents, made, progress, list(failed))
             writer.write(title, scripts)
-            parts = part_sizes(made)
+            parts, kept = part_sizes(made), kept_files(made, folder)
     finally:
         if packed is not gallery:
             packed.close()
     extractor = packed.passport.spec.name if packed.passport.spec else ""
     classes = len({record.label for record in writer.records if record.label})
     start = f"To look at it: python -m http.server --directory {folder}"
-    return PackReport(folder, len(writer.records), classes, extractor, parts, writer.without, writer.failed, start)
+    count, without = len(writer.records), writer.without
+    return PackReport(folder, count, classes, extractor, parts, without, writer.failed, start, kept)
 
 
 class _Site:
@@ -99,11 +101,11 @@ class _Site:
         """Writes all files."""
         (self.folder / "data").mkdir()
         self._write_thumbnails()
-        vectors = self.packed.vectors([record.id for record in self.records])
+        vectors = vectors_of(self.packed.index, [record.id for record in self.records])
         data.write_vectors(self.folder / "data/vectors.f16", vectors)
         k = data.write_neighbours(self.folder / "data/neighbours", vectors)
         self._write_pictures()
-        described = self._described(title, vectors) | {
+        described = self._described(title) | {
             "neighbours": {"k": k, "shard": data.SHARD},
             "parts": {"map": self._write_map(), "evaluation": self._write_evaluation()},
         }
@@ -119,7 +121,7 @@ class _Site:
                 "network": NETWORK,
             }.items()
         }
-        data.write_json_file(self.folder / MARK, described)
+        data.write_json_file(self.folder / MARK, described | {"version": data.digest_of(self.folder)})
         count = f"{len(self.records):,} pictures in {len(described['classes'])} classes"
         write_hosting(self.folder, described["title"], f"{count}, packed by imgsearch-kit {imgsearch_kit.__version__}.")
 
@@ -169,17 +171,16 @@ class _Site:
             counts[label] = counts.get(label, 0) + 1
         return counts
 
-    def _described(self, title: str | None, vectors: Vectors) -> dict[str, Any]:
-        """What the page begins with; ``version`` changes with pictures or vectors, so that no cache mixes them."""
+    def _described(self, title: str | None) -> dict[str, Any]:
+        """What the page begins with."""
         spec = self.packed.passport.spec
         assert spec is not None
-        digest = hashlib.sha256(vectors.tobytes() + "\0".join(self.names).encode("utf-8", "surrogatepass"))
         probes = data.write_probes(self.folder / "data", spec.side, probe_vectors(self.packed.extractor))
         tiles = data.spread(len(self.records), FIRST_TILES)
         return {
             "generator": GENERATOR,
+            "kind": "site",
             "kit": imgsearch_kit.__version__,
-            "version": digest.hexdigest()[:12],
             "title": visible(title or f"{len(self.records):,} pictures"),
             "count": len(self.records),
             "classes": [{"name": visible(label), "count": count} for label, count in self._classes().items()],
@@ -189,7 +190,7 @@ class _Site:
             "probes": {"least": PROBE_COSINE_INT8, "files": probes},
             "tiles": [{"row": row, "id": self.names[row], "label": self.records[row].label or ""} for row in tiles],
             "perFolder": PER_FOLDER,
-            "passport": passport_part(self.packed.passport, anonymous=self.contents.anonymous),
+            "passport": passport_part(self.packed.passport, len(self.records), anonymous=self.contents.anonymous),
         }
 
     def _write_map(self) -> bool:
@@ -203,8 +204,10 @@ class _Site:
             self.without.append(f"The site has no map. {error}")
             return False
         row_of = {record.id: row for row, record in enumerate(gallery.records())}
-        positions = found.positions[[row_of[record.id] for record in self.records]]
-        data.write_positions(self.folder / "data/map.bin", np.asarray(positions))
+        rows = [row_of[record.id] for record in self.records if record.id in row_of]
+        check_still_indexed(len(self.records), len(rows))
+        check_still_indexed(len(found.positions), len(row_of))
+        data.write_positions(self.folder / "data/map.bin", np.asarray(found.positions[rows]))
         return True
 
     def _write_evaluation(self) -> bool:
@@ -216,7 +219,10 @@ class _Site:
             self.without.append(f"The site has no evaluation. {error}")
             return False
         rows = {record.id: row for row, record in enumerate(self.records)}
-        data.write_json_file(self.folder / "data/evaluation.json", data.evaluation_part(found, rows))
+        anonymous = self.contents.anonymous
+        data.write_json_file(
+            self.folder / "data/evaluation.json", data.evaluation_part(found, rows, anonymous=anonymous)
+        )
         return True
 
 
@@ -225,10 +231,14 @@ def thumbnail_path(row: int) -> str:
     return f"thumbnails/{row // PER_FOLDER}/{row}.webp"
 
 
-def passport_part(passport: IndexPassport, *, anonymous: bool) -> list[list[str]]:
-    """The passport for visitors, as pairs of a name and a text: no paths, on an anonymous site no folder names."""
-    hidden = {"folder", "label level"} if anonymous else {"label level"}
-    return [[name, visible(text)] for name, text in passport.rows(places=False) if name not in hidden]
+def passport_part(passport: IndexPassport, count: int, *, anonymous: bool) -> list[list[str]]:
+    """The passport for visitors of ``count`` pictures, as pairs of a name and a text, without any path.
+
+    An anonymous site has no folder names either, and nothing that tells the index or how many pictures it has.
+    """
+    hidden = {"pictures", "label level"} | ({"folder", "learned", "uuid"} if anonymous else set())
+    rows = [[name, visible(text)] for name, text in passport.rows(places=False) if name not in hidden]
+    return [["pictures", f"{count:,}"], *rows]
 
 
 def _write_code(folder: Path, scripts: dict[str, Path]) -> None:

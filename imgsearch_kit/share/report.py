@@ -16,7 +16,7 @@ class PackReport(RunReport):
     """A site or Space that was written: its folder, the bytes of its parts, and the pictures that are not on it.
 
     ``pictures`` and ``classes`` are how many it shows, ``without`` says which parts it lacks and why, and ``start`` how
-    to see it.
+    to see it. ``kept`` are the files of an earlier pack that belong to the owner now, and no longer fit the new one.
     """
 
     path: Path
@@ -27,6 +27,7 @@ class PackReport(RunReport):
     without: list[str]
     failed: list[Failure]
     start: str
+    kept: Sequence[str] = ()
 
     @property
     def size(self) -> int:
@@ -43,6 +44,7 @@ class PackReport(RunReport):
             "bytes": self.size,
             "parts": self.parts,
             "without": self.without,
+            "kept": list(self.kept),
             "failed": plain(self.failed),
         }
 
@@ -56,8 +58,12 @@ class PackReport(RunReport):
         return [Table(rows), *super().tables()]
 
     def notes(self) -> Sequence[str]:
-        """What the site lacks, and how to look at it."""
-        return (*self.without, self.start)
+        """What the site lacks, what is kept, and how to look at it."""
+        kept = (
+            f"{name} is yours and stays as it is; the new one would be another. Delete it and pack again to have that."
+            for name in self.kept
+        )
+        return (*self.without, *kept, self.start)
 
 
 def part_sizes(folder: Path) -> dict[str, int]:

@@ -17,7 +17,7 @@ from imgsearch_kit.outputs import GENERATOR
 from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.records import Failure, ImageRecord
 from imgsearch_kit.share.contents import PackContents
-from imgsearch_kit.share.folder import MARK, site_folder
+from imgsearch_kit.share.folder import MARK, check_site_folder, kept_files, site_folder
 from imgsearch_kit.share.report import PackReport, part_sizes
 from imgsearch_kit.share.wheel import requirements, write_wheel
 
@@ -55,9 +55,10 @@ import zipfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-unpacked = tempfile.mkdtemp(prefix="imgsearch-kit-")
-zipfile.ZipFile(next(HERE.glob("imgsearch_kit-*.whl"))).extractall(unpacked)
-sys.path.insert(0, unpacked)
+unpacked = tempfile.TemporaryDirectory(prefix="imgsearch-kit-")  # removed at the end of the program
+with zipfile.ZipFile(HERE / "{wheel}") as wheel:
+    wheel.extractall(unpacked.name)
+sys.path.insert(0, unpacked.name)
 
 from imgsearch_kit import Gallery
 from imgsearch_kit.app.hosted import serve_hosted
@@ -81,26 +82,27 @@ def pack_space(
 
     Index and network of a Space are one int8 extractor: of a float gallery the pictures are extracted again.
 
-    :raises BadQuery: when the folder holds something else, or the extractor has no int8 form.
+    :raises BadQuery: when the folder holds anything but an earlier Space, or the extractor has no int8 form.
     :raises UnreadableImage: when not one picture can be read.
     """
+    check_site_folder(folder, "space")
     say("Extracting what has no int8 vector yet")
     packed, failed = gallery.quantised(progress=progress)
     try:
-        with site_folder(folder) as made:
+        with site_folder(folder, "space") as made:
             chosen = _without(contents, failed)
             records, ids, unread = _write_pictures(gallery, chosen, made / PICTURES_FOLDER, progress)
             write_selected(packed.index, ids, records, made / INDEX_FILE)
             (made / NETWORK_FILE).write_bytes(packed.network())
             _write_program(made, title or "Image search", len(records))
-            parts = part_sizes(made)
+            parts, kept = part_sizes(made), kept_files(made, folder)
     finally:
         if packed is not gallery:
             packed.close()
     name = packed.passport.spec.name if packed.passport.spec else ""
     classes = len({record.label for record in records if record.label})
     start = f"To start it: python -m pip install -r {folder}/requirements.txt && python {folder}/app.py"
-    return PackReport(folder, len(records), classes, name, parts, [], [*failed, *unread], start)
+    return PackReport(folder, len(records), classes, name, parts, [], [*failed, *unread], start, kept)
 
 
 def _without(contents: PackContents, failed: Sequence[Failure]) -> list[tuple[ImageRecord, str]]:
@@ -158,8 +160,8 @@ def _write_program(folder: Path, title: str, count: int) -> None:
     about = f"{count:,} pictures, packed by imgsearch-kit {metadata.version('imgsearch-kit')}."
     front = FRONT.format(title=json.dumps(title), gradio=metadata.version("gradio"), about=about)
     (folder / "README.md").write_text(front, "utf-8")
-    names = {"pictures": PICTURES_FOLDER, "network": NETWORK_FILE, "index": INDEX_FILE}
+    wheel = write_wheel(folder).name
+    names = {"pictures": PICTURES_FOLDER, "network": NETWORK_FILE, "index": INDEX_FILE, "wheel": wheel}
     (folder / "app.py").write_text(PROGRAM.format(title=title, **names), "utf-8")
     (folder / "requirements.txt").write_text("\n".join([*requirements("app", "heic"), ""]), "utf-8")
-    write_wheel(folder)
-    (folder / MARK).write_text(json.dumps({"generator": GENERATOR, "title": title}), "utf-8")
+    (folder / MARK).write_text(json.dumps({"generator": GENERATOR, "kind": "space", "title": title}), "utf-8")

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,9 @@ from imgsearch_kit.errors import BadQuery, UnreadableImage
 from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.index import create_index, new_passport
 from imgsearch_kit.indexing.folder import index_folder
+from imgsearch_kit.indexing.selected import write_selected
+from imgsearch_kit.reports import visible
+from imgsearch_kit.share.data import digest_of, evaluation_part
 from tests.share.conftest import EXIF_PLACE, HOSTILE
 from tests.small_extractor import QuarterColours, paint
 
@@ -31,7 +35,9 @@ def test_the_parts_say_what_the_gallery_says(site, gallery):
     assert report.pictures == 24
     assert report.classes == 3
     assert report.failed == []
-    assert report.size == sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+    del sizes["packed-files.json"]
+    assert report.size == sum(sizes.values())
     packed, _ = gallery.quantised()
     vectors = packed.vectors()
     stored = np.frombuffer((folder / "data/vectors.f16").read_bytes(), "<f2").reshape(24, 512)
@@ -71,10 +77,23 @@ def test_an_anonymous_site_has_numbers_and_without_classes_that_are_excluded(gal
         (tmp_path / "site/README.md").read_text()
     ]
     assert documents(tmp_path / "site")["pictures.json"]["ids"] == [str(number) for number in range(1, 22)]
+    uuids = [row[1] for row in gallery.quantised()[0].passport.rows() if row[0] == "uuid"]
+    passport = dict(documents(tmp_path / "site")["site.json"]["passport"])
+    assert passport["pictures"] == "21"
+    assert documents(tmp_path / "site")["evaluation.json"]["title"] == "21 queries of 2 classes against 21 pictures"
     for text in texts:
+        assert not [uuid for uuid in (*uuids, gallery.passport.uuid) if uuid in text]
         assert "original" not in text
         assert "hurt" not in text
         assert "photographs" not in text
+
+
+@pytest.mark.parametrize("anonymous", [True, False])
+def test_a_warning_that_names_folders_is_not_on_an_anonymous_site(gallery, anonymous):
+    found = gallery.evaluate(rank="")
+    found = replace(found, about=dict(found.about) | {"warnings": ["The folders have 2 names (Anna, Bert)."]})
+    part = evaluation_part(found, {}, anonymous=anonymous)
+    assert ("Anna" in json.dumps(part)) is not anonymous
 
 
 def test_a_new_site_takes_the_place_of_an_earlier_one_and_leaves_the_owners_files(site, gallery, runtime, tmp_path):
@@ -84,11 +103,43 @@ def test_a_new_site_takes_the_place_of_an_earlier_one_and_leaves_the_owners_file
     (folder / "README.md").write_text("mine")
     (folder / "CNAME").write_text("mine")
     (folder / "thumbnails/0/99.webp").write_text("of an earlier site")
-    gallery.pack(folder, runtime=runtime, title="Another: title", progress=False)
-    assert [(folder / name).read_text() for name in (".git/config", "README.md", "CNAME")] == ["mine"] * 3
+    listed = json.loads((folder / "packed-files.json").read_text())
+    (folder / "packed-files.json").write_text(json.dumps([*listed, "thumbnails/0/99.webp"]))
+    (folder / "thumbnails/holiday.jpg").write_text("mine")
+    report = gallery.pack(folder, runtime=runtime, title="Another: title", progress=False)
+    assert report.to_json()["kept"] == ["README.md"]
+    assert "README.md is yours and stays as it is" in str(report)
+    assert "pages.yml" not in str(report)
+    assert [
+        (folder / name).read_text() for name in (".git/config", "README.md", "CNAME", "thumbnails/holiday.jpg")
+    ] == ["mine"] * 4
     assert not (folder / "thumbnails/0/99.webp").exists()
     assert documents(folder)["site.json"]["title"] == "Another: title"
     assert not list(folder.glob(".site-*"))
+
+
+def test_the_version_changes_with_a_label_and_only_with_a_change(
+    site, float_index, conv_weights, gallery, runtime, tmp_path
+):
+    shutil.copyfile(float_index, tmp_path / "index.db")
+    versions = [documents(site[0])["site.json"]["version"]]
+    with Gallery.open(f"local:{tmp_path / 'index.db'}", weights=conv_weights, root=gallery.root) as copied:
+        for label in ("cat", "crimson"):
+            copied.label({"cat/with-place.jpg": label})
+            copied.pack(tmp_path / "site", runtime=runtime, progress=False)
+            versions.append(documents(tmp_path / "site")["site.json"]["version"])
+    assert versions[0] == versions[1] != versions[2]
+
+
+@pytest.mark.parametrize("part", ["data/map.bin", "data/evaluation.json", "code/share/site/page.js"])
+def test_the_version_changes_with_any_file(tmp_path, part):
+    path = tmp_path / part
+    path.parent.mkdir(parents=True)
+    path.write_text("one")
+    before = digest_of(tmp_path)
+    assert digest_of(tmp_path) == before
+    path.write_text("two")
+    assert digest_of(tmp_path) != before
 
 
 @pytest.mark.parametrize("made", ["file", "folder", "other_site"])
@@ -164,4 +215,69 @@ def test_the_command_lists_what_will_be_shown_and_writes_nothing_unasked(float_i
     assert "Everyone who can open the site will see 24 pictures in 3 classes" in done.stderr
     assert "coffee" in done.stderr
     assert "--yes is needed without a terminal" in done.stderr
+    assert not (tmp_path / "site").exists()
+
+
+def test_the_json_of_the_command_has_all_names_that_were_listed(float_index, conv_weights, gallery, runtime, tmp_path):
+    command = [
+        Path(sys.executable).with_name("imgsearch"),
+        "pack",
+        "--static",
+        "-o",
+        tmp_path / "site",
+        "--yes",
+        "--json",
+    ]
+    options = ["--index", f"local:{float_index}", "--weights", conv_weights, "--runtime", runtime]
+    done = subprocess.run([*map(str, [*command, *options])], capture_output=True, text=True, check=True)
+    assert "... and 4 more (--json lists all)" in done.stderr
+    assert json.loads(done.stdout)["contents"]["names"] == [record.id for record in gallery.records()]
+
+
+def test_what_was_listed_is_packed_though_pictures_came_since(float_index, conv_weights, gallery, runtime, tmp_path):
+    shutil.copyfile(float_index, tmp_path / "index.db")
+    paint(tmp_path / "more/secret.png", "red")
+    with Gallery.open(f"local:{tmp_path / 'index.db'}", weights=conv_weights, root=gallery.root) as copied:
+        listed = copied.packing()
+        copied.add(tmp_path / "more", prefix="more", progress=False)
+        with pytest.raises(BadQuery, match=r"contents says already .* to packing\(\)"):
+            copied.pack(tmp_path / "site", contents=listed, anonymous=True)
+        report = copied.pack(tmp_path / "site", contents=listed, runtime=runtime, progress=False)
+    assert report.pictures == 24
+    assert documents(tmp_path / "site")["pictures.json"]["ids"] == [visible(name) for name in listed.names]
+
+
+@pytest.mark.parametrize("static", [True, False])
+def test_a_picture_that_was_removed_since_is_said(float_index, conv_weights, gallery, runtime, tmp_path, static):
+    shutil.copyfile(float_index, tmp_path / "index.db")
+    with Gallery.open(f"local:{tmp_path / 'index.db'}", weights=conv_weights, root=gallery.root) as copied:
+        listed = copied.packing()
+        copied.index.delete(["cat/with-place.jpg"])
+        options = {"runtime": runtime} if static else {}
+        with pytest.raises(BadQuery, match=r"1 of 24 pictures were removed from the index meanwhile\. Pack again\."):
+            copied.pack(tmp_path / "site", static=static, contents=listed, progress=False, **options)
+    assert not (tmp_path / "site").exists()
+
+
+def test_a_picture_removed_while_the_site_is_written_is_said(
+    gallery, photographs, conv_weights, runtime, tmp_path, monkeypatch
+):
+    packed, _ = gallery.quantised()
+    records = packed.records()
+    write_selected(packed.index, [record.id for record in records], records, tmp_path / "index.db")
+    packed.close()
+    project = Gallery.projection
+
+    def removing(self, **options):
+        found = project(self, **options)
+        self.index.delete(["cat/with-place.jpg"])
+        return found
+
+    monkeypatch.setattr(Gallery, "projection", removing)
+    opened = Gallery.open(f"local:{tmp_path / 'index.db'}", weights=conv_weights, root=photographs)
+    with (
+        opened,
+        pytest.raises(BadQuery, match=r"1 of 24 pictures were removed from the index meanwhile\. Pack again\."),
+    ):
+        opened.pack(tmp_path / "site", runtime=runtime, progress=False)
     assert not (tmp_path / "site").exists()

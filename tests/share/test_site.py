@@ -114,6 +114,19 @@ def test_the_first_screen_is_small_and_needs_no_network(site, served, visit):
     assert sum(sizes.values()) + (site[0] / "index.html").stat().st_size < FIRST_SCREEN
 
 
+PLACED = """async ([at, row]) => {
+  const {placed} = await import('/code/share/site/plane.js');
+  const points = {ids: ['a', 'b', 'c', 'd'], x: [0.1, 0.2, 0.3, 0.9], y: [0.5, 0.5, 0.5, 0.5]};
+  return placed(points, at, [[0, 0.9], [1, 0.8]], row).kept;
+}"""
+
+
+@pytest.mark.parametrize(("at", "row", "kept"), [(0, None, [True, True]), (2, 2, [True, True]), (3, 3, [False, True])])
+def test_the_map_counts_the_nearest_picture_of_a_visitors_picture(site, served, visit, at, row, kept):
+    page = visit(served(site[0]))
+    assert page.evaluate(PLACED, [at, row]) == kept
+
+
 def test_a_picture_may_be_pasted(site, served, visit, part_of_coffee):
     page = visit(served(site[0]))
     page.evaluate(PASTE, base64.b64encode(part_of_coffee.read_bytes()).decode())

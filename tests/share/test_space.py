@@ -74,6 +74,24 @@ def test_an_anonymous_one_has_numbers_for_names(gallery, tmp_path):
     assert b"cat-original" not in index
 
 
+PROGRAM = """import runpy
+runpy.run_path("app.py", run_name="not main")
+import imgsearch_kit; print(imgsearch_kit.__file__)"""
+
+
+def test_the_program_runs_the_wheel_it_was_packed_with_and_leaves_nothing_behind(space, tmp_path):
+    folder, temporary = shutil.copytree(space, tmp_path / "space"), tmp_path / "temporary"
+    temporary.mkdir()
+    with zipfile.ZipFile(folder / "imgsearch_kit-0.0.1-py3-none-any.whl", "w") as other:
+        other.writestr("imgsearch_kit/__init__.py", "raise ValueError('of another version')")
+    command = [sys.executable, "-c", PROGRAM]
+    environment = os.environ | {"TMPDIR": str(temporary)}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(str(temporary / "imgsearch-kit-"))
+    assert list(temporary.iterdir()) == []
+
+
 def test_the_wheel_is_one_that_pip_installs(space, tmp_path):
     (wheel,) = space.glob("*.whl")
     command = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--target", str(tmp_path), str(wheel)]
