@@ -72,8 +72,10 @@ def _written(folder: Path) -> set[str]:
 
 
 def _is_within(name: str) -> bool:
+    """Whether a path leads to a file of a pack: below the folder, and hidden only where packs write hidden files."""
     path = PurePosixPath(name)
-    return path.as_posix() == name and not path.is_absolute() and ".." not in path.parts and not {"\0", "\\"} & {*name}
+    plain = path.as_posix() == name and not path.is_absolute() and not {"\0", "\\"} & {*name}
+    return plain and (name in KEPT_BY_OWNER or not any(part.startswith(".") for part in path.parts))
 
 
 @contextmanager

@@ -70,7 +70,7 @@ def test_a_place_that_is_taken_leaves_the_earlier_site_unchanged(tmp_path, block
     assert taken.is_symlink() == ("link" in blocked)
 
 
-@pytest.mark.parametrize("names", [["../mine"], ["/mine"], ["a/../../mine"], [1], {"a": 1}, None])
+@pytest.mark.parametrize("names", [["../mine"], ["/mine"], ["a/../../mine"], [".git/config"], [1], {"a": 1}, None])
 def test_a_list_that_leads_out_of_the_folder_is_refused(tmp_path, names):
     pack(tmp_path / "site", "data/map.bin")
     (tmp_path / "mine").write_text("mine")
