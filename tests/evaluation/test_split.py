@@ -96,7 +96,7 @@ def test_a_missing_or_binary_file_is_refused(tmp_path):
     with pytest.raises(BadQuery, match="cannot be read"):
         read_split(tmp_path / "none.txt", IDS)
     (tmp_path / "split.txt").write_bytes(b"\xff\xd8\xff")
-    with pytest.raises(BadQuery, match="cannot be read"):
+    with pytest.raises(BadQuery, match="is no text in UTF-8"):
         read_split(tmp_path / "split.txt", IDS)
 
 
