@@ -13,6 +13,7 @@ from imgsearch_kit.reports import visible
 from imgsearch_kit.results import Results
 from imgsearch_kit.widget.drawing import DroppedPicture, drawn_answer, drawn_choices, drawn_ids
 from imgsearch_kit.widget.frozen import frozen
+from imgsearch_kit.widget.plane import MapAnswers
 
 try:
     import anywidget
@@ -44,7 +45,8 @@ class GalleryWidget(anywidget.AnyWidget):
     ``search``, or None. ``marks`` are the ids of pictures "plus" and "minus", ``box`` four fractions of the upright
     query or None, ``classes`` the labels that hits may have ([] for all), ``rank`` a SPEC ("" for the order of the
     index), ``k`` the number of hits, 1 to 50. Setting one of these searches anew; another query has no marks and no
-    box, unless they are set together with it. ``basket`` are ids that were kept. ``hits`` is a pandas table of the
+    box, unless they are set together with it. ``basket`` are ids that were kept, ``selection``
+    those that were selected on the map, with its lasso. ``hits`` is a pandas table of the
     answer (rank, id, label, score, sha256), and ``results`` the answer itself, None before the first one. ``error``
     says what was wrong with the last search, "" for nothing; then ``hits`` are still those of the search before.
     """
@@ -63,6 +65,7 @@ class GalleryWidget(anywidget.AnyWidget):
     rank = traitlets.Unicode("").tag(sync=True)
     k = traitlets.Int(10, min=1, max=MOST_IN_CELL).tag(sync=True)
     basket = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    selection = traitlets.List(traitlets.Unicode()).tag(sync=True)
     error = traitlets.Unicode("").tag(sync=True)
     hits = traitlets.Any()
     results = traitlets.Any(None)
@@ -76,6 +79,7 @@ class GalleryWidget(anywidget.AnyWidget):
         self._upload: list[bytes] | None = None  # the parts of a picture that is on its way
         self._asked: dict[str, Any] = {}
         self._settling = False
+        self._map = MapAnswers(gallery)
         super().__init__(_choices=drawn_choices(gallery))
         self._set(
             {"rank": gallery.rank or ""} | ({"rank": chosen.pop("rank")} if chosen.get("rank") is not None else {})
@@ -176,7 +180,9 @@ class GalleryWidget(anywidget.AnyWidget):
     # -- what the cell says -----------------------------------------------------------------------------------------
 
     def _receive(self, _: Any, said: Any, buffers: Sequence[Any]) -> None:
-        """Takes a part of a dropped picture: one message may not be large, so it comes in parts."""
+        """Answers a question on the map, or takes a part of a dropped picture: one message may not be large."""
+        if isinstance(said, Mapping) and said.get("kind") in ("map", "near", "thumbnails"):
+            self.send(self._map.answer(said))
         if not isinstance(said, Mapping) or said.get("kind") != "picture" or not buffers:
             return
         if said.get("part") == 0:

@@ -1,6 +1,7 @@
 // The search in a notebook cell: draws what the kernel answers, and tells it what is dropped, marked and chosen.
 import {createCrop} from "../ui/crop.js";
 import {button, make, picture} from "../ui/dom.js";
+import {createExplorer} from "../ui/explorer.js";
 import {createGrid} from "../ui/grid.js";
 
 const PART = 1_000_000; // bytes of a message: a notebook server refuses large ones
@@ -28,6 +29,7 @@ function render({model, el}) {
     crop.cropping(on);
   }, {"aria-pressed": "false"});
   const remover = button("Remove", () => ask({query: null, marks: UNMARKED, box: null}));
+  const mapper = button("Map", () => setMap(mapper.getAttribute("aria-pressed") !== "true"), {"aria-pressed": "false"});
   const drop = make("p", {class: "drop"}, "Drop a picture here, or paste one.");
   const rank = make("select", {"aria-label": "Ranking", onchange: () => ask({rank: rank.value})},
     rankings.map(({spec, name, about}) => make("option", {value: spec, title: about}, name)));
@@ -40,12 +42,13 @@ function render({model, el}) {
   const own = make("div", {class: "own"});
   const hits = make("div", {class: "hits"});
   const basket = make("div", {class: "basket"});
+  const plane = make("div", {class: "kit-explorer", hidden: true});
   const grid = createGrid(hits, {onPick: searchFor, onVote: vote, onKeep: keep});
   const root = make("div", {class: "kit widget", data: {lmSuppressShortcuts: "true"}, tabindex: "-1"},
     make("section", {class: "ask", "aria-label": "Your picture"}, file, view, drop,
-      make("div", {class: "ways"}, button("Upload", () => file.click(), {class: "kit-first"}), cropper, remover),
+      make("div", {class: "ways"}, button("Upload", () => file.click(), {class: "kit-first"}), cropper, remover, mapper),
       make("div", {class: "ways"}, number, rank), classes.length ? classBox : null, basket),
-    make("section", {class: "answers", "aria-label": "Neighbours"}, error, said, marks, own, hits));
+    make("section", {class: "answers", "aria-label": "Neighbours"}, error, said, marks, own, hits, plane));
 
   // -- asking ----------------------------------------------------------------------------------------------------
   function searchFor(id) {
@@ -74,6 +77,49 @@ function render({model, el}) {
     for (let part = 0; part < parts; part++) {
       model.send({kind: "picture", name: blob.name ?? "", part, last: part === parts - 1}, undefined, [data.slice(part * PART, (part + 1) * PART)]);
     }
+  }
+
+  // -- the map ---------------------------------------------------------------------------------------------------
+  const questions = new Map();
+  let serial = 0, explorer = null;
+  function question(kind, given = {}) {
+    return new Promise((resolve, reject) => {
+      questions.set(++serial, {resolve, reject});
+      model.send({kind, serial, ...given});
+    });
+  }
+  const told = (answer) => {
+    const asked = questions.get(answer?.serial);
+    if (answer?.kind !== "told" || !asked) return;
+    questions.delete(answer.serial);
+    if (answer.error) asked.reject(new Error(answer.error));
+    else asked.resolve(answer);
+  };
+
+  async function setMap(on) {
+    mapper.setAttribute("aria-pressed", String(on));
+    plane.hidden = !on;
+    hits.hidden = own.hidden = on;
+    if (!on) return draw();
+    if (explorer) return explorer.draw();
+    said.textContent = "Learning the map …";
+    try {
+      const {points} = await question("map");
+      explorer = createExplorer(plane, {
+        thumbnails: async (ids) => (await question("thumbnails", {ids})).thumbnails,
+        near: (id) => question("near", {id}),
+        onSearch: (id) => { setMap(false); searchFor(id); },
+        onSelect: (ids) => set({selection: ids}),
+      });
+      explorer.show(points);
+      said.textContent = "";
+    } catch (failed) {
+      said.textContent = failed.message;
+      plane.hidden = true;
+      hits.hidden = own.hidden = false;
+      mapper.setAttribute("aria-pressed", "false");
+    }
+    return undefined;
   }
 
   file.addEventListener("change", () => {
@@ -144,12 +190,14 @@ function render({model, el}) {
   const listening = {"change:_shown": draw, "change:error": draw, "change:_kept": drawBasket, "change:basket": drawBasket,
     "change:k": drawSettings, "change:rank": drawSettings, "change:classes": drawSettings, "change:box": () => crop.set(model.get("box"))};
   for (const [name, does] of Object.entries(listening)) model.on(name, does);
+  model.on("msg:custom", told);
   draw();
   drawSettings();
   drawBasket();
   el.append(root);
   return () => {
     document.removeEventListener("paste", pasted, true);
+    model.off("msg:custom", told);
     for (const [name, does] of Object.entries(listening)) model.off(name, does);
   };
 }

@@ -90,6 +90,19 @@ def test_what_the_cell_sends_is_put_together(widget, tmp_path):
     assert widget.query == {"file": r"dropped\x1b.png"}
 
 
+def test_the_map_is_answered_in_the_cell(gallery, widget, monkeypatch):
+    sent = []
+    monkeypatch.setattr(widget, "send", sent.append)
+    questions = ({"kind": "map"}, {"kind": "near", "id": "red/0.png"}, {"kind": "thumbnails", "ids": ["red/1.png", 7]})
+    for serial, said in enumerate([*questions, {"kind": "near", "id": "gone"}]):
+        widget._handle_custom_msg(said | {"serial": serial}, [])
+    points, near, thumbnails, gone = sent
+    assert points["points"]["ids"] == [record.id for record in gallery.records()]
+    assert (near["near"][:3], len(near["kept"]), near["serial"]) == (REDS[1:], 8, 1)
+    assert list(thumbnails["thumbnails"]) == ["red/1.png"]
+    assert gone["error"].startswith("The index has no picture with the id 'gone'")
+
+
 @pytest.mark.parametrize("said", [None, "text", {"kind": "other"}, {"kind": "picture", "last": True}])
 def test_a_message_that_is_none_is_passed_over(widget, said):
     widget._handle_custom_msg(said, [])

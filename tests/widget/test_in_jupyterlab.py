@@ -29,10 +29,10 @@ w = gallery.widget()
 w""",
     """import json, pathlib
 def write(_):
-    state = {"query": w.query, "marks": w.marks, "basket": w.basket, "hits": list(w.hits.id)}
+    state = {"query": w.query, "marks": w.marks, "basket": w.basket, "hits": list(w.hits.id), "selection": w.selection}
     pathlib.Path("state.tmp").write_text(json.dumps(state))
     pathlib.Path("state.tmp").rename("state.json")
-w.observe(write, ["query", "marks", "basket", "hits"])
+w.observe(write, ["query", "marks", "basket", "hits", "selection"])
 write(None)""",
 ]
 NOTHING = '{"query": null, "marks": {"plus": []}, "basket": [], "hits": []}'
@@ -124,6 +124,14 @@ def test_drop_mark_and_keep_reach_python_and_its_values_reach_the_cell(lab, fold
     state(folder, lambda now: now["query"] == {"file": "dropped.png"} and now["hits"][0] == "blue/1.png")
     widget.locator(".own button").wait_for()
     assert widget.locator(".own").inner_text() == "Indexed as"
+
+    widget.get_by_role("button", name="Map", exact=True).click()
+    widget.locator(".kit-explorer canvas").wait_for()
+    widget.get_by_role("button", name="Select view").click()
+    found = state(folder, lambda now: now["selection"])
+    assert len(found["selection"]) == 8
+    widget.locator(".kit-map-selection .kit-map-cards button").first.click()
+    widget.locator(".kit-map-kept", has_text="the map keeps").wait_for()
     page.close()
     assert not outside, "nothing comes from elsewhere"
 
