@@ -53,15 +53,29 @@ def counted_progress(
 
 
 class _Shares(io.StringIO):
-    """A file to which a bar writes its percentage, and which tells the share."""
+    """A file to which a bar writes its percentage, and which tells the share.
+
+    tqdm holds the lock of all bars while it writes, and would never free it after an error. So what ``tell`` raises is
+    kept, and raised at the next step, where tqdm looks whether it has arguments for its lock: at this object's truth.
+    """
 
     def __init__(self, tell: Callable[[float], object]):
         super().__init__()
         self._told = tell
+        self._raised: BaseException | None = None
+
+    def __bool__(self) -> bool:
+        if self._raised:
+            raise self._raised
+        return False
 
     def write(self, text: str) -> int:
-        if found := re.search(r"[\d.]+$", text.strip()):  # not where another bar moves the cursor
-            self._told(float(found[0]) / 100)
+        found = re.search(r"[\d.]+$", text.strip())  # not where another bar moves the cursor
+        if found and not self._raised:
+            try:
+                self._told(float(found[0]) / 100)
+            except BaseException as error:
+                self._raised = error
         return len(text)
 
 
@@ -69,8 +83,10 @@ def bar_options(description: str, unit: str, shown: bool | Callable[[float], obj
     """What tqdm takes for such a bar, for a library that makes its own.
 
     Where ``shown`` is a function, no bar is drawn: the function is told the share that is done, from 0 to 1, and what
-    it raises ends the work.
+    it raises ends the work at the next step.
     """
     if callable(shown):  # every step of the loop looks at the clock, so that no other thread writes
-        return {"file": _Shares(shown), "bar_format": "{percentage}", "miniters": 1, "position": 0, "disable": False}
+        shares = _Shares(shown)
+        look = {"bar_format": "{percentage}", "miniters": 1, "position": 0, "disable": False}
+        return {"file": shares, "lock_args": shares, **look}
     return {"desc": description, "unit": unit, "disable": None if shown is None else not shown}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import io
 import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,23 @@ def test_no_other_module_makes_a_bar_of_its_own():
         if "tqdm" in ast.unparse(node)
     }
     assert users == {"progress.py"}
+
+
+def test_what_ends_the_work_leaves_other_bars_free():
+    class EnoughError(Exception):
+        pass
+
+    def tell(share):
+        if share >= 0.5:
+            raise EnoughError("enough")
+
+    def work():
+        for _ in tqdm(range(10), mininterval=0, **bar_options("working", "step", tell)):
+            pass
+
+    with pytest.raises(EnoughError, match="enough"):
+        work()
+    drawing = threading.Thread(target=lambda: list(tqdm(range(3), file=io.StringIO())), daemon=True)
+    drawing.start()
+    drawing.join(10)
+    assert not drawing.is_alive()
