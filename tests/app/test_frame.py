@@ -123,7 +123,7 @@ def test_behind_a_login_and_of_an_empty_index_there_is_no_such_picture(gallery, 
     ("name", "content", "words"),
     [
         ("about", b"x" * 200_001, "has 200,001 characters; at most 200,000 are shown"),
-        ("about", b"\xff\xfe\x00\xd8", "cannot be read"),
+        ("about", b"\xff\xfe\x00\xd8", "is no text in UTF-8"),
         ("about", None, "cannot be read"),
         (
             "favicon",

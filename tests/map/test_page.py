@@ -150,7 +150,7 @@ def test_a_lasso_lists_pictures_and_downloads_them(opened):
     for corner in [(right, top), (right, bottom), (left, bottom), (left, top)]:
         opened.mouse.move(*corner, steps=4)
     opened.mouse.up()
-    opened.get_by_text("8 pictures selected").wait_for()
+    opened.get_by_role("heading", name="8 pictures selected").wait_for()
     cards = opened.get_by_role("region", name="Selection").locator("[data-id]")
     assert cards.evaluate_all("(all) => all.map((each) => each.dataset.id)") == names
     table = download(opened)
