@@ -47,7 +47,7 @@ def build(gallery: Gallery, frame: Frame = PLAIN, others: Sequence[Gallery] = ()
         script = ui.script(SCRIPT.read_text("utf-8"))
         own: dict[str, Any] = {"title": frame.title, "about": frame.about}
         head = gr.HTML(html_template=style + HEAD, js_on_load=script, elem_id="head", **own, **BARE)
-        page.load(lambda: standing(gallery)["line"], outputs=head, api_visibility="private")
+        page.load(lambda: standing(gallery)["line"], outputs=head, show_progress="hidden", api_visibility="private")
         gr.HTML(html_template="<div></div>", js_on_load=ui.script(RAIL.read_text("utf-8")), elem_id="rail", **BARE)
         search_tab(gallery, page, originals=frame.allow_originals)
         evaluate_tab(gallery, read_only=frame.read_only)

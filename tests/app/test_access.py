@@ -52,6 +52,19 @@ def test_axe_finds_nothing_serious_in_any_state_of_the_tab(visit, served, scheme
     assert serious(page) == []
 
 
+COUNT_FADED = """window.faded = 0;
+new MutationObserver(() => { window.faded += document.querySelectorAll('#head .pending').length; })
+  .observe(document, {subtree: true, childList: true, attributes: true, attributeFilter: ['class']});"""
+
+
+def test_the_head_stays_readable_while_the_server_is_asked_how_the_index_stands(visit, served):
+    page = visit(served)
+    page.add_init_script(COUNT_FADED)
+    page.reload()
+    page.locator("#head .status", has_text="vectors").wait_for()
+    assert page.evaluate("window.faded") == 0
+
+
 def tab_to(page, name, most=60):
     """Presses Tab until the focus is on what a screen reader calls by this name."""
     for _ in range(most):
