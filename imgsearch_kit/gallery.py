@@ -190,6 +190,7 @@ class Gallery:
         labels: Path | str | Mapping[str, str | None] | None = None,
         label_level: int | None = None,
         prune: bool = False,
+        part: str | None = None,
         moved_root: bool = False,
         within: Path | str | None = None,
         progress: bool | None = None,
@@ -200,12 +201,15 @@ class Gallery:
         ``prefix`` goes before the ids of a second folder. ``labels``, a CSV file (columns path and label) or a mapping
         of paths below the folder, wins over folder names. ``label_level`` is the folder that gives the label: 1 the
         first below the root, -1 (of a new index) the one that a file lies in; it is kept. ``prune`` removes pictures
-        whose file is gone. ``moved_root`` accepts the folder as the new place of the one the index was made from.
+        whose file is gone. ``part``, as "2/4", leaves the other three of four parts of the folder to other processes,
+        which may write to one server at once (to a file one after the other). ``moved_root`` accepts the folder as the
+        new place of the one the index was made from.
         ``within`` is a folder that links may not lead out of; those that do are listed as failed. ``progress`` shows a
         bar; None: where standard error is a terminal. ``tell`` gets how many files are done and how many are to be
         read, again and again; what it raises ends the work, and what was committed is kept.
 
-        :raises BadQuery: when a folder that is new to the index has no picture, the prefix is taken, or the level is 0.
+        :raises BadQuery: when a folder that is new to the index has no picture, the prefix is taken, the level is 0, or
+            there is no such part.
         :raises IndexMismatch: when the index was made from another folder.
         :raises IndexUnwritable: when the index cannot be written.
         """
@@ -222,6 +226,7 @@ class Gallery:
             labels=None if labels is None else labels_of(labels),
             label_level=label_level,
             prune=prune,
+            part=part,
             moved_root=moved_root,
             max_pixels=self.max_pixels,
             progress=progress,

@@ -55,6 +55,10 @@ def index(
     ] = None,
     prefix: Annotated[str, typer.Option(metavar="NAME", help="A prefix for the ids of a second folder.")] = "",
     prune: Annotated[bool, typer.Option("--prune", help="Remove pictures whose file no longer exists.")] = False,
+    part: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Only the I-th of N parts; N processes index a folder together, on a server."),
+    ] = None,
     root: Root = None,
     max_megapixels: MaxMegapixels = 178,
     as_json: Json = False,
@@ -72,7 +76,7 @@ def index(
             "--label-level takes 1, 2, ... from FOLDER down or -1, -2, ... from the file up; not 0"
         )
     options: dict[str, Any] = {"prefix": prefix, "labels": labels, "prune": prune, "moved_root": root is not None}
-    options["label_level"] = label_level
+    options |= {"label_level": label_level, "part": part}
     options |= {
         "weights": weights,
         "engine": engine,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -145,8 +145,12 @@ class VectorIndex(ABC):
         """The files that could not be indexed, in path order."""
 
     @abstractmethod
-    def set_failures(self, failures: Sequence[Failure]) -> None:
-        """Replaces the list of files that could not be indexed."""
+    def set_failures(self, failures: Sequence[Failure], *, among: Callable[[str], bool] | None = None) -> None:
+        """Replaces the list of files that could not be indexed.
+
+        With ``among`` only those whose path it accepts are replaced; the others stay as they are now, not as of the
+        opening, so that two writers do not lose each other's.
+        """
 
     @abstractmethod
     def learned(self) -> bytes:
@@ -207,6 +211,15 @@ class VectorIndex(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def replaced_failures(
+    stored: Sequence[Failure], failures: Sequence[Failure], among: Callable[[str], bool] | None
+) -> list[Failure]:
+    """The list that ``set_failures`` makes of the stored one, in path order, of each path the last."""
+    kept = [] if among is None else [failure for failure in stored if not among(failure.path)]
+    latest = {failure.path: failure for failure in [*kept, *failures]}
+    return sorted(latest.values(), key=lambda failure: failure.path)
 
 
 def batched(keys: Iterable[str], size: int) -> Iterator[list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -26,6 +26,7 @@ from imgsearch_kit.index.base import (
     check_unchanged,
     is_text,
     rebuilt_otherwise,
+    replaced_failures,
 )
 from imgsearch_kit.index.exact import Snapshot
 from imgsearch_kit.records import Approx, Failure, ImageRecord, IndexPassport, Neighbours, Refused, Vectors
@@ -217,13 +218,14 @@ class LocalIndex(VectorIndex):
         with self._writing() as db:
             return sqlite.delete(db, ids)
 
-    def set_failures(self, failures: Sequence[Failure]) -> None:
-        """Replaces the list of files that could not be indexed, if it differs."""
-        latest = {failure.path: failure for failure in failures}
-        if self.failures() != sorted(latest.values(), key=lambda failure: failure.path):
+    def set_failures(self, failures: Sequence[Failure], *, among: Callable[[str], bool] | None = None) -> None:
+        """Replaces the list of files that could not be indexed, or a part of it, if it differs."""
+        stored = self.failures()
+        if replaced_failures(stored, failures, among) != stored:
             with self._writing() as db:
+                latest = replaced_failures(self.failures(), failures, among)  # another process may have written since
                 db.execute("DELETE FROM failures")
-                sqlite.insert_failures(db, latest.values())
+                sqlite.insert_failures(db, latest)
 
     def learned(self) -> bytes:
         """What ``set_learned`` has stored, read from the file."""

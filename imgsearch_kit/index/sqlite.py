@@ -109,7 +109,8 @@ def claim(path: Path, address: str) -> FileLock:
     except Timeout as error:
         raise IndexUnwritable(
             f"Another process is writing to the index at {address}. "
-            "Wait until it is done, or stop it; reading is possible meanwhile."
+            "Wait until it is done, or stop it; reading is possible meanwhile. "
+            "Several processes can write at once only to an index on a server."
         ) from error
     except OSError as error:
         raise IndexUnwritable(

@@ -21,7 +21,8 @@ from imgsearch_kit.index.base import VectorIndex, check_vectors
 from imgsearch_kit.indexing.baked import projected
 from imgsearch_kit.indexing.known import Known
 from imgsearch_kit.indexing.labels import labels_by_id
-from imgsearch_kit.indexing.levels import relabel_at
+from imgsearch_kit.indexing.levels import check_level_kept, relabel_at
+from imgsearch_kit.indexing.parts import Part, part_given
 from imgsearch_kit.indexing.report import IndexReport
 from imgsearch_kit.indexing.roots import check_has_pictures, claim_root, stored_prefix, with_prefix
 from imgsearch_kit.names import Names
@@ -44,6 +45,7 @@ def index_folder(
     labels: Mapping[str, str | None] | None = None,
     label_level: int | None = None,
     prune: bool = False,
+    part: str | None = None,
     moved_root: bool = False,
     threads: int = 2,
     max_pixels: int = MAX_PIXELS,
@@ -59,15 +61,18 @@ def index_folder(
     ``prefix`` goes before the ids of a second folder. ``labels`` (path below ``root`` to label) overrides folder names.
     ``label_level`` is the folder that gives the label, 1 the first below ``root``, -1 the one a file lies in; None
     stays with that of the index. ``prune`` removes records, of this prefix only, whose file no longer exists.
+    ``part``, "2/4", indexes the second of four parts of the folder (see ``Part``) and leaves all others to other runs,
+    which on a server may run at the same time.
     ``moved_root`` accepts ``root`` as the new place of the folder the index was made from.
     ``tell`` gets how many files are done and how many are to be read, again and again; what it raises ends the run, and
     what was committed is kept.
 
-    :raises BadQuery: when ``root`` has no picture, ``prefix`` is the name of a folder in the index, or ``label_level``
-        is 0.
+    :raises BadQuery: when ``root`` has no picture, ``prefix`` is the name of a folder in the index, ``label_level``
+        is 0, there is no such part, or it is combined with ``prune`` or another ``label_level`` than that of the index.
     :raises IndexMismatch: when the index was made from another folder.
     :raises IndexingInterrupted: on Ctrl-C, with the report so far; what was committed is kept.
     """
+    mine = part_given(part, prune=prune)
     if index.passport.baked:
         extractor = projected(index, extractor)
     started, root = time.monotonic(), Path(root)
@@ -79,16 +84,17 @@ def index_folder(
     if prune or prefix not in passport.roots:
         check_has_pictures(found, root)
     claim_root(index, root.resolve(), prefix, images, moved_root)
-    run = _Run(index, extractor, prefix, tell)
+    run = _Run(index, extractor, prefix, mine, tell)
     given = {with_prefix(prefix, path): label for path, label in (labels or {}).items()}
     run.labels = labels_by_id(given, Names(image.id for image in images).fitting)
-    run.report.failed += unreadable
+    run.report.failed += [failure for failure in unreadable if run.does(failure.path)]
     run.report.system_folders, run.report.passed_over = len(found.system), found.passed_over
     unknown = sorted(set(run.labels) - {image.id for image in images})
-    run.report.failed += [Failure(path, "it is in the labels file, but no picture has this path") for path in unknown]
+    why = "it is in the labels file, but no picture has this path"
+    run.report.failed += [Failure(path, why) for path in unknown if run.does(path)]
     try:
-        run.begin(label_level, {image.id for image in images}, [failure.path for failure in unreadable])
-        run.take(images, threads, max_pixels, progress)
+        run.begin(label_level, images, [failure.path for failure in unreadable])
+        run.take([image for image in images if run.does(image.id)], threads, max_pixels, progress)
         run.finish(prune)
     except KeyboardInterrupt:
         index.flush()
@@ -114,10 +120,12 @@ class _Kept(NamedTuple):
 class _Run:
     """One run of ``index_folder``: the records before, the labels ``now``, the pictures waiting, and the report."""
 
-    def __init__(self, index: VectorIndex, extractor: Extractor, prefix: str, tell: Tell | None = None):
-        self.index, self.extractor, self.prefix, self.tell = index, extractor, prefix, tell
+    def __init__(
+        self, index: VectorIndex, extractor: Extractor, prefix: str, part: Part | None = None, tell: Tell | None = None
+    ):
+        self.index, self.extractor, self.prefix, self.part, self.tell = index, extractor, prefix, part, tell
         self._passport = index.passport
-        self.known = Known([], self._mine)
+        self.known = Known([], self._is_of_folder)
         self.level = self._passport.levels_of(prefix)[-1]
         self.labels: Mapping[str, str | None] = {}  # that the user gave, by id
         self.relabelled: set[str] = set()  # ids that got the label of another folder level
@@ -125,21 +133,34 @@ class _Run:
         self.waiting: list[tuple[ImageRecord, Pixels]] = []  # to be extracted
         self.carried: list[_Kept] = []  # to be written with a vector that the index has
         self.again: list[FoundImage] = []  # to be extracted, because that vector was replaced meanwhile
-        self.report = IndexReport()
+        self.report = IndexReport(part=str(part or ""))
 
-    def _mine(self, id_: str) -> bool:
+    def does(self, path: str) -> bool:
+        """Whether a path of the folder belongs to the part that this run does."""
+        return self.part is None or path in self.part
+
+    def _is_of_folder(self, id_: str) -> bool:
         return self._passport.prefix_of(id_) == self.prefix
 
-    def begin(self, level: int | None, here: set[str], unreadable: Sequence[str]) -> None:
+    def _mine(self, id_: str) -> bool:
+        return self._is_of_folder(id_) and self.does(id_)
+
+    def begin(self, level: int | None, images: Sequence[FoundImage], unreadable: Sequence[str]) -> None:
         """Moves labels to the folder level, and notes the known ids whose file no longer exists."""
-        self.relabelled, refused = relabel_at(self.index, self.prefix, level)
-        self.report.failed += [Failure(each.id, each.reason) for each in refused]
+        if self.part:
+            check_level_kept(self.index, self.prefix, level)
+            self.report.in_folder, self.report.in_part = len(images), sum(self.does(image.id) for image in images)
+        else:
+            self.relabelled, refused = relabel_at(self.index, self.prefix, level)
+            self.report.failed += [Failure(each.id, each.reason) for each in refused]
         self.level = self.level if level is None else level
         records = self.index.records()
         self._passport = self.index.read_passport()  # after the records: it has the folder of each, by whoever wrote it
         self.now = {record.id: record.label for record in records}
-        self.known = Known(records, self._mine)
-        self.known.find_missing(here, unreadable)
+        self.known = Known(records, self._is_of_folder)
+        self.known.find_missing({image.id for image in images}, unreadable)
+        if self.part:  # the labels that other parts give, without which classes might look doubtful
+            self.now = {image.id: self._label(image, None) for image in images} | self.now
 
     def take(self, images: Sequence[FoundImage], threads: int, max_pixels: int, progress: bool | None) -> None:
         """Reads every file that is new or may have changed, and commits the pictures in batches."""
@@ -190,7 +211,9 @@ class _Run:
 
     def finish(self, prune: bool) -> None:
         """Removes records without a file if ``prune``, and stores the list of failures."""
-        vanished = self.known.missing()
+        vanished = [id_ for id_ in self.known.missing() if self.does(id_)]
+        if self.part and vanished:  # other parts have taken the vectors of renamed files
+            vanished = [record.id for record in self.index.records(vanished)]
         if prune:
             self.report.removed = self.index.delete(vanished)
             for id_ in vanished:
@@ -198,8 +221,7 @@ class _Run:
         else:
             self.report.vanished = len(vanished)
         self.report.failed.sort(key=lambda failure: failure.path)
-        others = [failure for failure in self.index.failures() if not self._mine(failure.path)]
-        self.index.set_failures([*others, *self.report.failed])
+        self.index.set_failures(self.report.failed, among=self._mine)
         prefix_of = self._passport.prefix_of
         self.report.warnings = doubts((folders_of(id_, prefix_of(id_)), label) for id_, label in self.now.items())
         self.index.flush()
@@ -223,7 +245,7 @@ class _Run:
     def _sort(self, image: FoundImage, item: Loaded | Hashed) -> bool:
         """Sorts a file that was read: its content is known under its own path or another, or (True) to be extracted."""
         before = self.known.records.get(image.id)
-        moved = self.known.moved_from(item.sha256) if before is None else None
+        moved = self.known.moved_from(item.sha256, image) if before is None else None
         if self.known.is_same(image, item.sha256):
             self._keep(image, self._record(image, item, before, before))
         elif source := moved or self.known.holder_of(item.sha256):

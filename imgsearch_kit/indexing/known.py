@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from operator import attrgetter
+from itertools import takewhile
+from operator import attrgetter, eq
 
 from imgsearch_kit.images import FoundImage
 from imgsearch_kit.records import ImageRecord
@@ -53,10 +54,18 @@ class Known:
             return record is not None and record.sha256 == sha256
         return (record.size, record.mtime) == (image.size, image.mtime) and self._is_unlike_others(image)
 
-    def moved_from(self, sha256: str) -> ImageRecord | None:
-        """A record of this content whose file no longer exists, each once."""
+    def moved_from(self, sha256: str, image: FoundImage) -> ImageRecord | None:
+        """A record of this content whose file no longer exists, each once.
+
+        Of several it is the one whose path ends most like the image's, so that the files of a renamed folder keep
+        their own, also when several processes find some of them each.
+        """
         ids = self._missing.get(sha256)
-        return self.records[ids.pop()] if ids else None
+        if not ids:
+            return None
+        likest = max(ids, key=lambda id_: _last_in_common(id_, image.id))
+        ids.remove(likest)
+        return self.records[likest]
 
     def holder_of(self, sha256: str) -> ImageRecord | None:
         """A record of this content."""
@@ -64,3 +73,8 @@ class Known:
 
     def _is_unlike_others(self, image: FoundImage) -> bool:
         return (image.size, image.mtime) not in self._ambiguous
+
+
+def _last_in_common(one: str, other: str) -> int:
+    """How many names at the end of two paths are equal."""
+    return sum(takewhile(bool, map(eq, reversed(one.split("/")), reversed(other.split("/")))))

@@ -127,6 +127,7 @@ def index_at(
     engine: str | None = None,
     method: str | None = None,
     rebuild: bool = False,
+    part: str | None = None,
     fetch: bool = False,
     labels: Labels = None,
     max_pixels: int = MAX_PIXELS,
@@ -135,8 +136,8 @@ def index_at(
 ) -> tuple[VectorIndex, Extractor | None, IndexReport]:
     """The index at an address with the pictures of a folder in it, its extractor if it was loaded, and what was done.
 
-    ``rebuild`` extracts all anew while the old index keeps serving. The folder is walked once, before a network is
-    loaded or an index made. ``options`` are those of ``index_folder``.
+    ``rebuild`` extracts all anew while the old index keeps serving. ``part`` and ``options`` are those of
+    ``index_folder``. The folder is walked once, before a network is loaded or an index made.
 
     :raises BadQuery: when the folder holds no picture.
     :raises IndexMismatch: when an index is there that was made by another extractor or method, or of another folder.
@@ -144,9 +145,11 @@ def index_at(
     address = Address.parse(address)
     from imgsearch_kit.indexing.folder import index_folder
     from imgsearch_kit.indexing.labels import labels_of
+    from imgsearch_kit.indexing.parts import part_given
     from imgsearch_kit.indexing.roots import check_has_pictures
 
     check_level(options.get("label_level"))
+    part_given(part, prune=options.get("prune", False), rebuild=rebuild)
     found = find_images(folder)
     check_has_pictures(found, folder)
     options |= {"found": found, "labels": None if labels is None else labels_of(labels), "max_pixels": max_pixels}
@@ -158,7 +161,7 @@ def index_at(
         return open_index(address), other, report
     index, used = open_to_fill(address, extractor, weights, engine=engine, method=method, fetch=fetch, say=say)
     try:
-        report = index_folder(folder, index, used, **options)
+        report = index_folder(folder, index, used, part=part, **options)
         loaded = used.loaded if isinstance(used, Deferred) else used
         return index, projected(index, loaded) if loaded and index.passport.baked else loaded, report
     except BaseException:
@@ -188,13 +191,10 @@ def open_to_fill(
     try:
         index = open_index(address)
     except IndexNotFound:
-        if extractor is None or isinstance(extractor, str):
-            name = extractor or DEFAULT_PRESET
-            if dim := preset_dim(name):
-                check_creatable(address, method or "exact", dim)  # before weights are loaded, or even downloaded
-            extractor = _load(name, weights, engine, say, fetch)
-        passport = new_passport(extractor.spec, probes=probe_vectors(extractor), method=method or "exact")
-        return create_index(address, passport), extractor
+        try:
+            return _new(address, extractor, weights, engine, method, fetch, say)
+        except IndexMismatch:  # another process may have made one meanwhile
+            index = open_index(address)
     try:
         if method not in (None, index.passport.method):
             raise IndexMismatch(
@@ -211,6 +211,28 @@ def open_to_fill(
         index.close()
         raise
     return index, found
+
+
+def _new(
+    address: str | Address,
+    extractor: str | Extractor | None,
+    weights: Path | None,
+    engine: str | None,
+    method: str | None,
+    fetch: bool,
+    say: Say | None,
+) -> tuple[VectorIndex, Extractor]:
+    """A new index, and the extractor that fills it.
+
+    :raises IndexMismatch: when there is one.
+    """
+    if extractor is None or isinstance(extractor, str):
+        name = extractor or DEFAULT_PRESET
+        if dim := preset_dim(name):
+            check_creatable(address, method or "exact", dim)  # before weights are loaded, or even downloaded
+        extractor = _load(name, weights, engine, say, fetch)
+    passport = new_passport(extractor.spec, probes=probe_vectors(extractor), method=method or "exact")
+    return create_index(address, passport), extractor
 
 
 class Deferred:

@@ -6,7 +6,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 from imgsearch_kit.records import Failure
 from imgsearch_kit.reports import RunReport
@@ -16,7 +16,8 @@ from imgsearch_kit.reports import RunReport
 class IndexReport(RunReport):
     """What one run of ``index_folder`` did, in numbers of pictures, and the files it could not read.
 
-    ``warnings`` has a sentence for classes that cannot be meant.
+    ``warnings`` has a sentence for classes that cannot be meant. ``part`` is the part of the folder, "2/4", that the
+    run did, with ``in_part`` of the ``in_folder`` picture files; "" for the whole folder.
     """
 
     added: int = 0
@@ -31,6 +32,9 @@ class IndexReport(RunReport):
     failed: list[Failure] = field(default_factory=list)
     seconds: float = 0.0
     warnings: list[str] = field(default_factory=list)
+    part: str = ""
+    in_part: int = 0
+    in_folder: int = 0
 
     def __iadd__(self, other: IndexReport) -> Self:
         for name in (each.name for each in dataclasses.fields(self)):
@@ -44,9 +48,18 @@ class IndexReport(RunReport):
         return {name: getattr(self, name) for name in names if getattr(self, name)}
 
     def title(self) -> str:
-        """What was done, and how long it took."""
+        """What was done, of which part, and how long it took."""
         done = (f"{count:,} {name}" for name, count in self.counts().items() if name != "vanished")
-        return f"{', '.join(done) or 'nothing to do'} in {self.seconds:.1f} s"
+        share = f"part {self.part}, {self.in_part:,} of {self.in_folder:,} files: " if self.part else ""
+        return f"{share}{', '.join(done) or 'nothing to do'} in {self.seconds:.1f} s"
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as plain JSON values, those about a part only where the run did one."""
+        document = super().to_json()
+        if not self.part:
+            for name in ("part", "in_part", "in_folder"):
+                del document[name]
+        return document
 
     def notes(self) -> Sequence[str]:
         """What to do about indexed pictures without a file, and what was left out, if there is any."""

@@ -55,7 +55,8 @@ def claim_root(index: VectorIndex, root: Path, prefix: str, images: Sequence[Fou
     before = index.passport.roots.get(prefix)
     if not moved_root:
         check_root(before, root)
-    if before is None and prefix and any(record.id.startswith(prefix + "/") for record in index.records()):
+    taken_by_other = before is None and prefix and any(r.id.startswith(prefix + "/") for r in index.records())
+    if taken_by_other and prefix not in index.read_passport().roots:  # another part may just have begun
         raise BadQuery(f"The index already has a folder named {prefix!r} below another root. Choose another --prefix.")
     others = index.passport.amended(roots={prefix: ""})
     taken = {others.prefix_of(image.id) for image in images} - {prefix}

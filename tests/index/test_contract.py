@@ -344,6 +344,15 @@ def test_failures_are_replaced_and_come_in_path_order(place):
     assert index.failures() == []
 
 
+def test_failures_of_other_paths_stay_where_only_some_are_replaced(place):
+    index = place.create()
+    index.set_failures([Failure("a/1", "empty"), Failure("b/1", "empty")])
+    index.set_failures([Failure("a/2", "cut off")], among=lambda path: path.startswith("a/"))
+    assert index.failures() == [Failure("a/2", "cut off"), Failure("b/1", "empty")]
+    index.set_failures([], among=lambda path: path.startswith("b/"))
+    assert index.failures() == [Failure("a/2", "cut off")]
+
+
 def test_what_a_ranking_has_learned_stays_with_the_index_and_is_no_record(place, monkeypatch):
     monkeypatch.setattr("imgsearch_kit.index.elastic.bodies.PART", 100)  # on a server a document each
     learned = bytes(range(256)) * 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +16,7 @@ from imgsearch_kit.index.elastic.client import TRANSIENT, Server, reason_of
 MOST_DOCUMENTS = 500
 MOST_BYTES = 4 * 2**20
 IN_FLIGHT = 4
+CONFLICT = 409  # the status of a document that another writer has changed since it was read
 # These would refuse every other document too.
 ENDS_ALL = ("cluster_block_exception", "index_not_found_exception", "index_closed_exception")
 
@@ -37,12 +38,26 @@ class Outcome:
     reason: str = ""
 
 
-def index_action(id: str, key: str, document: Any) -> Action:  # noqa: A002 (the field's name)
+def index_action(
+    id: str,  # noqa: A002 (the field's name)
+    key: str,
+    document: Any,
+    *,
+    over: Mapping[str, Any] | None = None,
+) -> Action:
     """Writes a document under the ``_id`` ``key``, over what was there.
+
+    With ``over``, the document as the server returned it, only over this version of it; else the status is CONFLICT.
 
     :raises TypeError: when a string in it is not valid Unicode text.
     """
-    head = orjson.dumps({"index": {"_id": key}})
+    if over is None:
+        head = orjson.dumps({"index": {"_id": key}})
+    elif over["found"]:
+        seen = {"if_seq_no": over["_seq_no"], "if_primary_term": over["_primary_term"]}
+        head = orjson.dumps({"index": {"_id": key, **seen}})
+    else:
+        head = orjson.dumps({"create": {"_id": key}})
     return Action(id, head + b"\n" + orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n")
 
 

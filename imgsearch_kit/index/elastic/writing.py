@@ -6,12 +6,20 @@ import base64
 import contextlib
 import dataclasses
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from imgsearch_kit.errors import IndexMismatch, IndexNotFound, IndexUnwritable
 from imgsearch_kit.index.address import Address
-from imgsearch_kit.index.base import NOT_TEXT, batched, check_add, check_complete, is_text, rebuilt_otherwise
+from imgsearch_kit.index.base import (
+    NOT_TEXT,
+    batched,
+    check_add,
+    check_complete,
+    is_text,
+    rebuilt_otherwise,
+    replaced_failures,
+)
 from imgsearch_kit.index.elastic import bodies, bulk, checks, replacing
 from imgsearch_kit.index.elastic.bodies import Json
 from imgsearch_kit.index.elastic.client import MAJORS, Server
@@ -136,6 +144,11 @@ def _created(server: Server, passport: IndexPassport, method: Method, *, serving
     return index
 
 
+def _failures_in(found: Json) -> list[Failure]:
+    """The failures in their document as the server returns it; [] where there is none."""
+    return [Failure(**each) for each in found["_source"][bodies.FAILURES]] if found["found"] else []
+
+
 def _why_refused(record: ImageRecord) -> str:
     """The reason why a record cannot be stored as a document; "" if it can."""
     for what, text in (("name", record.id), ("label", record.label or ""), ("path", record.path)):
@@ -232,16 +245,26 @@ class ElasticIndex(ElasticReader):
     def failures(self) -> list[Failure]:
         """The files that could not be indexed, in path order, stored in one document."""
         (found,) = self._documents_of([bodies.FAILURES])
-        return [Failure(**each) for each in found["_source"][bodies.FAILURES]] if found["found"] else []
+        return _failures_in(found)
 
     @changing
-    def set_failures(self, failures: Sequence[Failure]) -> None:
-        """Replaces the list of files that could not be indexed."""
-        latest = sorted({failure.path: failure for failure in failures}.values(), key=lambda failure: failure.path)
-        if latest == self.failures():
-            return
-        document = {bodies.FAILURES: [dataclasses.asdict(failure) for failure in latest]}
-        (done,) = self._write([bulk.index_action("", bodies.FAILURES, document)])
+    def set_failures(self, failures: Sequence[Failure], *, among: Callable[[str], bool] | None = None) -> None:
+        """Replaces the list of files that could not be indexed, or a part of it.
+
+        A part is written only over the list that was read. Where another writer was faster, it is read again: each
+        time one of them has succeeded, so this ends.
+        """
+        status = bulk.CONFLICT
+        while status == bulk.CONFLICT:
+            (found,) = self._documents_of([bodies.FAILURES])
+            stored = _failures_in(found)
+            latest = replaced_failures(stored, failures, among)
+            if latest == stored:
+                return
+            document = {bodies.FAILURES: [dataclasses.asdict(failure) for failure in latest]}
+            over = None if among is None else found
+            (done,) = self._write([bulk.index_action("", bodies.FAILURES, document, over=over)])
+            status = done.status
         if done.reason:
             raise IndexUnwritable(f"{self.address} refused the list of failures: {done.reason}. Try again.")
 
