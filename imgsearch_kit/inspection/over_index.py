@@ -42,7 +42,7 @@ def health(
     records, vectors = index.entries()
     labels, hashes = [record.label for record in records], [record.sha256 for record in records]
     ids = [record.id for record in records]
-    with counted_progress("examining", "img", len(ids), progress) as done:
+    with counted_progress("examining", "img", 2 * len(ids), progress) as done:
         return examine(ids, vectors, labels, hashes, k=places(k, len(ids)), near=near, done=done)
 
 
