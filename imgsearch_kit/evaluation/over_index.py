@@ -13,7 +13,7 @@ from imgsearch_kit.errors import BadQuery, IndexMismatch
 from imgsearch_kit.evaluation.metrics import score_queries
 from imgsearch_kit.evaluation.protocol import Experiment, Side, check_options, make_experiment
 from imgsearch_kit.evaluation.report import Evaluation
-from imgsearch_kit.evaluation.sampling import sampled
+from imgsearch_kit.evaluation.sampling import sampled_queries
 from imgsearch_kit.evaluation.trec import qrels_lines, run_lines, trec_files
 from imgsearch_kit.evaluation.what_if import MOST_RANKED, WhatIf
 from imgsearch_kit.index.base import VectorIndex
@@ -72,7 +72,7 @@ def evaluate(
     )
     ranking = _ranking(experiment, passport)
     if sample is not None:
-        experiment = sampled(experiment, sample, seed)
+        experiment = sampled_queries(experiment, sample, seed)
     score = experiment.scorer(ranking)
     classes = experiment.classes(experiment.queries), experiment.classes(experiment.gallery)
     with counted_progress("evaluating", "query", len(experiment.queries), progress) as done:

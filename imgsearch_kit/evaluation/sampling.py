@@ -25,7 +25,7 @@ def allotted(sizes: Ints, count: int) -> Ints:
     return given + 1
 
 
-def sampled(experiment: Experiment, count: int, seed: int) -> Experiment:
+def sampled_queries(experiment: Experiment, count: int, seed: int) -> Experiment:
     """The experiment with ``count`` of its queries, drawn at random within each class, and its whole gallery.
 
     Only queries with a relevant picture are drawn. In ``about``, "sampled_from" has their number by class before the
