@@ -26,6 +26,7 @@ from imgsearch_kit.records import IndexPassport
 from imgsearch_kit.vectors import Scorer
 
 KS = (1, 4, 10)
+MOST_PAIRS = 4 * 10**10  # of queries and pictures that are ranked unasked: about an hour on two cores
 DEPTH = 1_000  # places of each ranking in a TREC run
 
 
@@ -70,6 +71,8 @@ def evaluate(
         group_duplicates=group_duplicates,
         rank=rank,
     )
+    if sample is None:
+        _check_feasible(len(experiment.queries), len(experiment.gallery))
     ranking = _ranking(experiment, passport)
     if sample is not None:
         experiment = sampled_queries(experiment, sample, seed)
@@ -208,6 +211,14 @@ def write_trec(
         with relevant.open("w", encoding="utf-8") as file:
             classes = experiment.classes(experiment.queries), experiment.classes(experiment.gallery)
             file.writelines(qrels_lines(queries, gallery, *classes, experiment.junk))
+
+
+def _check_feasible(queries: int, gallery: int) -> None:
+    if queries * gallery > MOST_PAIRS:
+        raise BadQuery(
+            f"To ask {queries:,} pictures about {gallery:,} would take many hours. Ask a sample, whose means estimate "
+            f"those of all: --sample 5000 (in Python sample=5000); --sample {queries} asks them all."
+        )
 
 
 def _checked_ks(ks: int | Iterable[int]) -> tuple[int, ...]:

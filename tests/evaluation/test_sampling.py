@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from imgsearch_kit import Gallery
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.evaluation.intervals import intervals, sampled_intervals
 from imgsearch_kit.evaluation.over_index import evaluate
@@ -107,3 +108,17 @@ def test_a_small_share_of_many_queries_has_the_bounds_of_a_mean():
     values, classes = np.random.default_rng(3).random((400, 1)), np.zeros(400, np.int64)
     plain, of_many = intervals(values, classes).micro[0], sampled_intervals(values, classes, np.array([10**9])).micro[0]
     assert of_many == pytest.approx(plain, abs=0.002)
+
+
+def test_what_would_take_hours_is_refused_with_what_to_do(index, monkeypatch):
+    monkeypatch.setattr("imgsearch_kit.evaluation.over_index.MOST_PAIRS", 10_000)
+    with pytest.raises(BadQuery, match=r"To ask 101 pictures about 101 would take many hours. .* --sample 101 asks"):
+        evaluate(index)
+    assert evaluate(index, sample=101).to_json()["queries"] == 100
+    monkeypatch.setattr("imgsearch_kit.inspection.over_index.MOST_EXAMINED", 100)
+    with pytest.raises(BadQuery, match=r"each of 102 pictures .* at most 100 are examined. Examine a part"):
+        Gallery(index).health()
+    monkeypatch.setattr("imgsearch_kit.map.over_index.MOST_MAPPED", 100)
+    for draw in (Gallery(index).map, Gallery(index).projection):
+        with pytest.raises(BadQuery, match=r"A map has at most 100 pictures; this index has 102"):
+            draw()
