@@ -533,8 +533,9 @@ class Gallery:
 
         ``queries`` is another gallery (or its address) whose pictures ask this one. ``rank`` is a SPEC, the gallery's
         own if None. ``options`` are those of ``imgsearch_kit.evaluation.over_index.evaluate``: ``ks``,
-        ``exclude_labels``, ``split``, ``group_duplicates``, ``trec``, ``seed``, ``progress``, and ``force``,
-        which writes ``trec`` also over files that the kit did not write, but never over an index.
+        ``exclude_labels``, ``split``, ``group_duplicates``, ``sample`` (ask so many pictures only, drawn by class),
+        ``trec``, ``seed``, ``progress``, and ``force``, which writes ``trec`` also over files that the kit did not
+        write, but never over an index.
 
         :raises BadQuery: when there is nothing to evaluate, or an argument is wrong.
         :raises IndexMismatch: when ``queries`` was not made by the extractor of this gallery.

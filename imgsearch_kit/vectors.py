@@ -16,6 +16,7 @@ Scores = npt.NDArray[np.float32]
 Scorer = Callable[[slice], Scores]  # query rows -> their (b, n) scores against the gallery
 
 CELLS = 1 << 21  # of one block of queries against the gallery: about 100 MB with all derived arrays
+SCORED_AT_ONCE = 64  # queries, at least: each pass over the gallery converts it to float64
 CHUNK = 1024  # rows converted to float64 at a time
 
 
@@ -29,6 +30,15 @@ def blocks(m: int, n: int, cells: int | None = None) -> Iterator[slice]:
     """Slices of ``m`` queries, in order, such that a block against ``n`` gallery rows has about ``cells`` cells."""
     step = max(1, (cells or CELLS) // max(n, 1))
     return (slice(start, min(start + step, m)) for start in range(0, m, step))
+
+
+def scored(score: Scorer, m: int, n: int, cells: int | None = None) -> Iterator[tuple[slice, Scores]]:
+    """The ``blocks`` of ``m`` queries with their scores ``(b, n)``, computed for at least 64 queries at a time."""
+    step = max(SCORED_AT_ONCE, (cells or CELLS) // max(n, 1))
+    for start in range(0, m, step):
+        scores = score(slice(start, min(start + step, m)))
+        for rows in blocks(len(scores), n, cells):
+            yield slice(start + rows.start, start + rows.stop), scores[rows]
 
 
 def cosines(queries: Vectors, gallery: Vectors) -> Scorer:

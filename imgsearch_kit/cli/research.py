@@ -56,6 +56,9 @@ def evaluate(
     ] = False,
     near: Annotated[float | None, typer.Option(metavar="COSINE", help="Nor do pictures of at least this.")] = None,
     rank: Rank = None,
+    sample: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Ask N pictures only, drawn by class, against all.")
+    ] = None,
     per_query: Annotated[bool, typer.Option("--per-query", help="Add the values that --against compares.")] = False,
     trec: Annotated[
         Path | None, typer.Option(metavar="STEM", help="Write STEM.run (1,000 places) and STEM.qrels.")
@@ -86,7 +89,7 @@ def evaluate(
     ):
         grouped = group_duplicates if near is None else near
         options: dict[str, Any] = {"queries": asking, "split": split, "group_duplicates": grouped, "rank": rank}
-        options["exclude_labels"] = exclude_label or ()
+        options |= {"exclude_labels": exclude_label or (), "sample": sample}
         evaluation = gallery.evaluate(ks=ks, trec=trec, force=force, **options)
     comparison = evaluation.against(earlier) if earlier is not None else None
     document = evaluation.to_json(per_query=per_query) | ({"against": comparison} if comparison else {})

@@ -44,9 +44,14 @@ def paired(here: Evaluation, earlier: Evaluation | Mapping[str, Any]) -> tuple[d
     there = [rows[name] for name in partner.values()]
     mine = np.stack([np.round(here.scores.values[name][common], DIGITS) for name in names], axis=1)
     other = np.stack([theirs[name][there] for name in names], axis=1)
-    strata = np.unique(here.strata[common], return_inverse=True)[1]
+    classes, strata = np.unique(here.strata[common], return_inverse=True)
+    a_sample = here.is_sample or _is_sample(earlier)
     counts = {"common": len(common), "here": len(here.queries) - len(common), "there": len(rows) - len(common)}
-    return counts, names, compare(mine, other, strata, seed=here.seed)
+    return counts, names, compare(mine, other, strata, here.sizes[classes] if a_sample else None, seed=here.seed)
+
+
+def _is_sample(earlier: Evaluation | Mapping[str, Any]) -> bool:
+    return "sampled_from" in earlier if isinstance(earlier, Mapping) else earlier.is_sample
 
 
 def _per_query(document: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, np.ndarray]]:

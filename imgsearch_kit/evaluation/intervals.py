@@ -57,16 +57,65 @@ def intervals(values: Floats, classes: Ints, *, resamples: int = RESAMPLES, seed
     )
 
 
-def _resampled_means(values: Floats, resamples: int, rng: np.random.Generator) -> Floats:
-    """The means ``(resamples, M)`` of samples of ``n`` rows drawn from the ``n`` rows with replacement."""
-    n = len(values)
+def sampled_intervals(
+    values: Floats, classes: Ints, sizes: Ints, *, resamples: int = RESAMPLES, seed: int = 0
+) -> Intervals:
+    """The means of all queries, with 95 % bounds, from the ``(m, M)`` values of a sample drawn by class.
+
+    ``classes`` ``(m,)`` is each query's class in [0, C), each with a query; ``sizes`` ``(C,)`` is how many queries the
+    classes have in all. The micro mean weights classes by their sizes. The bounds say where the means of *all* queries
+    lie: they become narrower as the sample grows, and meet when it has all of a class.
+
+    The rescaled bootstrap of Rao and Wu (1988) for stratified samples without replacement: of the n queries of a class
+    n - 1 are drawn with replacement, and their mean's distance from the class's mean is multiplied by sqrt(1 - n/N),
+    so that its variance is the unbiased one, (1 - n/N) s²/n, also for n = 2. Classes with one query of several have
+    no bounds. For micro and macro means they are taken as one stratum ("collapsed", Cochran 1977, section 5A.12), whose
+    variance contains that between these classes, so that bounds are rather too wide; a lone such class adds none.
+    """
+    rng = np.random.default_rng(seed)
+    counts = np.bincount(classes)
+    members = np.split(np.argsort(classes, kind="stable"), np.cumsum(counts)[:-1])
+    means = np.stack([values[rows].mean(axis=0) for rows in members])
+    micro, macro = np.zeros((2, resamples, values.shape[1]))
+    per_class = []
+    for rows, mean, size in zip(members, means, sizes.tolist(), strict=True):
+        away = np.zeros_like(micro)
+        if 1 < len(rows) < size:
+            drawn = _resampled_means(values[rows], resamples, rng, len(rows) - 1)
+            away = (drawn - mean) * np.sqrt(1 - len(rows) / size)
+            micro += away * (size / sizes.sum())
+            macro += away / len(sizes)
+        known = len(rows) > 1 or size == 1
+        per_class.append(_bounded(mean, mean + away, 2 if known else 1))
+    single = np.flatnonzero((counts == 1) & (sizes > 1))
+    if len(single) > 1:
+        left = np.sqrt(1 - len(single) / sizes[single].sum())
+        shares = sizes[single] / sizes[single].mean()
+        both = np.concatenate([means[single], means[single] * shares[:, None], shares[:, None]], axis=1)
+        drawn = _resampled_means(both, resamples, rng, len(single) - 1)
+        plain, weighted = np.split(drawn[:, :-1], 2, axis=1)
+        weighted = weighted / drawn[:, -1:] - np.average(means[single], axis=0, weights=shares)
+        micro += weighted * left * (sizes[single].sum() / sizes.sum())
+        macro += (plain - means[single].mean(axis=0)) * left * (len(single) / len(sizes))
+    mean = np.average(means, axis=0, weights=sizes)
+    known = 2 if len(values) > 1 else 1
+    return Intervals(
+        _bounded(mean, mean + micro, known),
+        _bounded(means.mean(axis=0), means.mean(axis=0) + macro, known),
+        np.stack(per_class),
+    )
+
+
+def _resampled_means(values: Floats, resamples: int, rng: np.random.Generator, drawn: int | None = None) -> Floats:
+    """The means ``(resamples, M)`` of samples of ``drawn`` rows, by default ``n``, of ``n`` rows with replacement."""
+    n, drawn = len(values), drawn or len(values)
     step = max(1, DRAWN // n)
     means = [np.empty((0, values.shape[1]))]
     for start in range(0, resamples, step):
         count = min(step, resamples - start)
-        cells = rng.integers(n, size=(count, n)) + n * np.arange(count)[:, None]
+        cells = rng.integers(n, size=(count, drawn)) + n * np.arange(count)[:, None]
         times_drawn = np.bincount(cells.ravel(), minlength=count * n).reshape(count, n)
-        means.append(times_drawn @ values / n)
+        means.append(times_drawn @ values / drawn)
     return np.concatenate(means)
 
 
@@ -91,17 +140,31 @@ class Comparison:
     macro_p: Floats
 
 
-def compare(a: Floats, b: Floats, classes: Ints, *, resamples: int = RESAMPLES, seed: int = 0) -> Comparison:
+def compare(
+    a: Floats,
+    b: Floats,
+    classes: Ints,
+    sizes: Ints | None = None,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Comparison:
     """The paired difference of two systems from their ``(m, M)`` values of the same queries in the same order.
 
     Bounds are those of ``intervals`` over the differences. The p-value is Fisher's randomisation test (Smucker, Allan
     and Carterette 2007): how often the mean difference is at least as large when the two systems' values are swapped
-    at random, query by query; the observed labelling counts as one of the draws, so p is never 0.
+    at random, query by query; the observed labelling counts as one of the draws, so p is never 0. ``sizes`` are those
+    of ``sampled_intervals`` where the queries are a sample, whose bounds and weights are then used.
     """
     difference = a - b
-    found = intervals(difference, classes, resamples=resamples, seed=seed)
-    sizes = np.bincount(classes)
-    weights = np.stack([np.full(len(classes), 1 / len(classes)), 1 / (sizes[classes] * len(sizes))])  # micro, macro
+    if sizes is None:
+        found = intervals(difference, classes, resamples=resamples, seed=seed)
+    else:
+        found = sampled_intervals(difference, classes, sizes, resamples=resamples, seed=seed)
+    counts = np.bincount(classes)
+    whole = counts if sizes is None else sizes
+    of_class = np.stack([whole / whole.sum(), np.full(len(counts), 1 / len(counts))])
+    weights = (of_class / counts)[:, classes]  # micro, macro
     observed = np.abs(weights @ difference)
     extreme = np.zeros(observed.shape, np.int64)
     rng = np.random.default_rng(seed)

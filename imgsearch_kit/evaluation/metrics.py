@@ -21,7 +21,7 @@ import numpy as np
 from scipy.sparse import csr_array, vstack
 
 from imgsearch_kit.records import Vectors
-from imgsearch_kit.vectors import Bools, Floats, Ints, Scorer, Scores, blocks, cosines, first
+from imgsearch_kit.vectors import Bools, Floats, Ints, Scorer, Scores, cosines, first, scored
 
 
 @dataclass(frozen=True)
@@ -155,10 +155,18 @@ def same_picture(queries: Ints, gallery: Ints) -> csr_array:
     return csr_array(left @ right)
 
 
-def near_duplicates(queries: Vectors, gallery: Vectors, bound: float) -> csr_array:
-    """The gallery rows whose cosine with a query is at least ``bound``, as a sparse boolean ``(m, n)``."""
-    score = cosines(queries, gallery)
-    return csr_array(vstack([csr_array(score(rows) >= bound) for rows in blocks(len(queries), len(gallery))]))
+def near_duplicates(
+    queries: Vectors, gallery: Vectors, bound: float, *, done: Callable[[int], object] = bool
+) -> csr_array:
+    """The gallery rows whose cosine with a query is at least ``bound``, as a sparse boolean ``(m, n)``.
+
+    ``done`` is called with the number of queries of each finished block.
+    """
+    parts = []
+    for _, scores in scored(cosines(queries, gallery), len(queries), len(gallery)):
+        parts.append(csr_array(scores >= bound))
+        done(len(scores))
+    return csr_array(vstack(parts))
 
 
 def score_queries(
@@ -181,8 +189,8 @@ def score_queries(
     found_rows, found_ranks, tops = [], [], []
     relevant, available = np.zeros(m, np.int64), np.zeros(m, np.int64)
     tied, deciding = np.zeros(m, np.int64), np.zeros(m, np.int64)
-    for rows in blocks(m, n, cells):
-        order, scores = rank(score(rows), junk[rows])
+    for rows, given in scored(score, m, n, cells):
+        order, scores = rank(given, junk[rows])
         ranked = np.isfinite(scores)
         hits = (gallery_labels[order] == query_labels[rows, None]) & ranked
         row, place = hits.nonzero()

@@ -13,6 +13,7 @@ from imgsearch_kit.errors import BadQuery, IndexMismatch
 from imgsearch_kit.evaluation.metrics import score_queries
 from imgsearch_kit.evaluation.protocol import Experiment, Side, check_options, make_experiment
 from imgsearch_kit.evaluation.report import Evaluation
+from imgsearch_kit.evaluation.sampling import sampled_queries
 from imgsearch_kit.evaluation.trec import qrels_lines, run_lines, trec_files
 from imgsearch_kit.evaluation.what_if import MOST_RANKED, WhatIf
 from imgsearch_kit.index.base import VectorIndex
@@ -25,6 +26,7 @@ from imgsearch_kit.records import IndexPassport
 from imgsearch_kit.vectors import Scorer
 
 KS = (1, 4, 10)
+MOST_PAIRS = 4 * 10**10  # of queries and pictures that are ranked unasked: about an hour on two cores
 DEPTH = 1_000  # places of each ranking in a TREC run
 
 
@@ -37,6 +39,7 @@ def evaluate(
     split: Path | str | None = None,
     group_duplicates: bool | float = False,
     rank: str | None = None,
+    sample: int | None = None,
     trec: Path | str | None = None,
     force: bool = False,
     seed: int = 0,
@@ -45,16 +48,19 @@ def evaluate(
     """How often the pictures' neighbours share their label: per query, per class and overall, with intervals.
 
     P@k, nDCG@k and recall@k are given for each of ``ks``, one or several; ``seed`` is that of the intervals; the other
-    arguments are those of ``read_experiment``. Queries that are alone in their class are left out and counted. ``trec``
+    arguments are those of ``read_experiment``. Queries that are alone in their class are left out and counted.
+    ``sample`` is how many queries to ask at most: they are drawn at random within each class, by ``seed``, against the
+    whole gallery, and the means and bounds are those of all queries (``sampled_intervals``). ``trec``
     is the stem of two files to write, STEM.run with the rankings of 1,000 places and STEM.qrels with the relevant
     pictures; with ``force`` also over files that the kit did not write, but never over an index. ``progress`` may be a
     function that gets the share that is done, from 0 to 1; what it raises ends the work.
 
-    :raises BadQuery: when there is nothing to evaluate, an argument is wrong, or a file cannot be written or is one
-        that the kit did not write.
+    :raises BadQuery: when there is nothing to evaluate, an argument is wrong, a sample has fewer queries than there
+        are classes, or a file cannot be written or is one that the kit did not write.
     :raises IndexMismatch: when ``queries`` was not made by the extractor of ``index``.
     """
     ks, seed = _checked_ks(ks), whole_number("seed", seed, 0)
+    sample = None if sample is None else whole_number("sample", sample)
     if trec is not None:
         check_trec(trec, force=force)
     experiment, passport = read_experiment(
@@ -65,7 +71,12 @@ def evaluate(
         group_duplicates=group_duplicates,
         rank=rank,
     )
-    score = experiment.scorer(_ranking(experiment, passport))
+    if sample is None:
+        _check_feasible(len(experiment.queries), len(experiment.gallery))
+    ranking = _ranking(experiment, passport)
+    if sample is not None:
+        experiment = sampled_queries(experiment, sample, seed)
+    score = experiment.scorer(ranking)
     classes = experiment.classes(experiment.queries), experiment.classes(experiment.gallery)
     with counted_progress("evaluating", "query", len(experiment.queries), progress) as done:
         scores = score_queries(score, *classes, experiment.junk, ks, done=done)
@@ -200,6 +211,14 @@ def write_trec(
         with relevant.open("w", encoding="utf-8") as file:
             classes = experiment.classes(experiment.queries), experiment.classes(experiment.gallery)
             file.writelines(qrels_lines(queries, gallery, *classes, experiment.junk))
+
+
+def _check_feasible(queries: int, gallery: int) -> None:
+    if queries * gallery > MOST_PAIRS:
+        raise BadQuery(
+            f"To ask {queries:,} pictures about {gallery:,} would take many hours. Ask a sample, whose means estimate "
+            f"those of all: --sample 5000 (in Python sample=5000); --sample {queries} asks them all."
+        )
 
 
 def _checked_ks(ks: int | Iterable[int]) -> tuple[int, ...]:

@@ -23,6 +23,7 @@ from imgsearch_kit.vectors import Floats, Ints
 if TYPE_CHECKING:
     from imgsearch_kit.plots import Plot
 METHOD = "percentile bootstrap; micro: queries within class, macro: classes"
+SAMPLED = "rescaled bootstrap of a sample drawn by class (Rao and Wu 1988); the bounds are for the means of all queries"
 
 
 @dataclass(frozen=True, repr=False)
@@ -98,12 +99,35 @@ class Evaluation(Report):
     @cached_property
     def intervals(self) -> bootstrap.Intervals:
         """The means with their 95 % bounds; ``per_class`` is in the order of ``scored_classes``."""
+        if self.is_sample:
+            return bootstrap.sampled_intervals(self.values, self.strata, self.sizes, seed=self.seed)
         return bootstrap.intervals(self.values, self.strata, seed=self.seed)
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether the queries are a sample, whose means estimate those of all."""
+        return "sampled_from" in self.about
+
+    @cached_property
+    def sizes(self) -> Ints:
+        """How many queries each of ``scored_classes`` has, ``(C,)``: of a sample, before it was drawn."""
+        if not self.is_sample:
+            return np.bincount(self.strata)
+        return np.array([self.about["sampled_from"][self.labels[c]] for c in self.scored_classes.tolist()], np.int64)
 
     @cached_property
     def class_chance(self) -> Floats:
         """The mean of ``chance`` in each class, ``(C, M)``, in the order of ``scored_classes``."""
-        return np.stack([self.chance[self.strata == row].mean(axis=0) for row in range(len(self.scored_classes))])
+        counts = np.bincount(self.strata)
+        members = np.split(np.argsort(self.strata, kind="stable"), np.cumsum(counts)[:-1])
+        return np.stack([self.chance[rows].mean(axis=0) for rows in members])
+
+    @cached_property
+    def mean_chance(self) -> Floats:
+        """The mean of ``chance`` over all queries, ``(M,)``; of a sample with its classes weighted by their sizes."""
+        if self.is_sample:
+            return np.average(self.class_chance, axis=0, weights=self.sizes)
+        return self.chance.mean(axis=0)
 
     def to_json(self, *, per_query: bool = False) -> dict[str, Any]:
         """The document of ``imgsearch evaluate --json``; ``per_query`` adds what a later ``against`` needs.
@@ -116,7 +140,11 @@ class Evaluation(Report):
             | {"chance": self._row(self.class_chance[row])}
             for row, c in enumerate(self.scored_classes)
         }
-        settings = {key: value for key, value in self.about.items() if key != "passport"}
+        settings = {key: value for key, value in self.about.items() if key not in ("passport", "sampled_from")}
+        if self.is_sample:
+            settings["sampled_from"] = int(self.sizes.sum())
+            for row, figures in enumerate(per_class.values()):
+                figures["sampled_from"] = int(self.sizes[row])
         document = {
             "queries": len(self.queries),
             "classes": len(self.scored_classes),
@@ -126,14 +154,14 @@ class Evaluation(Report):
             "ties": dataclasses.asdict(self.scores.ties),
             "intervals": {
                 "level": bootstrap.LEVEL,
-                "method": METHOD,
+                "method": SAMPLED if self.is_sample else METHOD,
                 "resamples": bootstrap.RESAMPLES,
                 "seed": self.seed,
             },
             "micro": self._table(self.intervals.micro),
             "macro": self._table(self.intervals.macro),
             "chance": {
-                "micro": self._row(self.chance.mean(axis=0)),
+                "micro": self._row(self.mean_chance),
                 "macro": self._row(self.class_chance.mean(axis=0)),
             },
             "per_class": per_class,
@@ -162,8 +190,9 @@ class Evaluation(Report):
     def title(self) -> str:
         """The numbers of queries, classes and pictures, and what was left out, in one line."""
         left_out = [f"{self.about[key]:,} {words}" for key, words in LEFT_OUT.items() if self.about.get(key)]
+        of_all = f" of {self.sizes.sum():,}" if self.is_sample else ""
         return (
-            f"{len(self.queries):,} queries of {len(self.scored_classes):,} classes "
+            f"{len(self.queries):,}{of_all} queries of {len(self.scored_classes):,} classes "
             f"against {len(self.gallery):,} pictures" + (f"; left out: {', '.join(left_out)}" if left_out else "")
         )
 
@@ -175,6 +204,8 @@ class Evaluation(Report):
         """What a reader of the means must know, one sentence each."""
         tied = self.scores.ties.queries
         ties = [f"Queries with a tie, broken by id, between a right and a wrong picture: {tied:,}"] if tied else []
+        if self.is_sample:
+            ties.append("The queries are a sample, drawn by class; the bounds say where the means of all queries lie")
         return ties + [note for note in [self.about.get("note")] if note]
 
     def plot(self, measure: str | None = None) -> Plot:
@@ -231,7 +262,7 @@ class Evaluation(Report):
 
         Classes are ordered by ``measure`` (P@k of the middle k unless given), ``shown`` from either end.
         """
-        chances = self.chance.mean(axis=0)
+        chances = self.mean_chance
         means = [
             (name, number(*self.intervals.micro[column]), number(*self.intervals.macro[column]), chances[column])
             for column, name in enumerate(self.measures)

@@ -300,12 +300,20 @@ def check_add(records: Sequence[ImageRecord], vectors: Vectors, dim: int) -> Vec
     :raises BadQuery: when an id is empty or given twice, or ``check_vectors`` refuses.
     """
     ids = [record.id for record in records]
+    check_ids(ids)
+    return check_vectors(vectors, dim, ids)
+
+
+def check_ids(ids: Sequence[str]) -> None:
+    """Checks that ids are not empty, and none is given twice.
+
+    :raises BadQuery: with the first of them otherwise.
+    """
     if "" in ids:
         raise BadQuery(f"Record {ids.index('')} of {len(ids)} has an empty id. Give every record its own id.")
     if len(set(ids)) != len(ids):
         twice, times = Counter(ids).most_common(1)[0]
         raise BadQuery(f"The id {twice!r} is given {times} times in one add. Give each id once.")
-    return check_vectors(vectors, dim, ids)
 
 
 def check_search(

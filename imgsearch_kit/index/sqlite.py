@@ -39,9 +39,12 @@ FILE_SUFFIXES = ("", "-wal", "-shm", "-journal", ".lock")  # what is added to th
 FROZEN = "mode=ro&immutable=1"  # reads a file in a folder that takes no WAL beside it
 
 
-def connect(path: Path | None, options: str = "") -> sqlite3.Connection:
-    """A connection that has read the file's first page, so that a file which cannot be read fails here."""
-    name = f"{path.resolve().as_uri()}?{options}" if path else ":memory:"
+def connect(path: Path | None, options: str = "", *, spill: bool = False) -> sqlite3.Connection:
+    """A connection that has read the file's first page, so that a file which cannot be read fails here.
+
+    Without a path the database is in memory; with ``spill`` what is beyond SQLite's cache is in a temporary file.
+    """
+    name = f"{path.resolve().as_uri()}?{options}" if path else "" if spill else ":memory:"
     db = sqlite3.connect(name, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
     try:
         db.execute("PRAGMA synchronous = FULL")  # a commit is on disk when it returns

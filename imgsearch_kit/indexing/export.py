@@ -7,8 +7,8 @@ from pathlib import Path
 
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.index import Address
-from imgsearch_kit.index.archive import save_arrays
-from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.index.arrays import save_arrays
+from imgsearch_kit.index.base import TAKEN_AT_ONCE, VectorIndex, batched
 from imgsearch_kit.outputs import write_output
 from imgsearch_kit.reports import csv_lines
 
@@ -33,7 +33,8 @@ def export(index: VectorIndex, path: Path, *, force: bool = False) -> int:
             passport = dataclasses.replace(index.passport, roots={})
             if index.declared:  # only the name is known, so the spec is incomplete
                 passport = dataclasses.replace(passport, spec=None)
-            save_arrays(whole, records, index.vectors(), passport, learned=index.learned())
+            blocks = (index.vectors(ids) for ids in batched((record.id for record in records), TAKEN_AT_ONCE))
+            save_arrays(whole, records, blocks, passport, learned=index.learned())
         else:
             with whole.open("w", newline="", encoding="utf-8") as file:
                 rows = ([r.id, r.label or "", r.sha256, r.width, r.height] for r in records)

@@ -178,7 +178,7 @@ def examine(
     - P@k is the mean over all labelled pictures whose class has another member, for each of the ``effects``.
 
     All cosines are computed twice, in blocks: about 200 MB are needed in addition to ``vectors``, for any ``n``.
-    ``done`` is called with the number of pictures of each finished block.
+    ``done`` is called with the number of pictures of each finished block, each picture twice.
 
     :raises BadQuery: when there is no picture, the lists differ in length, or ``k`` or a bound is out of range.
     """
@@ -186,7 +186,7 @@ def examine(
     n = len(ids)
     names, classes = class_numbers(labels)
     files = file_numbers(sha256s)
-    close = near_duplicates(vectors, vectors, near) + _linked(files)
+    close = near_duplicates(vectors, vectors, near, done=done) + _linked(files)
     groups = connected_components(close, directed=False)[1]
     wide = leave_one_out(vectors, k + WIDER, done=done)
     alone = leave_one_out(vectors, k, wider=wide)

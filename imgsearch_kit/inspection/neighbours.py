@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from imgsearch_kit.records import Vectors
-from imgsearch_kit.vectors import Bools, Ints, Scores, blocks, cosines, first
+from imgsearch_kit.vectors import Bools, Ints, Scores, cosines, first, scored
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,8 @@ def leave_one_out(
     barred = np.zeros(n, bool) if barred is None else barred
     found = Nearest(np.full((n, k), -1, np.int64), np.full((n, k), np.nan, np.float32), groups, barred)
     asking = np.arange(n) if wider is None else _narrow(wider, found)
-    score = cosines(vectors[asking], vectors)
-    for block in blocks(len(asking), n):
+    for block, scores in scored(cosines(vectors[asking], vectors), len(asking), n):
         rows = asking[block]
-        scores = score(block)
         scores[groups[rows, None] == groups] = -np.inf
         scores[:, barred] = -np.inf
         columns, near = first(scores, k)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,8 +20,7 @@ from imgsearch_kit.ranking.chain import kept_ranking
 from imgsearch_kit.records import IndexPassport, Vectors
 from imgsearch_kit.vectors import Bools, Ints, Scores, blocks, first
 
-if TYPE_CHECKING:
-    pass
+MOST_EXAMINED = 200_000  # pictures, each of which is compared with each, several times
 
 
 def health(
@@ -36,13 +34,18 @@ def health(
 
     ``progress`` may be a function that gets the share that is done, from 0 to 1; what it raises ends the work.
 
-    :raises BadQuery: when the index is empty, or ``k`` or ``near`` is out of range.
+    :raises BadQuery: when the index is empty or has more than 200,000 pictures, or ``k`` or ``near`` is out of range.
     """
     k = whole_number("k", k)
+    if (count := index.read_passport().count) > MOST_EXAMINED:
+        raise BadQuery(
+            f"To compare each of {count:,} pictures with all others would take many hours; at most {MOST_EXAMINED:,} "
+            "are examined. Examine a part: make an index of one sub-folder, or of pictures drawn from all."
+        )
     records, vectors = index.entries()
     labels, hashes = [record.label for record in records], [record.sha256 for record in records]
     ids = [record.id for record in records]
-    with counted_progress("examining", "img", len(ids), progress) as done:
+    with counted_progress("examining", "img", 2 * len(ids), progress) as done:
         return examine(ids, vectors, labels, hashes, k=places(k, len(ids)), near=near, done=done)
 
 

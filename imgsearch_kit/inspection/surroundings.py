@@ -9,7 +9,7 @@ import scipy.linalg
 
 from imgsearch_kit.inspection.neighbours import leave_one_out
 from imgsearch_kit.records import Vectors
-from imgsearch_kit.vectors import Bools, Floats, Ints, Scores, blocks, cosines, first, unit
+from imgsearch_kit.vectors import Bools, Floats, Ints, Scores, cosines, first, scored, unit
 
 NEAREST = 10
 MOST_AXES, MOST_DIRECTIONS = 512, 128
@@ -94,8 +94,8 @@ class Surroundings:
 
 def nearest_of(vectors: Vectors, indexed: Vectors) -> tuple[Ints, Scores]:
     """The rows of the ten nearest indexed pictures of each vector, and their cosines, both ``(m, 10)``."""
-    score = cosines(vectors, indexed)
-    found = [first(score(block), NEAREST) for block in blocks(len(vectors), len(indexed))]
+    parts = scored(cosines(vectors, indexed), len(vectors), len(indexed))
+    found = [first(scores, NEAREST) for _, scores in parts]
     return np.concatenate([rows for rows, _ in found]), np.concatenate([near for _, near in found])
 
 

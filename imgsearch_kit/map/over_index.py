@@ -30,6 +30,7 @@ from imgsearch_kit.reports import Framed, RunReport, plain
 SIDE, QUALITY = 64, 50  # of the map's thumbnails: some 650 bytes each
 INLINE = 20_000  # pictures up to which thumbnails are in the page; with more they are in a separate folder
 LISTED = 10
+MOST_MAPPED = 200_000  # pictures: their layout takes hours, and a browser has to hold them all
 LARGEST_CELL, IN_CELL, CELL_HEIGHT = 1_000_000, 1_500, 640  # characters, of a thumbnail about; pixels
 KEPT_MAP = "projection.npz"
 
@@ -71,18 +72,27 @@ def projection(
 
     ``progress`` is that of ``project``.
 
-    :raises BadQuery: when the index is empty.
+    :raises BadQuery: when the index is empty, or has more than 200,000 pictures.
     :raises MissingExtra: when umap-learn is not installed and there are more than a few pictures.
     """
-    seed = whole_number("seed", seed, 0)
+    seed, passport = whole_number("seed", seed, 0), index.read_passport()
+    _check_mapped(passport.count)
     return artefact(
-        index.read_passport(),
+        passport,
         KEPT_MAP,
         {"seed": seed},
         lambda: project(index.vectors(), seed=seed, progress=progress),
         lambda made, path: made.save(path),
         Projection.load,
     )
+
+
+def _check_mapped(count: int) -> None:
+    if count > MOST_MAPPED:
+        raise BadQuery(
+            f"A map has at most {MOST_MAPPED:,} pictures; this index has {count:,}, whose layout would take hours. "
+            "Map a part: make an index of one sub-folder, or of pictures drawn from all."
+        )
 
 
 def kept_projection(index: VectorIndex, *, seed: int = 42) -> Projection | None:
@@ -130,7 +140,7 @@ def framed_map(
 ) -> Framed:
     """The same map in a notebook cell; without thumbnails where it would take more than 1 MB with them.
 
-    :raises BadQuery: when the index is empty.
+    :raises BadQuery: when the index is empty, or has more than 200,000 pictures.
     :raises MissingExtra: when umap-learn is not installed and there are more than a few pictures.
     """
     content = _Content.of(index, seed, progress)
@@ -151,7 +161,9 @@ class _Content:
 
     @classmethod
     def of(cls, index: VectorIndex, seed: int, progress: bool | None) -> _Content:
-        passport, (records, vectors) = index.read_passport(), index.entries()
+        passport = index.read_passport()
+        _check_mapped(passport.count)
+        records, vectors = index.entries()
         if not records:
             raise BadQuery(
                 "The index is empty, so there is nothing to map. Index some pictures: imgsearch index FOLDER"

@@ -19,7 +19,7 @@ from imgsearch_kit.files import lend_folder
 from imgsearch_kit.progress import bar_options
 from imgsearch_kit.records import Vectors
 from imgsearch_kit.reports import Report
-from imgsearch_kit.vectors import Floats, Ints, blocks, cosines, first, unit
+from imgsearch_kit.vectors import Floats, Ints, blocks, cosines, first, scored, unit
 
 if TYPE_CHECKING:
     from imgsearch_kit.plots import Plot
@@ -203,9 +203,8 @@ def judge(vectors: Vectors, positions: Vectors, k: int, *, seed: int = 42) -> tu
         rows = np.sort(np.random.default_rng(seed).choice(n, JUDGED, replace=False))
     worst = k * (2 * n - 3 * k - 1) / 2  # the largest sum of (rank - k) there can be
     places = positions.astype(np.float64)  # float32 is too coarse for the squares of near places
-    score = cosines(vectors[rows], vectors)
-    for part in blocks(len(rows) if k else 0, n):
-        block, scores = rows[part], score(part)
+    for part, scores in scored(cosines(vectors[rows], vectors), len(rows) if k else 0, n):
+        block = rows[part]
         far = np.square(places[block, None] - places).sum(axis=2)
         own = np.arange(len(block)), block
         scores[own], far[own] = -np.inf, np.inf

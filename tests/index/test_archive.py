@@ -158,6 +158,28 @@ def test_rows_of_unit_norm_keep_every_bit(path):
         assert np.array_equal(index.vectors(), vectors)
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_more_rows_than_are_read_at_once_arrive_whole(path, order):
+    vectors = np.random.default_rng(0).normal(size=(9000, 3))
+    ids = np.array([f"{i:04}" for i in range(9000)])[::-1]
+    np.savez(path, ids=ids, vectors=np.asarray(vectors, order=order), labels=np.arange(9000))
+    with opened(path) as index:
+        assert [record.label for record in index.records(["0000", "8999"])] == ["8999", "0"]
+        expected = vectors[::-1] / np.linalg.norm(vectors[::-1], axis=1, keepdims=True)
+        np.testing.assert_allclose(index.vectors(), expected, atol=1e-3)  # unit rows keep every bit
+    vectors[[4097, 8191]] = 0
+    np.savez(path, ids=ids, vectors=vectors)
+    with pytest.raises(BadQuery, match=r"2 of 9000 .*zero or not finite; the first is that of '4902'"):
+        opened(path)
+
+
+def test_an_archive_with_fewer_vectors_than_records_is_not_written(path):
+    path.write_bytes(b"earlier")
+    with pytest.raises(IndexMismatch, match=r"There are 3 records but 2 vectors: the index changed"):
+        write_archive(path, [ImageRecord(each) for each in "abc"], [ROWS], new_passport(None, dim=3), [])
+    assert path.read_bytes() == b"earlier"
+
+
 def test_it_can_be_added_to_and_then_has_a_passport(path):
     np.savez(path, ids=IDS, vectors=ROWS)
     with opened(path) as index:
