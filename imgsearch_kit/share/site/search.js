@@ -3,12 +3,12 @@
 import {fromAddress, toAddress} from "../../ui/address.js";
 import {takePicture} from "../../ui/camera.js";
 import {button, make, picture} from "../../ui/dom.js";
+import {watchGiven} from "../../ui/given.js";
 import {createGrid} from "../../ui/grid.js";
 import {currentTab, onSearch, openTab, tellAnswer} from "../../ui/tabs.js";
 import {createAsked} from "./asked.js";
 import {createClasses} from "./classes.js";
 import {createEmbedding} from "./embedding.js";
-import {takeFiles} from "./taking.js";
 
 const USUAL = {k: 20, rank: ""}, FURTHER = 20;
 
@@ -185,7 +185,7 @@ export function showSearch(root, site) {
     }
   }
 
-  takeFiles(send);
+  watchGiven(document.documentElement, send);
   onSearch((id) => ask({...idle(), id}));
   addEventListener("popstate", recall);
   recall();
