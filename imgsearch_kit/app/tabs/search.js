@@ -88,13 +88,13 @@ root.append(
 
 // -- asking ------------------------------------------------------------------------------------------------------
 
-// With "quiet" the shown search is asked again, for what the server has learned meanwhile.
-function ask(change, {push = true, random = false, more: further = false, quiet = false} = {}) {
+// With "quiet" the shown search is asked again, for what the server has learned meanwhile; with "focus" the first hit gets it.
+function ask(change, {push = true, random = false, more: further = false, quiet = false, focus = false} = {}) {
   if (!quiet) wanted = {...wanted, ...change};
   questions.fetched = null;
   const search = quiet ? shown : wanted;
   const request = further ? {...search, k: answer.hits.length + 50, shown: answer.hits.length} : search;
-  pending = {serial: ++serial, search, push, further, quiet};
+  pending = {serial: ++serial, search, push, further, quiet, focus};
   if (!quiet) {
     const learns = wanted.rank && wanted.rank !== "as indexed" && wanted.rank !== shown?.rank;
     say(learns ? "Ranking … (the first time, it is learned from the whole index)" : "Searching …", "busy");
@@ -205,7 +205,7 @@ function refuse({error, waiting = false}) {
 
 function receive(found) {
   if (!pending || (found.serial !== null && found.serial !== pending.serial)) return; // of an earlier question
-  const {search, push, further, quiet} = pending;
+  const {search, push, further, quiet, focus} = pending;
   if (found.error && !quiet) return refuse(search.picture && GONE.test(found.error) ? forgetUpload(search.picture) : found);
   pending = null;
   if (quiet) return learned(found);
@@ -224,6 +224,7 @@ function receive(found) {
   if (found.indexed.state !== start.state) drawIndexed(found.indexed);
   drawAnswer();
   if (!further && currentTab() === "search" && status.getBoundingClientRect().bottom < 0) status.scrollIntoView(); // it is asked for further down
+  if (focus && currentTab() === "search") grid.focus(found.hits[0]?.id); // what had it is in a tab that is hidden now
   if (change) status.firstChild.after(make("span", {class: "status change"}, change));
   tellAnswer(shown, answer, {classes: start.classes, rankings: start.rankings});
   if (push) remember();
@@ -619,7 +620,7 @@ watchGiven(document.documentElement, send, (text) => { if (isAddress(text)) fetc
 document.addEventListener("keydown", (event) => { if (event.key === "Escape") panel.close(); });
 let early = null; // what another tab searched for before this one had begun
 function seek(id) {
-  if (start) ask({...QUERY, id}, {random: id === null});
+  if (start) ask({...QUERY, id}, {random: id === null, focus: id !== null});
   else early = {id};
 }
 onSearch(seek);
