@@ -186,7 +186,7 @@ class _Site:
             "classes": [{"name": visible(label), "count": count} for label, count in self._classes().items()],
             "extractor": {"output": spec.name, "dim": spec.dim, "side": spec.side, "resampling": spec.resampling},
             "weights": list(WEIGHTS),
-            "own": OWN_COSINE,
+            "own": {"row": OWN_COSINE, "given": PROBE_COSINE_INT8},  # a browser may decode a little differently
             "probes": {"least": PROBE_COSINE_INT8, "files": probes},
             "tiles": [{"row": row, "id": self.names[row], "label": self.records[row].label or ""} for row in tiles],
             "perFolder": PER_FOLDER,

@@ -2,6 +2,7 @@
 import {createCrop} from "../ui/crop.js";
 import {button, make, picture} from "../ui/dom.js";
 import {createExplorer} from "../ui/explorer.js";
+import {createPicker, watchGiven} from "../ui/given.js";
 import {createGrid} from "../ui/grid.js";
 
 const PART = 1_000_000; // bytes of a message: a notebook server refuses large ones
@@ -20,7 +21,7 @@ function render({model, el}) {
 
   // -- the parts -------------------------------------------------------------------------------------------------
   const {classes, rankings, tiles, pictures} = model.get("_choices");
-  const file = make("input", {type: "file", accept: "image/*,.heic,.heif,.tif,.tiff,.avif", hidden: true, "aria-label": "Picture to search with"});
+  const file = createPicker(send);
   const view = make("div", {class: "query"});
   const crop = createCrop(view, {onChange: (box) => ask({box})});
   const cropper = button("Crop", () => {
@@ -71,7 +72,6 @@ function render({model, el}) {
   }
 
   async function send(blob) {
-    if (!blob) return;
     said.textContent = "Searching …";
     const data = await blob.arrayBuffer(), parts = Math.max(Math.ceil(data.byteLength / PART), 1);
     for (let part = 0; part < parts; part++) {
@@ -122,32 +122,8 @@ function render({model, el}) {
     return undefined;
   }
 
-  file.addEventListener("change", () => {
-    send(file.files[0]);
-    file.value = "";
-  });
-  root.addEventListener("dragover", (event) => {
-    if (![...event.dataTransfer.types].includes("Files")) return;
-    event.preventDefault();
-    root.classList.add("over");
-  });
-  root.addEventListener("dragleave", () => root.classList.remove("over"));
-  root.addEventListener("drop", (event) => {
-    root.classList.remove("over");
-    if (!event.dataTransfer.files.length) return;
-    event.preventDefault();
-    event.stopPropagation();
-    send(event.dataTransfer.files[0]);
-  });
-  const pasted = (event) => {
-    const found = [...event.clipboardData?.files ?? []].find((each) => each.type.startsWith("image/"));
-    if (!found || !root.contains(document.activeElement)) return;
-    event.preventDefault();
-    event.stopImmediatePropagation();
-    send(found);
-  };
   root.addEventListener("click", (event) => { if (!root.contains(document.activeElement) || event.target === drop) root.focus({preventScroll: true}); });
-  document.addEventListener("paste", pasted, true);
+  const unwatch = watchGiven(root, send);
 
   // -- drawing ---------------------------------------------------------------------------------------------------
   const strip = (title, cards, onPick, words) => [make("span", {}, title), ...cards.map((card) =>
@@ -196,7 +172,7 @@ function render({model, el}) {
   drawBasket();
   el.append(root);
   return () => {
-    document.removeEventListener("paste", pasted, true);
+    unwatch();
     model.off("msg:custom", told);
     for (const [name, does] of Object.entries(listening)) model.off(name, does);
   };

@@ -168,9 +168,10 @@ def test_the_picture_of_the_search_stands_under_several_rankings(visit, served, 
     assert "% of its hits are red" in page.get_by_role("region", name="Plain", exact=True).inner_text()
     marks = page.get_by_role("region", name="Mutual neighbours").locator("ol .moved").all_inner_texts()
     assert len(marks) == sum(plain[i : i + 1] != [id_] for i, id_ in enumerate(mutual))
-    page.get_by_role("region", name="Plain", exact=True).locator('[data-id="red/03.png"]').click()
+    page.get_by_role("region", name="Plain", exact=True).locator('[data-id="red/03.png"]').press("Enter")
     wait_for_tab(page, "Search")
     wait_for_address(page, id=["red/03.png"])
+    page.wait_for_function("document.activeElement === document.querySelector('#search .kit-card')")
     choose(page, upload("mine.png", BETWEEN_2_AND_3))  # an upload is compared as well
     wait_for_first(page, "red/02.png")
     open_tab(page, "Compare")

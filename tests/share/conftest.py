@@ -49,8 +49,8 @@ def photographs(tmp_path_factory):
         paint(folder / HOSTILE.replace("/", "") / name, colour, (60 + i, 40))
     exif = Image.Exif()
     exif[0x010E] = EXIF_PLACE  # the description
-    cat = Image.open(folder / "cat/cat-original.png").convert("RGB").resize((500, 333))
-    cat.save(folder / "cat/with-place.jpg", exif=exif)
+    cat = Image.open(folder / "cat/cat-original.png").convert("RGB").resize((4000, 2667))
+    cat.save(folder / "cat/with-place.jpg", exif=exif, quality=90)
     return folder
 
 

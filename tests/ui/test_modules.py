@@ -9,6 +9,7 @@ from imgsearch_kit import ui
 from imgsearch_kit.evaluation.trec import trec_id
 
 CODE = """import {createCrop} from "./crop.js";
+import {createPicker, watchGiven} from "./given.js";
 import {createGrid} from "./grid.js";
 import {fromAddress, toAddress} from "./address.js";
 import {countWins, isJudgement, qrelsText, shuffled} from "./judging.js";
@@ -18,6 +19,9 @@ window.grid = createGrid(document.querySelector("#grid"), {
     file: `${rank}.jpg`, thumbnail: ""})),
   onPick: (id) => told.push(["pick", id]), onVote: (id, sign) => told.push(["vote", id, sign])});
 window.crop = createCrop(document.querySelector("#crop"), {onChange: (box) => told.push(["box", box])});
+const given = document.querySelector("#given");
+window.unwatch = watchGiven(given, (file) => told.push(["file", file.name]), (text) => told.push(["text", text]));
+given.append(createPicker((file) => told.push(["picked", file.name])));
 window.address = {fromAddress, toAddress};
 window.judging = {countWins, isJudgement, qrelsText, shuffled};
 """
@@ -28,7 +32,10 @@ def page(browser):
     page = browser.new_page()
     troubles = []
     page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.set_content(f"<style>{ui.style()}</style><div class=kit id=grid></div><div class=kit id=crop></div>")
+    page.set_content(
+        f"<style>{ui.style()}</style><div class=kit id=grid></div><div class=kit id=crop></div>"
+        "<div id=given tabindex=0>here <i>and</i> <input id=field></div><p id=elsewhere tabindex=0>there</p>"
+    )
     page.add_script_tag(type="module", content=ui.script(CODE))
     page.wait_for_function("window.address")
     yield page
@@ -45,6 +52,46 @@ def test_the_grid_tells_what_is_picked_and_voted(page):
     pressed = page.locator(".kit-vote").evaluate_all("(all) => all.map((each) => each.ariaPressed)")
     assert pressed == ["true", "false", "false", "false", "false", "true"]
     assert page.locator("#grid b").count() == 0
+
+
+GIVE = """([kind, place, files, text]) => {
+  const data = new DataTransfer(), element = document.querySelector(place);
+  for (const name of files) data.items.add(new File(["..."], name, {type: "image/png"}));
+  if (text) data.setData("text/plain", text);
+  const how = {bubbles: true, cancelable: true};
+  if (kind === "paste") element.focus();
+  const event = kind === "paste" ? new ClipboardEvent(kind, {clipboardData: data, ...how})
+    : new DragEvent(kind, {dataTransfer: data, ...how});
+  return !element.dispatchEvent(event);
+}"""
+
+
+def test_a_picture_is_given_where_it_may_be_and_nowhere_else(page):
+    def give(kind, place, *files, text=""):
+        """Whether somebody took what was given."""
+        return page.evaluate(GIVE, [kind, place, files, text])
+
+    over = "document.querySelector('#given').classList.contains('kit-dropping')"
+    assert [give("dragenter", "#given", "a.png"), give("dragenter", "#given i", "a.png")] == [True, True]
+    give("dragleave", "#given", "a.png")
+    assert page.evaluate(over)
+    give("dragleave", "#given i", "a.png")
+    assert not page.evaluate(over)
+    assert give("drop", "#given i", "a.png", "b.png")
+    assert not give("drop", "#elsewhere", "c.png")
+    assert not give("drop", "#given", text="words")
+    assert give("paste", "#given", "d.png", text="words beside it")
+    assert not give("paste", "#elsewhere", "e.png")
+    give("paste", "#given", text=" words ")
+    give("paste", "#field", text="typed")
+    file = {"name": "f.heic", "mimeType": "image/heic", "buffer": b"..."}
+    for _ in range(2):  # the same file may be picked again
+        page.locator("#given input[type=file]").set_input_files(file)
+    page.evaluate("unwatch()")
+    assert not give("drop", "#given", "g.png")
+    assert not give("paste", "#given", "h.png")
+    picked = ["picked", "f.heic"]
+    assert page.evaluate("told") == [["file", "a.png"], ["file", "d.png"], ["text", "words"], picked, picked]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import {fromAddress, toAddress} from "../../ui/address.js";
 import {takePicture} from "../../ui/camera.js";
 import {createCrop} from "../../ui/crop.js";
 import {button, make, picture} from "../../ui/dom.js";
+import {createPicker, watchGiven} from "../../ui/given.js";
 import {createGrid} from "../../ui/grid.js";
 import {csvText, keptList, saveFile, smallPicture} from "../../ui/keep.js";
 import {createPanel} from "../../ui/panel.js";
@@ -30,7 +31,7 @@ let suggestedFor = null;
 
 // -- the parts ---------------------------------------------------------------------------------------------------
 
-const file = make("input", {type: "file", id: "query-file", accept: "image/*,.heic,.heif,.tif,.tiff,.avif", hidden: true, "aria-label": "Picture to search with"});
+const file = createPicker(send, {id: "query-file"});
 const view = make("div", {id: "query"});
 const crop = createCrop(view, {onChange: (box) => ask({box})});
 const cropper = button("Crop", () => setCropping(cropper.getAttribute("aria-pressed") !== "true"), {"aria-pressed": "false", hidden: true});
@@ -87,13 +88,13 @@ root.append(
 
 // -- asking ------------------------------------------------------------------------------------------------------
 
-// With "quiet" the shown search is asked again, for what the server has learned meanwhile.
-function ask(change, {push = true, random = false, more: further = false, quiet = false} = {}) {
+// With "quiet" the shown search is asked again, for what the server has learned meanwhile; with "focus" the first hit gets it.
+function ask(change, {push = true, random = false, more: further = false, quiet = false, focus = false} = {}) {
   if (!quiet) wanted = {...wanted, ...change};
   questions.fetched = null;
   const search = quiet ? shown : wanted;
   const request = further ? {...search, k: answer.hits.length + 50, shown: answer.hits.length} : search;
-  pending = {serial: ++serial, search, push, further, quiet};
+  pending = {serial: ++serial, search, push, further, quiet, focus};
   if (!quiet) {
     const learns = wanted.rank && wanted.rank !== "as indexed" && wanted.rank !== shown?.rank;
     say(learns ? "Ranking … (the first time, it is learned from the whole index)" : "Searching …", "busy");
@@ -204,7 +205,7 @@ function refuse({error, waiting = false}) {
 
 function receive(found) {
   if (!pending || (found.serial !== null && found.serial !== pending.serial)) return; // of an earlier question
-  const {search, push, further, quiet} = pending;
+  const {search, push, further, quiet, focus} = pending;
   if (found.error && !quiet) return refuse(search.picture && GONE.test(found.error) ? forgetUpload(search.picture) : found);
   pending = null;
   if (quiet) return learned(found);
@@ -223,6 +224,7 @@ function receive(found) {
   if (found.indexed.state !== start.state) drawIndexed(found.indexed);
   drawAnswer();
   if (!further && currentTab() === "search" && status.getBoundingClientRect().bottom < 0) status.scrollIntoView(); // it is asked for further down
+  if (focus && currentTab() === "search") grid.focus(found.hits[0]?.id); // what had it is in a tab that is hidden now
   if (change) status.firstChild.after(make("span", {class: "status change"}, change));
   tellAnswer(shown, answer, {classes: start.classes, rankings: start.rankings});
   if (push) remember();
@@ -429,10 +431,6 @@ byId.addEventListener("submit", (event) => {
   if (isAddress(text)) fetchPicture(text);
   else if (text) ask({...QUERY, id: text});
 });
-file.addEventListener("change", () => {
-  send(file.files[0]);
-  file.value = "";
-});
 
 // -- details -----------------------------------------------------------------------------------------------------
 
@@ -618,32 +616,11 @@ function zipButton(ids) {
 
 // -- from anywhere on the page -----------------------------------------------------------------------------------
 
-const holdsFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
-let inside = 0;
-const dropping = (by) => {
-  inside = by ? Math.max(inside + by, 0) : 0;
-  document.body.classList.toggle("kit-dropping", inside > 0);
-};
-document.addEventListener("dragenter", (event) => { if (holdsFiles(event)) { event.preventDefault(); dropping(1); } });
-document.addEventListener("dragover", (event) => { if (holdsFiles(event)) event.preventDefault(); });
-document.addEventListener("dragleave", (event) => { if (holdsFiles(event)) dropping(-1); });
-document.addEventListener("drop", (event) => {
-  if (!holdsFiles(event)) return;
-  event.preventDefault();
-  dropping(0);
-  send(event.dataTransfer.files[0]);
-});
-document.addEventListener("paste", (event) => {
-  const pasted = event.clipboardData?.files[0], text = event.clipboardData?.getData("text/plain").trim() ?? "";
-  if (!pasted && isAddress(text) && !event.target.matches?.("input, textarea")) return fetchPicture(text);
-  if (!pasted) return undefined;
-  event.preventDefault();
-  return send(pasted);
-});
+watchGiven(document.documentElement, send, (text) => { if (isAddress(text)) fetchPicture(text); });
 document.addEventListener("keydown", (event) => { if (event.key === "Escape") panel.close(); });
 let early = null; // what another tab searched for before this one had begun
 function seek(id) {
-  if (start) ask({...QUERY, id}, {random: id === null});
+  if (start) ask({...QUERY, id}, {random: id === null, focus: id !== null});
   else early = {id};
 }
 onSearch(seek);

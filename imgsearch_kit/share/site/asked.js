@@ -1,13 +1,11 @@
 // The query as the visitor sees it: the picture with its box, and the ways to give another one.
 import {createCrop} from "../../ui/crop.js";
 import {button, make} from "../../ui/dom.js";
+import {createPicker} from "../../ui/given.js";
 
 export function createAsked({onBox, onFile, onCamera, onAny, onClear}) {
   const frame = make("div"), name = make("p"), crop = createCrop(frame, {onChange: onBox});
-  const input = make("input", {type: "file", accept: "image/*", hidden: true, "aria-label": "Choose a picture", onchange: () => {
-    if (input.files[0]) onFile(input.files[0]);
-    input.value = "";
-  }});
+  const input = createPicker(onFile, {"aria-label": "Choose a picture"});
   const place = make("div", {class: "place"}, frame, name);
   const cropping = button("Crop", () => press(cropping.getAttribute("aria-pressed") !== "true"), {"aria-pressed": "false", hidden: true});
   const clear = button("Clear", onClear, {hidden: true});

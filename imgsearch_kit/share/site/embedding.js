@@ -20,7 +20,7 @@ export function createEmbedding(site) {
     // The answer to a row, {own, hits}: from its known neighbours where these are enough.
     async ofRow(row, options) {
       if (!options.plus.length && !options.minus.length && !options.classes.length) {
-        const known = await site.neighbours(row), own = known.filter(([, score]) => score > site.own), hits = known.slice(own.length);
+        const known = await site.neighbours(row), own = known.filter(([, score]) => score > site.own.row), hits = known.slice(own.length);
         if (hits.length >= options.k || known.length === site.count - 1) return {own, hits: hits.slice(0, options.k)};
       }
       return ask("search", {query: row, ...options});

@@ -31,8 +31,15 @@ async function decoded(file) {
   try {
     return await createImageBitmap(file, {imageOrientation: "from-image", colorSpaceConversion: "none"});
   } catch {
-    throw new Error("This browser cannot open the file as a picture. Give a JPEG, PNG or WEBP.");
+    throw new Error(await isHeic(file) ? "This browser cannot open HEIC pictures; Safari can. Export the picture as JPEG and give that."
+      : "This browser cannot open the file as a picture. Give a JPEG, PNG or WEBP.");
   }
+}
+
+// Whether a file begins as one of HEIC (ISO/IEC 23008-12) does, whatever its name.
+async function isHeic(file) {
+  const start = String.fromCharCode(...new Uint8Array(await file.slice(0, 12).arrayBuffer()));
+  return /^[^]{4}ftyp(hei|hev|mif1|msf1)/.test(start);
 }
 
 // The whole pixels of a box, as the kit rounds them.

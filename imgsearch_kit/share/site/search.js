@@ -3,12 +3,12 @@
 import {fromAddress, toAddress} from "../../ui/address.js";
 import {takePicture} from "../../ui/camera.js";
 import {button, make, picture} from "../../ui/dom.js";
+import {watchGiven} from "../../ui/given.js";
 import {createGrid} from "../../ui/grid.js";
 import {currentTab, onSearch, openTab, tellAnswer} from "../../ui/tabs.js";
 import {createAsked} from "./asked.js";
 import {createClasses} from "./classes.js";
 import {createEmbedding} from "./embedding.js";
-import {takeFiles} from "./taking.js";
 
 const USUAL = {k: 20, rank: ""}, FURTHER = 20;
 
@@ -18,9 +18,10 @@ export function showSearch(root, site) {
 
   const said = make("p", {class: "said", role: "status"}), unverified = make("p", {class: "unverified", role: "status"});
   const bar = make("progress", {max: 1, value: 0, "aria-label": "Share of the network that is loaded", hidden: true});
-  const marks = make("div", {class: "marks"}), own = make("div", {class: "own"}), place = make("div", {id: "hits"});
+  const marks = make("div", {class: "marks"}), own = make("div", {class: "own"}), tiles = make("ul", {class: "tiles"}), place = make("div", {id: "hits"});
+  const grid = createGrid(place, {onPick: (id) => ask({...idle(), id}), onVote: vote});
   const further = button("Show more", () => ask({...shown, k: shown.k + FURTHER}), {class: "further", hidden: true});
-  const answers = make("div", {class: "answers"}, said, unverified, marks, own, place, further);
+  const answers = make("div", {class: "answers"}, said, unverified, marks, own, tiles, place, further);
   const asked = createAsked({
     onBox: (box) => ask({...shown, box}),
     onFile: (file) => send(file),
@@ -37,7 +38,6 @@ export function showSearch(root, site) {
   });
   const classes = createClasses(site.classes, (chosen) => { if (shown) ask({...shown, classes: chosen, k: USUAL.k}); });
   root.append(make("div", {class: "search"}, make("div", {class: "ask"}, asked.element, bar, classes.element), answers));
-  let grid = null;
 
   const idle = () => ({...fromAddress("", USUAL), classes: classes.chosen(), file: null});
   const say = (text, wrong = false) => {
@@ -58,21 +58,26 @@ export function showSearch(root, site) {
     ask({...shown, [to]: shown[to].includes(id) ? without(shown[to]) : [...shown[to], id], [from]: without(shown[from]), k: USUAL.k});
   }
 
-  // Searches, and draws the answer unless another search was asked for meanwhile.
-  async function ask(search, {push = true} = {}) {
+  // Searches, and draws the answer unless another search was asked for meanwhile; with focus, that of the keyboard stays in
+  // the answers.
+  async function ask(search, {push = true, focus = answers.contains(document.activeElement)} = {}) {
     const mine = ++serial, last = () => mine === serial;
     root.classList.add("busy");
     try {
       const pictures = await site.pictures();
       if (typeof search.id === "number") search.id = pictures.ids[search.id];
       if (!last()) return;
+      const another = search.id !== shown?.id || search.file !== shown.file;
       shown = search;
       const row = search.id === null ? null : rowOf(search.id, pictures);
       asked.show(search, row === null ? "" : site.thumbnail(row));
       if (push) keepAddress();
       if (row === null && !search.file) return drawIdle();
       const found = await answer(search, row, pictures, last);
-      if (last()) draw(found, pictures);
+      if (!last()) return;
+      draw(found, pictures);
+      if (another && said.getBoundingClientRect().bottom < 0) root.scrollIntoView(); // it was asked for further down
+      if (focus && (another || !answers.contains(document.activeElement))) grid.focus(found.hits.length ? nameOf(found.hits[0][0], pictures) : "");
     } catch (error) {
       if (!last()) return;
       clear();
@@ -109,7 +114,8 @@ export function showSearch(root, site) {
   }
 
   function clear() {
-    place.replaceChildren();
+    grid.show([]);
+    tiles.replaceChildren();
     marks.replaceChildren();
     own.replaceChildren();
     further.hidden = true;
@@ -124,17 +130,18 @@ export function showSearch(root, site) {
   }
 
   function drawTiles() {
-    place.replaceChildren(make("ul", {class: "tiles"}, site.tiles.map(({row, id, label}) => make("li", {}, button([picture(site.thumbnail(row), id), make("span", {}, label || id.split("/").pop())],
-      () => ask({...idle(), id}), {title: id})))));
+    tiles.replaceChildren(...site.tiles.map(({row, id, label}) => make("li", {}, button([picture(site.thumbnail(row), id), make("span", {}, label || id.split("/").pop())],
+      () => ask({...idle(), id}), {title: id}))));
   }
 
   function draw(found, pictures) {
     const small = (row, act) => button(picture(site.thumbnail(row), nameOf(row, pictures)), act, {title: nameOf(row, pictures)});
     const marked = (kind, words) => shown[kind].length ? [words, ...shown[kind].map((id) => make("span", {class: kind}, small(rowOf(id, pictures), () => vote(id, kind === "plus" ? 1 : -1))))] : [];
-    clear();
+    tiles.replaceChildren();
+    unverified.textContent = "";
     marks.replaceChildren(...marked("plus", "More like"), ...marked("minus", "Less like"));
     own.replaceChildren(...(found.own.length ? ["This very picture is here:", ...found.own.slice(0, 8).map(([row]) => small(row, () => ask({...idle(), id: nameOf(row, pictures)})))] : []));
-    grid = createGrid(place, {hits: found.hits.map(([row, score], i) => hit(row, score, i + 1, pictures)), onPick: (id) => ask({...idle(), id}), onVote: vote});
+    grid.show(found.hits.map(([row, score], i) => hit(row, score, i + 1, pictures)));
     grid.mark(shown.plus, shown.minus);
     further.hidden = found.hits.length < shown.k;
     const count = found.hits.length;
@@ -185,8 +192,8 @@ export function showSearch(root, site) {
     }
   }
 
-  takeFiles(send);
-  onSearch((id) => ask({...idle(), id}));
+  watchGiven(document.documentElement, send);
+  onSearch((id) => ask({...idle(), id}, {focus: true}));
   addEventListener("popstate", recall);
   recall();
 }

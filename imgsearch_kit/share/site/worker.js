@@ -49,7 +49,8 @@ const does = {
   async search({query, plus, minus, classOf, classes, k}) {
     const gallery = await all(), wanted = new Set(classes), hidden = new Set([...plus, ...minus, query]);
     const start = typeof query === "number" ? await row(query) : query;
-    const own = nearest(start, gallery, MOST_OWN, (at) => !hidden.has(at)).filter(([, score]) => score > site.own);
+    const least = typeof query === "number" ? site.own.row : site.own.given;
+    const own = nearest(start, gallery, MOST_OWN, (at) => !hidden.has(at)).filter(([, score]) => score > least);
     for (const [at] of own) hidden.add(at);
     const moved = plus.length || minus.length ? rocchio(start, await Promise.all(plus.map(row)), await Promise.all(minus.map(row)), site.weights) : start;
     return {own, hits: nearest(moved, gallery, k, (at) => !hidden.has(at) && (!wanted.size || wanted.has(classOf[at])))};
