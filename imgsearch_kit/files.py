@@ -15,6 +15,7 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -91,13 +92,25 @@ def kept_folder(name: str) -> Path:
     return process_folder() / name
 
 
-@functools.cache
+def _once(work: Callable[..., Made]) -> Callable[..., Made]:
+    """``work`` that is done once for each of its arguments; threads that ask together wait for the first of them."""
+    cached, lock = functools.cache(work), threading.Lock()
+
+    @functools.wraps(work)
+    def waiting(*given: Any) -> Made:
+        with lock:
+            return cached(*given)
+
+    return waiting
+
+
+@_once
 def _say_unkept(folder: Path) -> None:
     why = "There is no home folder to cache in" if NOWHERE in folder.parents else f"{folder} cannot be written"
     log.warning("%s, so thumbnails are made again each time. Set IMGSEARCH_CACHE to a writable folder.", why)
 
 
-@functools.cache
+@_once
 def process_folder() -> Path:
     """A temporary folder that only this user can read, deleted when the process ends.
 

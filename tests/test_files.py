@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +17,7 @@ import pytest
 from imgsearch_kit.cli.base import write_json
 from imgsearch_kit.errors import BadQuery, KitError
 from imgsearch_kit.extractors.weight_files import write_npz
-from imgsearch_kit.files import write_whole
+from imgsearch_kit.files import kept_folder, process_folder, write_whole
 from imgsearch_kit.index import create_index, new_passport
 from imgsearch_kit.indexing.export import export
 from imgsearch_kit.records import ImageRecord
@@ -185,3 +188,25 @@ def test_a_folder_that_hides_its_files_is_as_an_empty_one(tmp_path, variable):
         assert run(HIDDEN, *BOUND_BY_MODES, **{name: str(path) for name, path in folders.items()}) == "made\n"
     finally:
         (tmp_path / "hidden").chmod(0o700)
+
+
+def test_threads_that_find_no_cache_together_are_told_once(monkeypatch, tmp_path):
+    """As the thumbnails of one answer are: each thread would say it while the first still writes its line."""
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("IMGSEARCH_CACHE", str(tmp_path / "file/cache"))
+    said = []
+
+    class Slow(logging.Handler):
+        def emit(self, record):
+            time.sleep(0.1)
+            said.append(record.getMessage())
+
+    handler = Slow()
+    logging.getLogger("imgsearch_kit").addHandler(handler)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            folders = set(threads.map(kept_folder, ["thumbnails"] * 8))
+    finally:
+        logging.getLogger("imgsearch_kit").removeHandler(handler)
+    assert len(said) == 1
+    assert folders == {process_folder() / "thumbnails"}

@@ -31,6 +31,8 @@ log = logging.getLogger("imgsearch_kit")
 
 MAX_UPLOAD = "32mb"
 SEARCHES_AT_ONCE = 2
+# Gradio keeps the last answers of so many visits and calls, each its own copy, although the page asks for none of them.
+VISITS_KEPT = 100
 
 FONT = gr.themes.utils.fonts.LocalFont("IBM Plex Sans", (400, 700))  # its 600 lacks most letters
 THEME = gr.themes.Default(primary_hue="indigo", font=(FONT, "system-ui", "sans-serif"))
@@ -144,6 +146,7 @@ def launch_page(
                 auth=auth,
                 theme=THEME,
                 favicon_path=around.icon,
+                state_session_capacity=VISITS_KEPT,
                 app_kwargs={
                     "routes": rest_routes(gallery, auth, around),
                     "openapi_url": None,  # rest has its own, behind the login
