@@ -167,6 +167,7 @@ def test_every_result_class_has_all_forms():
     assert found == {
         ("Address", "__str__"),
         ("ServerAddress", "__str__"),
+        ("Part", "__str__"),
         ("VectorIndex", "_repr_html_"),
         ("Gallery", "_repr_html_"),
     }
