@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexNotFound, without_secrets, without_stop
 from imgsearch_kit.index.archive import ArchiveIndex
 from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.index.graph import graph_parameters
 from imgsearch_kit.index.local import LocalIndex
 from imgsearch_kit.records import IndexPassport
 
@@ -79,12 +80,14 @@ class Address:
         return self._on(dataclasses.replace(self.server, name=name))
 
     def check_method(self, method: str) -> None:
-        """Checks that an index that is not on a server has the method ``exact``; a server checks its own methods.
+        """Checks the method of an index that is not on a server; a server checks its own methods.
 
-        :raises BadQuery: when it has another method.
+        :raises BadQuery: when it is not ``exact``, nor ``hnsw`` with its parameters where the index is no archive.
         """
-        if not self.on_server and method != "exact":
+        if self.kind == "npz" and method != "exact":
             raise BadQuery(f"An index at {self} has the method exact only, not {method!r}. Leave --method out.")
+        if not self.on_server:
+            graph_parameters(method)
 
     def __str__(self) -> str:
         return self.text

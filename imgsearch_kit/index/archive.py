@@ -50,6 +50,7 @@ class ArchiveIndex(LocalIndex):
     content. Changes that another process makes to the file later are not seen.
     """
 
+    _has_graph = False
     _file: Path
     _written: int  # the generation that the file holds
     _state: tuple[int, int, int] | None  # of the file, when it was last read or written

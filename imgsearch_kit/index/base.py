@@ -180,6 +180,9 @@ class VectorIndex(ABC):
         """The number of parts that an approximate search goes through, each with its own candidates; None without."""
         return None
 
+    def prepare(self, *, progress: bool | None = None) -> None:  # noqa: B027 (most need nothing)
+        """Builds what an approximate search of a local index needs, where the index has such a method; with a bar."""
+
     def merge(self) -> None:  # noqa: B027 (most have nothing to merge)
         """Merges the parts into as few as possible, and makes everything added so far searchable.
 

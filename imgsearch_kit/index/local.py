@@ -1,8 +1,9 @@
-"""An index in one SQLite file (or in memory), searched exactly over a copy of its vectors in memory."""
+"""An index in one SQLite file (or in memory): exact search over a copy of its vectors, approximate by a graph."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -28,17 +29,24 @@ from imgsearch_kit.index.base import (
     rebuilt_otherwise,
     replaced_failures,
 )
+from imgsearch_kit.index.candidates import FILTERED, FROM, Candidates
 from imgsearch_kit.index.exact import Snapshot
 from imgsearch_kit.records import Approx, Failure, ImageRecord, IndexPassport, Neighbours, Refused, Vectors
+
+LOADED_AT_ONCE = 4096  # vectors
 
 
 class LocalIndex(VectorIndex):
     """An index in one SQLite file in WAL mode; vectors are little-endian float32 blobs.
 
     Threads may share one object. Any number of processes may read; a second writer is refused. A commit is on disk
-    when ``add`` returns, and a process killed at any moment leaves whole commits only. Search runs over a copy of all
-    vectors in memory, which is loaded again when the index has changed.
+    when ``add`` returns, and a process killed at any moment leaves whole commits only. Exact search runs over a copy of
+    all vectors in memory, which is loaded again when the index has changed; with ``labels`` only those of the classes
+    are read. Approximate search reads the vectors that a graph proposes (``candidates``), and never waits for a graph
+    that another thread or process builds.
     """
+
+    _has_graph = True  # where the method is hnsw, or there are many records
 
     def __init__(
         self, database: sqlite3.Connection, passport: IndexPassport, path: Path | None = None, *, frozen: bool = False
@@ -51,6 +59,8 @@ class LocalIndex(VectorIndex):
         self._lock = threading.RLock()  # one statement or transaction at a time on the one connection
         self._writer: FileLock | None = None
         self._snapshot: Snapshot | None = None
+        self._of_labels: tuple[tuple[str, ...], Snapshot] | None = None  # the last read of some labels alone
+        self._candidates: tuple[str, Candidates] | None = None  # by uuid
         self._seen: tuple[int, sqlite.Maker] | None = None  # the generation last seen, and who made its vectors
 
     @classmethod
@@ -127,22 +137,20 @@ class LocalIndex(VectorIndex):
 
     def __len__(self) -> int:
         with self._reading() as db:
-            return db.execute("SELECT count(*) FROM records").fetchone()[0]
+            return sqlite.count_records(db)
 
     def records(self, ids: Sequence[str] | None = None) -> list[ImageRecord]:
         """All records, or those of ``ids``, in id order, read from the file."""
-        chosen = () if ids is None else (f"WHERE {sqlite.ID_IN_LIST}", [sqlite.ids_json(ids)])
         with self._reading() as db:
-            return sqlite.records(db, *chosen)
+            return sqlite.records(db) if ids is None else sqlite.records_of(db, ids)
 
     def vectors(self, ids: Sequence[str] | None = None) -> Vectors:
         """A copy of all vectors, or those of ``ids`` read from the file, in id order."""
         if ids is None:
             return self._now().matrix.copy()
         with self._reading() as db:
-            query = f"SELECT vector FROM records JOIN vectors USING (key) WHERE {sqlite.ID_IN_LIST} ORDER BY id"
-            blobs = [blob for (blob,) in db.execute(query, (sqlite.ids_json(ids),))]
-        return np.frombuffer(b"".join(blobs), "<f4").reshape(-1, self._passport.dim).astype(np.float32)
+            query = f"WHERE {sqlite.ID_IN_LIST}"
+            return sqlite.vectors_by_id(db, self._passport.dim, query, [sqlite.ids_json(ids)])[1].copy()
 
     def entries(self, ids: Sequence[str] | None = None) -> tuple[list[ImageRecord], Vectors]:
         """All records, or those of ``ids``, with their vectors, as of one commit."""
@@ -169,29 +177,89 @@ class LocalIndex(VectorIndex):
         labels: Sequence[str] | None = None,
         exclude: Sequence[Sequence[str]] | None = None,
     ) -> Neighbours:
-        """The ``k`` nearest records of each query, always exactly; with ``approx`` the note says so."""
+        """The ``k`` nearest records of each query; with ``approx`` by the graph, if the index has one.
+
+        The graph is built at the first such search. Where it cannot answer, as with ``labels``, the answer is exact and
+        the note says why.
+        """
         queries = check_search(vectors, self._passport.dim, k, exclude, approx, labels)
-        found = self._now().search(queries, k, labels, exclude)
+        note = ""
+        if approx is not None:
+            answer = self._approximate(queries, k, approx, labels, exclude)
+            if isinstance(answer, Neighbours):
+                return answer
+            note = answer
+        found = self._now(labels).search(queries, k, labels, exclude)
         ids = sorted(set(found.ids.ravel().tolist()) - {""})
         # A record that another process has deleted since is still found, with its id alone.
         records = {id_: ImageRecord(id_) for id_ in ids} | {record.id: record for record in self.records(ids)}
-        return dataclasses.replace(found, note=NO_APPROX if approx else "", records=records)
+        return dataclasses.replace(found, note=note, records=records)
 
-    def _now(self) -> Snapshot:
-        """The content as of now, loaded again only when the index has changed since the last call."""
+    def _approximate(
+        self,
+        queries: Vectors,
+        k: int,
+        approx: Approx,
+        labels: Sequence[str] | None,
+        exclude: Sequence[Sequence[str]] | None,
+    ) -> Neighbours | str:
+        """The answer of the graph, or a sentence that says why there is none."""
+        if not self._has_graph or (self._passport.method == "exact" and len(self) < FROM):
+            return NO_APPROX
+        return FILTERED if labels is not None else self._graph.search(queries, k, approx, exclude)
+
+    @property
+    def _graph(self) -> Candidates:
+        with self._lock:
+            passport = self._passport
+            if self._candidates is None or self._candidates[0] != passport.uuid:
+                kept = self._path is not None
+                self._candidates = passport.uuid, Candidates.of(self._reading, passport, kept=kept)
+            return self._candidates[1]
+
+    def prepare(self, *, progress: bool | None = None) -> None:
+        """Builds the graph of the method ``hnsw``, unless there is one of which no more than a tenth has changed."""
+        if self._has_graph and self._passport.method != "exact":
+            self._graph.build(progress=progress)
+
+    def merge(self) -> None:
+        """Builds the graph, if the method is ``hnsw`` and much has changed since it was built."""
+        self.flush()
+        self.prepare()
+
+    def _now(self, labels: Sequence[str] | None = None) -> Snapshot:
+        """The content as of now, loaded again only when the index has changed since the last call.
+
+        With ``labels`` only their part of it may be loaded.
+        """
         with self._reading() as db:
             generation = sqlite.generation(db)
             if self._snapshot is None or self._snapshot.generation != generation:
                 self._snapshot = None  # two matrices at once might not fit
+                if labels is not None and sqlite.has_table(db, "commits"):  # and the labels are indexed
+                    return self._part(db, generation, tuple(sorted(set(labels))))
+                self._of_labels = None
                 self._snapshot = self._load(db, generation)
             return self._snapshot
 
+    def _part(self, db: sqlite3.Connection, generation: int, labels: tuple[str, ...]) -> Snapshot:
+        """The records of some labels; the last such part is kept."""
+        if self._of_labels is None or (self._of_labels[0], self._of_labels[1].generation) != (labels, generation):
+            self._of_labels = None
+            where = "WHERE label IN (SELECT value FROM json_each(?))"
+            ids, matrix = sqlite.vectors_by_id(db, self._passport.dim, where, [json.dumps(labels)])
+            self._of_labels = labels, Snapshot(generation, ids, None, matrix)
+        return self._of_labels[1]
+
     def _load(self, db: sqlite3.Connection, generation: int) -> Snapshot:
         rows = db.execute("SELECT key, id, label FROM records ORDER BY id").fetchall()
-        place = {key: row for row, (key, _, _) in enumerate(rows)}
+        keys = np.array([key for key, _, _ in rows], np.int64)
+        order = np.argsort(keys)  # the vectors are read in the order in which they are stored
         matrix = np.empty((len(rows), self._passport.dim), np.float32)
-        for key, blob in db.execute("SELECT key, vector FROM vectors"):
-            matrix[place[key]] = np.frombuffer(blob, "<f4")
+        found = db.execute("SELECT vector FROM vectors ORDER BY key")
+        for start in range(0, len(rows), LOADED_AT_ONCE):
+            blobs = [blob for (blob,) in found.fetchmany(LOADED_AT_ONCE)]
+            matrix[order[start : start + LOADED_AT_ONCE]] = sqlite.matrix_of(blobs, self._passport.dim)
         matrix.flags.writeable = False
         ids = np.array([id_ for _, id_, _ in rows], dtype=object)
         return Snapshot(generation, ids, [label for _, _, label in rows], matrix)
@@ -296,6 +364,8 @@ class LocalIndex(VectorIndex):
         """
         with self._lock:
             self.claim()
+            if self._has_graph:
+                self._graph.remove()
             self._disconnect()
             if self._path is not None:
                 sqlite.remove(self._path)
@@ -315,7 +385,7 @@ class LocalIndex(VectorIndex):
     def _disconnect(self) -> None:
         if self._database is not None:
             self._database.close()
-            self._database = self._snapshot = None
+            self._database = self._snapshot = self._of_labels = self._candidates = None
 
     @property
     def _db(self) -> sqlite3.Connection:

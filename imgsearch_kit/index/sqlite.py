@@ -11,6 +11,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from filelock import FileLock, Timeout
 
 from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, IndexNotFound, IndexUnwritable, without_stop
@@ -32,10 +34,21 @@ CREATE TABLE failures (
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {FORMAT_VERSION};
 """
+# The least key that each commit has added, so that it is known which records have changed since any generation: keys
+# only grow within a commit, and are above all keys of then. Triggers note it whichever kit writes, and a file without
+# this table is as good as before, so it is no new format. ``stamp`` tells copies of a file apart that were changed.
+COMMITS = (
+    "CREATE TABLE commits (generation INTEGER PRIMARY KEY, key INTEGER NOT NULL, stamp INTEGER NOT NULL)",
+    "CREATE TRIGGER noted AFTER INSERT ON records BEGIN "
+    "INSERT OR IGNORE INTO commits SELECT generation + 1, new.key, random() FROM passport; END",
+    "INSERT INTO commits SELECT generation, (SELECT coalesce(max(key), 0) + 1 FROM records), random() FROM passport",
+    "CREATE INDEX labels ON records (label)",
+)
 # The columns of records, after its key; the few paths that differ from the ids are in a separate table.
 RECORD = [field.name for field in dataclasses.fields(ImageRecord) if field.name != "path"]
 ID_IN_LIST = "id IN (SELECT value FROM json_each(?))"  # one parameter, however many ids
 FILE_SUFFIXES = ("", "-wal", "-shm", "-journal", ".lock")  # what is added to the name of the file itself
+LARGEST_KEY = 2**63 - 1
 FROZEN = "mode=ro&immutable=1"  # reads a file in a folder that takes no WAL beside it
 
 
@@ -163,12 +176,19 @@ def version_of(db: sqlite3.Connection) -> int:
 
 
 def upgrade(db: sqlite3.Connection) -> None:
-    """Makes an index of the first format one of the present, within the transaction of the first change."""
+    """Gives an index what it lacks of the present format, within the transaction of the first change."""
     if version_of(db) < FORMAT_VERSION:
         for column, kind in ADDED.items():
             db.execute(f"ALTER TABLE records ADD COLUMN {column} {kind}")
         db.execute("UPDATE passport SET json = json_set(json, '$.format', ?)", (FORMAT_VERSION,))
         db.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+    if not has_table(db, "commits"):
+        _note_commits(db)
+
+
+def _note_commits(db: sqlite3.Connection) -> None:
+    for statement in COMMITS:
+        db.execute(statement)
 
 
 def create_tables(db: sqlite3.Connection, passport: IndexPassport) -> None:
@@ -176,6 +196,7 @@ def create_tables(db: sqlite3.Connection, passport: IndexPassport) -> None:
     for statement in SCHEMA.split(";"):  # executescript would commit before the passport is in
         db.execute(statement)
     db.execute("INSERT INTO passport VALUES (?, ?)", (passport_json(passport), passport.generation))
+    _note_commits(db)
 
 
 def passport(db: sqlite3.Connection, address: str) -> IndexPassport:
@@ -221,14 +242,81 @@ def passport_json(passport: IndexPassport) -> str:
 
 def records(db: sqlite3.Connection, where: str = "", given: Sequence[str] = ()) -> list[ImageRecord]:
     """The records in id order, all or those that ``where`` keeps."""
+    query = f"SELECT {_columns(db)} FROM records {where} ORDER BY id"
+    return [ImageRecord(*row) for row in db.execute(query, given)]
+
+
+def records_of(db: sqlite3.Connection, ids: Sequence[str]) -> list[ImageRecord]:
+    """The records of ``ids``, in id order."""
+    return records(db, f"WHERE {ID_IN_LIST}", [ids_json(ids)])
+
+
+def _columns(db: sqlite3.Connection) -> str:
+    """The columns of ``records`` in the order of the fields of a record."""
     columns = {field.name: field.name for field in dataclasses.fields(ImageRecord)}
     columns["path"] = "''"
     if has_table(db, "paths"):
         columns["path"] = "coalesce((SELECT path FROM paths WHERE paths.key = records.key), '')"
     if version_of(db) < FORMAT_VERSION:
         columns |= dict.fromkeys(ADDED, "0")
-    query = f"SELECT {', '.join(columns.values())} FROM records {where} ORDER BY id"
-    return [ImageRecord(*row) for row in db.execute(query, given)]
+    return ", ".join(columns.values())
+
+
+def keyed(db: sqlite3.Connection, keys: Iterable[int], dim: int) -> tuple[list[int], list[ImageRecord], Vectors]:
+    """The keys that are still there, in ascending order, with their records and ``(n, dim)`` vectors."""
+    query = (
+        f"SELECT key, vector, {_columns(db)} FROM records JOIN vectors USING (key) "
+        "WHERE key IN (SELECT value FROM json_each(?)) ORDER BY key"
+    )
+    rows = db.execute(query, (json.dumps(sorted(keys)),)).fetchall()
+    matrix = matrix_of([row[1] for row in rows], dim)
+    return [row[0] for row in rows], [ImageRecord(*row[2:]) for row in rows], matrix
+
+
+def matrix_of(blobs: Sequence[bytes], dim: int) -> Vectors:
+    """The stored vectors as the rows of a matrix that may not be written to."""
+    return np.frombuffer(b"".join(blobs), "<f4").reshape(-1, dim).astype(np.float32, copy=False)
+
+
+def vectors_by_id(
+    db: sqlite3.Connection, dim: int, where: str = "", given: Sequence[Any] = ()
+) -> tuple[npt.NDArray[np.object_], Vectors]:
+    """The ids that ``where`` keeps, in ascending order, and their ``(n, dim)`` vectors, not to be written to."""
+    rows = db.execute(f"SELECT id, vector FROM records JOIN vectors USING (key) {where} ORDER BY id", given).fetchall()
+    return np.array([id_ for id_, _ in rows], dtype=object), matrix_of([blob for _, blob in rows], dim)
+
+
+def count_records(db: sqlite3.Connection, least: int = 0) -> int:
+    """How many records there are with keys of at least ``least``."""
+    query = "SELECT count(*) FROM records" + (f" WHERE key >= {least}" if least else "")
+    return int(db.execute(query).fetchone()[0])
+
+
+def present(db: sqlite3.Connection, keys: Iterable[int]) -> list[int]:
+    """Those of the keys that records have."""
+    query = "SELECT key FROM records WHERE key IN (SELECT value FROM json_each(?))"
+    return [key for (key,) in db.execute(query, (json.dumps(list(keys)),))]
+
+
+def last_commit(db: sqlite3.Connection) -> tuple[int, int]:
+    """Generation and stamp of the last commit that has added records; of now where a file does not note them."""
+    if not has_table(db, "commits"):
+        return generation(db), 0
+    found = db.execute("SELECT generation, stamp FROM commits ORDER BY generation DESC LIMIT 1").fetchone()
+    return int(found[0]), int(found[1])
+
+
+def first_since(db: sqlite3.Connection, commit: tuple[int, int]) -> int | None:
+    """The least key of the records that were added after a commit, above all others where there are none.
+
+    None where the file's history has no such commit.
+    """
+    if not has_table(db, "commits"):
+        return LARGEST_KEY if commit == last_commit(db) else None
+    if not db.execute("SELECT 1 FROM commits WHERE generation = ? AND stamp = ?", commit).fetchone():
+        return None
+    (least,) = db.execute("SELECT min(key) FROM commits WHERE generation > ?", commit[:1]).fetchone()
+    return LARGEST_KEY if least is None else int(least)
 
 
 def insert(db: sqlite3.Connection, pairs: Sequence[tuple[ImageRecord, Vectors]]) -> None:

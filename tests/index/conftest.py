@@ -85,6 +85,8 @@ def exchanges(request: pytest.FixtureRequest) -> Path:
 
 
 BACKENDS = [
+    Backend("memory-hnsw", in_folder("memory:"), "hnsw", stays=False),
+    Backend("local-hnsw", in_folder("local:{}/pictures.db"), "hnsw:m=8,ef_construction=50"),
     Backend("memory", in_folder("memory:"), stays=False),
     Backend("local", in_folder("local:{}/pictures.db")),
     Backend("npz", in_folder("npz:{}/pictures.npz")),

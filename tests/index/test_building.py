@@ -184,5 +184,5 @@ def test_in_memory_it_ends_with_the_block():
 
 
 def test_a_method_that_a_file_does_not_know_is_refused(tmp_path):
-    with pytest.raises(BadQuery, match="has the method exact only, not 'hnsw'"):
-        building(f"local:{tmp_path / 'index'}", passport("hnsw"))
+    with pytest.raises(BadQuery, match=r"has the method exact or hnsw, .* not 'flat'"):
+        building(f"local:{tmp_path / 'index'}", passport("flat"))

@@ -106,10 +106,19 @@ def test_the_name_may_hold_what_an_uri_may_not(tmp_path):
     assert len(content(address)[0]) == 1
 
 
-def test_an_index_has_no_method_but_exact(tmp_path):
-    for address in ("memory:", f"local:{tmp_path}/a.db", f"npz:{tmp_path}/a.npz"):
-        with pytest.raises(BadQuery, match=r"the method exact only, not 'l2-lsh:L=60'"):
-            create_index(address, new_passport(None, dim=3, method="l2-lsh:L=60"))
+@pytest.mark.parametrize(
+    ("address", "method", "reason"),
+    [
+        ("memory:", "l2-lsh:L=60", "the method exact or hnsw, .*, not 'l2-lsh:L=60'"),
+        ("local:{}/a.db", "hnsw:shards=3", "the method exact or hnsw, .*, not 'hnsw:shards=3'"),
+        ("local:{}/a.db", "hnsw:m=1", "m must be at least 2, .* it is 1"),
+        ("local:{}/a.db", "hnsw:ef_construction=many", "ef_construction must be a whole number .* it is 'many'"),
+        ("npz:{}/a.npz", "hnsw", "the method exact only, not 'hnsw'"),
+    ],
+)
+def test_a_method_that_the_place_does_not_know_is_refused(address, method, reason, tmp_path):
+    with pytest.raises(BadQuery, match=reason):
+        create_index(address.format(tmp_path), new_passport(None, dim=3, method=method))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,0 +1,169 @@
+"""Approximate search of a file: its graph follows every change, a damaged one is built again, the rest is exact."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+import numpy as np
+import pytest
+
+from imgsearch_kit.files import artefact_folder
+from imgsearch_kit.index import create_index, new_passport, open_index
+from imgsearch_kit.records import Approx, ImageRecord
+from imgsearch_kit.vectors import unit
+
+DIM, N = 16, 600
+VECTORS = unit(np.random.default_rng(0).standard_normal((2 * N, DIM)).astype(np.float32))
+ALL = Approx(N)  # so many candidates that no neighbour is lost
+
+
+def named(first, last):
+    return [ImageRecord(f"{i:04}.jpg", "odd" if i % 2 else "even") for i in range(first, last)]
+
+
+@pytest.fixture
+def address(tmp_path):
+    address = f"local:{tmp_path / 'pictures.db'}"
+    with create_index(address, new_passport(None, dim=DIM, method="hnsw:m=32")) as index:
+        index.add(named(0, N), VECTORS[:N])
+        index.prepare()
+    return address
+
+
+def graph_files(address):
+    with open_index(address) as index:
+        folder = artefact_folder(index.passport)
+    note = folder / "graph.json"
+    return note, folder / json.loads(note.read_text())["file"]
+
+
+def check_same(index, queries=VECTORS[N : N + 20], k=7, **options):
+    found, exact = index.search(queries, k, approx=ALL, **options), index.search(queries, k, **options)
+    assert found.ids.tolist() == exact.ids.tolist()
+    assert np.array_equal(found.scores, exact.scores)
+    assert found.records == exact.records
+    return found
+
+
+def test_the_graph_is_kept_and_used(address):
+    note, file = graph_files(address)
+    before = note.stat().st_mtime_ns, file.stat().st_mtime_ns
+    with open_index(address) as index:
+        assert check_same(index).method == "hnsw:m=32,ef_construction=100,candidates=600"
+        check_same(index, VECTORS[:1])
+        check_same(index, VECTORS[:2], exclude=[["0000.jpg"], ["nowhere", "0005.jpg"]])
+    assert (note.stat().st_mtime_ns, file.stat().st_mtime_ns) == before
+
+
+CHANGES = {
+    "added": lambda index: index.add(named(N, N + 9), VECTORS[N : N + 9]),
+    "replaced": lambda index: index.add(named(3, 9), VECTORS[N : N + 6]),
+    "deleted": lambda index: index.delete([record.id for record in named(0, 9)]),
+    "the last keys used again": lambda index: (
+        index.delete([record.id for record in named(N - 5, N)]),
+        index.add(named(N, N + 5), VECTORS[N : N + 5]),
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_what_changed_since_is_found_as_by_the_exact_search(address, change):
+    file = graph_files(address)[1]
+    with open_index(address) as reader:
+        check_same(reader)
+        with open_index(address) as writer:
+            change(writer)
+        assert check_same(reader).method.startswith("hnsw")
+        assert check_same(reader, VECTORS[:20]).method.startswith("hnsw")
+    assert graph_files(address)[1] == file
+
+
+def test_it_is_built_again_when_a_tenth_has_changed(address):
+    file = graph_files(address)[1]
+    with open_index(address) as index:
+        index.add(named(N, N + 61), VECTORS[N : N + 61])
+        assert check_same(index).method.startswith("hnsw")
+    assert graph_files(address)[1] != file
+    assert not file.exists()
+
+
+def overwrite(file, place, content=b"\xff" * 4096):
+    with file.open("r+b") as opened:
+        opened.seek(int(file.stat().st_size * place))
+        opened.write(content)
+
+
+DAMAGES = {
+    "truncated": lambda note, file: file.write_bytes(file.read_bytes()[:-1000]),
+    "empty": lambda note, file: file.write_bytes(b""),
+    "vectors overwritten": lambda note, file: overwrite(file, 0.3),
+    "links overwritten": lambda note, file: overwrite(file, 0.8),
+    "foreign": lambda note, file: file.write_bytes(np.random.default_rng(1).bytes(file.stat().st_size)),
+    "gone": lambda note, file: file.unlink(),
+    "no JSON": lambda note, file: note.write_text("{"),
+    "of another history": lambda note, file: note.write_text(
+        json.dumps(json.loads(note.read_text()) | {"commit": [1, 1]})
+    ),
+    "another file named": lambda note, file: note.write_text(
+        json.dumps(json.loads(note.read_text()) | {"file": "../../x"})
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_graph_is_built_again(address, damage):
+    damage(*graph_files(address))
+    with open_index(address) as index:
+        assert check_same(index).method.startswith("hnsw")
+    with open_index(address) as index:  # what was built again is kept
+        assert index._graph._cover(index._db).graph.count == N
+
+
+def test_a_copy_of_the_file_that_went_its_own_way_has_no_use_for_the_graph(address, tmp_path):
+    other = tmp_path / "other.db"
+    other.write_bytes((tmp_path / "pictures.db").read_bytes())
+    for path, first in ((tmp_path / "pictures.db", 0), (other, 50)):
+        with open_index(f"local:{path}") as index:
+            index.add(named(0, N), VECTORS[first : first + N])
+            assert check_same(index).method.startswith("hnsw")
+    with open_index(address) as index:
+        check_same(index)
+
+
+def test_where_the_graph_cannot_be_kept_it_lasts_as_long_as_the_index(address, own_cache, tmp_path, monkeypatch):
+    nowhere = tmp_path / "a file"
+    nowhere.write_bytes(b"")
+    monkeypatch.setenv("IMGSEARCH_CACHE", str(nowhere))
+    with open_index(address) as index:
+        assert check_same(index).method.startswith("hnsw")
+        assert check_same(index).method.startswith("hnsw")
+
+
+@pytest.mark.parametrize("options", [{"labels": ["odd"]}, {"labels": ["odd", "none"], "exclude": [["0001.jpg"]] * 20}])
+def test_a_class_filter_is_exact(address, options):
+    with open_index(address) as index:
+        found = index.search(VECTORS[N : N + 20], 7, approx=ALL, **options)
+        assert (found.method, found.note[:19]) == ("exact", "With a class filter")
+        index.search(VECTORS[:1], 1)  # from now on all vectors are in memory
+        again = index.search(VECTORS[N : N + 20], 7, **options)
+    assert found.ids.tolist() == again.ids.tolist()
+    assert {record.label for record in found.records.values()} == {"odd"}
+
+
+def test_more_hits_than_candidates_can_give_are_exact(address):
+    with open_index(address) as index:
+        found = index.search(VECTORS[:1], N + 5, approx=Approx())
+        assert (found.method, found.note[:27]) == ("exact", "The graph gave too few cand")
+        assert (found.ids != "").sum() == N
+
+
+def test_a_file_that_notes_no_commits_is_searched_and_upgraded(address, tmp_path):
+    db = sqlite3.connect(tmp_path / "pictures.db")
+    db.executescript("DROP TRIGGER noted; DROP TABLE commits; DROP INDEX labels")
+    db.close()
+    with open_index(address) as index:
+        assert check_same(index).method.startswith("hnsw")
+        check_same(index, labels=["odd"])
+        index.add(named(N, N + 3), VECTORS[N : N + 3])
+        assert check_same(index).method.startswith("hnsw")
