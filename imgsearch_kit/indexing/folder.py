@@ -90,6 +90,7 @@ def index_folder(
         run.begin(label_level, {image.id for image in images}, [failure.path for failure in unreadable])
         run.take(images, threads, max_pixels, progress)
         run.finish(prune)
+        index.prepare(progress=progress)
     except KeyboardInterrupt:
         index.flush()
         run.report.seconds = time.monotonic() - started
