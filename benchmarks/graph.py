@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -30,6 +31,12 @@ from imgsearch_kit.records import Approx, Neighbours, Vectors
 
 K, QUERIES, PROCESSES, CLASSES, WRITTEN_AT_ONCE = 10, 200, 5, 100, 10_000
 CANDIDATES = (20, 64, 100, 200)
+MEASURED = """
+import json, resource, subprocess, sys, time
+start = time.perf_counter()
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+print(json.dumps([time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss]))
+"""  # in a process of its own: a child's peak memory is at least that of the process that starts it
 RESULT = Path(__file__).parent / "results" / "graph.json"
 
 
@@ -54,16 +61,9 @@ def write(address: str, vectors: Vectors) -> float:
 
 def process(*words: str) -> tuple[float, float]:
     """Seconds and megabytes of a whole command, medians."""
-    times, sizes = [], []
-    for _ in range(PROCESSES):
-        start = time.perf_counter()
-        command = [str(Path(sys.executable).with_name("imgsearch")), *words, "--json"]
-        sink = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
-        _, status, used = os.wait4(os.posix_spawn(command[0], command, dict(os.environ), file_actions=sink), 0)
-        assert status == 0, words
-        times.append(time.perf_counter() - start)
-        sizes.append(used.ru_maxrss / 1024)
-    return round(median(times), 3), round(median(sizes))
+    command = [str(Path(sys.executable).with_name("imgsearch")), *words, "--json"]
+    runs = [json.loads(subprocess.check_output([sys.executable, "-c", MEASURED, *command])) for _ in range(PROCESSES)]
+    return round(median(taken for taken, _ in runs), 3), round(median(kb for _, kb in runs) / 1024)
 
 
 def searches(index: VectorIndex, matrix: Vectors) -> dict[str, Any]:
