@@ -656,14 +656,17 @@ class Gallery:
         """For a wanted recall, the cheapest setting of each hashing method that reaches it.
 
         Simulated on the gallery's own vectors, and measured on a server if ``on`` is the address of one or the gallery
-        lies on one. ``options`` are those of ``imgsearch_kit.approximation.tuning.propose``.
+        lies on one. For a file with the method ``hnsw`` it is the fewest candidates, measured (``options`` are then
+        those of ``recall``). ``options`` are those of ``imgsearch_kit.approximation.tuning.propose``.
 
         :raises BadQuery: when ``wanted`` does not lie in (0, 1], or there are no more than ``k`` pictures.
         """
-        from imgsearch_kit.approximation.tuning import propose, verify
+        from imgsearch_kit.approximation.tuning import fewest_candidates, propose, verify
         from imgsearch_kit.indexing.copy import temporary_copy
 
         server = Address.parse(on) if on else self._address or Address.parse(self.index.address)
+        if not on and not server.on_server and self.passport.method != "exact":
+            return fewest_candidates(self.index, wanted, **options)
         tuning = propose(self.index, wanted, **options)
         return verify(tuning, partial(temporary_copy, self.index, server)) if on or server.on_server else tuning
 

@@ -71,7 +71,7 @@ class Tuning(Report):
     """The cheapest setting of each method that reaches a wanted recall, cheapest first.
 
     A method that does not reach it comes after those that do, with its best setting. ``sampled`` is how many of
-    ``gallery`` vectors were hashed, ``simulated`` how many settings were simulated.
+    ``gallery`` vectors were hashed, ``simulated`` how many settings were simulated, 0 where they were measured.
     """
 
     wanted: float
@@ -108,7 +108,8 @@ class Tuning(Report):
     def notes(self) -> Sequence[str]:
         """What was simulated, and the options to use."""
         of = "" if self.sampled == self.gallery else f"{self.sampled} of "
-        notes = [f"{self.simulated} settings simulated: {self.queries} queries against {of}{self.gallery} pictures."]
+        done = f"{self.simulated} settings simulated" if self.simulated else "Measured on the index itself"
+        notes = [f"{done}: {self.queries} queries against {of}{self.gallery} pictures."]
         if self.best is None:
             return [
                 *notes,
@@ -157,8 +158,7 @@ def propose(
 
     :raises BadQuery: when ``wanted`` is not in (0, 1], or the index has no more than ``k`` pictures.
     """
-    if not 0 < wanted <= 1:
-        raise BadQuery(f"The wanted recall must be above 0 and at most 1; it is {wanted}.")
+    _check_wanted(wanted)
     k, queries, seed = whole_number("k", k), whole_number("queries", queries), whole_number("seed", seed, 0)
     drawn = Sample.of(index, k, queries, sample, seed)
     tried = parameter_grid(drawn.vectors.shape[1]) if grid is None else grid
@@ -248,6 +248,28 @@ class Sample:
         """A rough estimate of a query's milliseconds: hashing and scoring, reading the postings, ranking the counts."""
         products = self.vectors.shape[1] * (functions + min(candidates, self.gallery))
         return (products * NS_MULTIPLY + visited * NS_POSTING + self.gallery * NS_DOCUMENT) / 1e6
+
+
+def fewest_candidates(index: VectorIndex, wanted: float = 0.95, **options: Any) -> Tuning:
+    """The fewest candidates with which an index's own approximate method reaches a wanted recall, measured on it.
+
+    ``options`` are those of ``measure_recall``. Where no number of candidates reaches it, the proposal is the best.
+
+    :raises BadQuery: when ``wanted`` is not in (0, 1], or there is nothing to measure.
+    """
+    _check_wanted(wanted)
+    report = measure_recall(index, **options)
+    exact, *rows = report.rows
+    enough = (row for row in rows if row.loss.recall[0] >= wanted)
+    best = next(enough, None) or max(rows, key=lambda row: row.loss.recall[0])
+    assert best.setting is not None
+    proposal = Proposal(index.passport.method, best.setting, np.nan, best.p50, best, exact)
+    return Tuning(wanted, report.k, report.queries, report.gallery, report.gallery, 0, (proposal,))
+
+
+def _check_wanted(wanted: float) -> None:
+    if not 0 < wanted <= 1:
+        raise BadQuery(f"The wanted recall must be above 0 and at most 1; it is {wanted}.")
 
 
 def verify(

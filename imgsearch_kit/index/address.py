@@ -87,7 +87,7 @@ class Address:
         if self.kind == "npz" and method != "exact":
             raise BadQuery(f"An index at {self} has the method exact only, not {method!r}. Leave --method out.")
         if not self.on_server:
-            graph_parameters(method)
+            graph_parameters(method, f"at {self}")
 
     def __str__(self) -> str:
         return self.text

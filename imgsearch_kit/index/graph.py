@@ -44,8 +44,10 @@ log = logging.getLogger("imgsearch_kit")
 Keys = npt.NDArray[np.uint64]
 
 
-def graph_parameters(spec: str) -> dict[str, int]:
+def graph_parameters(spec: str, place: str = "in a file") -> dict[str, int]:
     """The parameters of the graph that the method SPEC of a local index asks for; ``exact`` has the default ones.
+
+    ``place`` says in messages where the index is.
 
     :raises BadQuery: when the SPEC is neither ``exact`` nor ``hnsw``, or a parameter is unknown or out of its range.
     """
@@ -55,8 +57,7 @@ def graph_parameters(spec: str) -> dict[str, int]:
     unknown = [part for part in filter(None, rest.split(",")) if part.partition("=")[0] not in NATIVE["hnsw"]]
     if name != "hnsw" or unknown:
         raise BadQuery(
-            "An index in a file or in memory has the method exact or hnsw, as hnsw:m=16,ef_construction=100, "
-            f"not {spec!r}."
+            f"An index {place} has the method exact or hnsw, as hnsw:m=16,ef_construction=100, not {spec!r}."
         )
     found = dict(parse_method(spec, 1).parameters)
     if found["m"] < 2:

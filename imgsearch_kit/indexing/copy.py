@@ -78,7 +78,8 @@ def copy_index(
     A copy that is interrupted leaves nothing at ``target``. An index on a server may be copied to its own address, to
     get another method: the old one keeps serving until the new one is complete, and is then deleted. Without
     ``method`` a copy on a server has the method of its source, or ``flat`` if the server lacks the plugin for that,
-    which is reported through ``say``; any other copy searches exactly.
+    which is reported through ``say``; any other copy searches exactly. A file with the method ``hnsw`` gets its graph
+    when the copy is complete.
 
     ``rank`` is a SPEC of ``pca`` and ``rca`` steps: the copy holds the vectors that they make of the source's, and
     what they have learned, so that they are applied to queries too.
@@ -130,6 +131,9 @@ def copy_index(
             _verify(content, made, report)
         finally:  # a change of the source is reported as such, not as damage
             _check_unchanged(origin, source.generation)
+    if where.kind == "local" and new.method != "exact":
+        with open_index(where) as copied:
+            copied.prepare(progress=progress)
     report.silent, report.target = passport.spec is None, str(where)
     return report
 

@@ -96,6 +96,7 @@ def index_folder(
         run.begin(label_level, images, [failure.path for failure in unreadable])
         run.take([image for image in images if run.does(image.id)], threads, max_pixels, progress)
         run.finish(prune)
+        index.prepare(progress=progress)
     except KeyboardInterrupt:
         index.flush()
         run.report.seconds = time.monotonic() - started

@@ -7,7 +7,9 @@ import sqlite3
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from imgsearch_kit.cli import app
 from imgsearch_kit.files import artefact_folder
 from imgsearch_kit.index import create_index, new_passport, open_index
 from imgsearch_kit.records import Approx, ImageRecord
@@ -167,3 +169,25 @@ def test_a_file_that_notes_no_commits_is_searched_and_upgraded(address, tmp_path
         check_same(index, labels=["odd"])
         index.add(named(N, N + 3), VECTORS[N : N + 3])
         assert check_same(index).method.startswith("hnsw")
+
+
+def test_commands_build_measure_and_tune_it(address, tmp_path):
+    def run(*words):
+        result = CliRunner().invoke(app, [*words, "--json"])
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    plain, made = f"local:{tmp_path / 'plain.db'}", f"local:{tmp_path / 'made.db'}"
+    run("copy", address, plain)
+    with open_index(plain) as index:
+        assert index.passport.method == "exact"
+        assert index.search(VECTORS[:1], 3, approx=Approx()).note.startswith("This index has no approximate method")
+    run("copy", plain, made, "--method", "hnsw")
+    assert graph_files(made)[1].is_file()
+    exact, *rows = run("recall", "--index", made, "--queries", "20")["rows"]
+    assert exact["method"] == "exact"
+    assert [row["candidates"] for row in rows] == [20, 50, 100, 200, 500]
+    assert rows[-1]["recall"]["value"] > 0.99
+    (proposal,) = run("tune", "--index", made, "--recall", "0.9")["proposals"]
+    assert proposal["measured"]["recall"]["value"] >= 0.9
+    assert proposal["candidates"] < 500

@@ -287,7 +287,7 @@ def test_an_index_without_a_ranking_is_stored_as_it_always_was(source, tmp_path)
     with sqlite3.connect(tmp_path / "source.db") as db:
         tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         (text,) = db.execute("SELECT json FROM passport").fetchone()
-    assert tables == {"passport", "records", "vectors", "failures"}
+    assert tables == {"passport", "records", "vectors", "failures", "commits"}
     plain = json.loads(text)
     written = ["uuid", "spec", "dim", "created", "roots", "libraries", "probes", "method", "format", "root"]
     assert sorted(plain) == sorted(written)
