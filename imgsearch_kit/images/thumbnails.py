@@ -17,6 +17,7 @@ from imgsearch_kit.records import MAX_PIXELS
 
 THUMBNAIL = 256
 PREVIEW = 1024
+EFFORT = 2  # of WEBP's encoder, 0 to 6: half the time of its default of 4, for files that are 2 % larger
 
 
 def thumbnail(
@@ -72,7 +73,7 @@ def thumbnail_bytes(
     """
     made = io.BytesIO()
     content = source if isinstance(source, Image.Image) else read_bytes(source)
-    _small(content, size, max_pixels).save(made, "WEBP", quality=quality)
+    _small(content, size, max_pixels).save(made, "WEBP", quality=quality, method=EFFORT)
     return made.getvalue()
 
 
@@ -88,7 +89,7 @@ def _saved(picture: Image.Image, path: Path) -> Path:
     """The path, once the picture is there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with write_whole(path) as whole:
-        picture.save(whole, "WEBP", quality=85)
+        picture.save(whole, "WEBP", quality=85, method=EFFORT)
         with whole.open("rb+") as file:
             os.fsync(file.fileno())  # else a power cut may leave a file of the right length, with zeros in it
     return path
