@@ -29,7 +29,7 @@ from imgsearch_kit.records import IndexPassport
 Made = TypeVar("Made")
 
 FORMAT = 1  # of all artefacts; to be raised when the same parameters give another result
-KEPT = 4  # artefacts of one name and index, each with other parameters
+KEPT = 5  # artefacts of one name and index, each with other parameters: the page offers up to five rankings
 
 NOWHERE = Path(os.devnull)  # stands for the home of a user without one: nothing is below it, and nothing can be made
 
@@ -180,7 +180,7 @@ def artefact(
     """The artefact of an index in its present generation: loaded from the cache if possible, else made and saved.
 
     ``name`` is a word with a suffix ("projection.npz"), ``parameters`` are the plain values that determine the result.
-    When a new file is saved, those of earlier generations are deleted, and of this generation all but the four used
+    When a new file is saved, those of earlier generations are deleted, and of this generation all but the five used
     last. If the cache cannot be written, the result is still returned. For an index without uuid nothing is cached,
     because it cannot be identified.
     """

@@ -259,7 +259,7 @@ class Gallery:
         """
         record = self.index.named([id]).get(id)
         if record is None:
-            raise no_record(id)
+            raise no_record(self.index, id)
         return record
 
     def vectors(self, ids: Sequence[str] | None = None) -> Vectors:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
+from pathlib import PurePosixPath
 
 from imgsearch_kit.errors import BadQuery
 
@@ -17,6 +18,21 @@ def has_other_forms(name: str) -> bool:
 def normal(name: str) -> str:
     """The name in Unicode's normal form C, in which names are compared."""
     return unicodedata.normalize("NFC", name) if has_other_forms(name) else name
+
+
+def alike(name: str, stored: Iterable[str]) -> str | None:
+    """The stored path that a path means which is wrong in its case or lacks the suffix; None where there is none.
+
+    Of several, one of the same case comes first, and then the first one.
+    """
+    wanted = normal(name).casefold()
+    found = [known for known in stored if wanted in _without_suffix(normal(known).casefold())]
+    return next((known for known in found if known.startswith(name)), found[0] if found else None)
+
+
+def _without_suffix(path: str) -> tuple[str, str]:
+    """A path, and the path without its suffix."""
+    return path, str(PurePosixPath(path).with_suffix("")) if path.strip("/.") else path
 
 
 class Names:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import numpy as np
@@ -44,6 +45,23 @@ def test_hits_come_in_rank_order_with_their_cosines(gallery):
     cosine = 255 / np.hypot(255, np.array([40, 80, 120]))
     assert [hit.score for hit in results.hits] == pytest.approx(cosine.tolist(), abs=1e-6)
     assert [hit.label for hit in results.hits] == ["warm"] * 3
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("warm/a", "Did you mean 'warm/a.png'? Ids are"),
+        ("Warm/A.PNG", "Did you mean 'warm/a.png'? Ids are"),
+        ("COLD/E", "Did you mean 'cold/e.png'? Ids are"),
+        ("warm", "'warm'. Ids are"),
+        ("", "''. Ids are"),
+        (".", "'.'. Ids are"),
+    ],
+)
+def test_an_unknown_id_that_is_nearly_one_is_told_which(gallery, given, told):
+    for asked in (gallery.record, lambda id_: gallery.search(id=id_)):
+        with pytest.raises(BadQuery, match=re.escape(told)):
+            asked(given)
 
 
 def test_the_query_picture_is_never_its_own_answer(gallery, folder):

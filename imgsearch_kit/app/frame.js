@@ -67,6 +67,14 @@ onOpen(({name, push}) => {
 });
 window.addEventListener("popstate", recall);
 
+// By keyboard, past the bar and the search: to the first picture that was found, or to the tab.
+of(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the address stays
+  const tab = document.getElementById(currentTab()), first = tab.querySelector(".kit-grid .kit-card");
+  if (!first) tab.tabIndex = -1;
+  (first ?? tab).focus();
+});
+
 drawTheme();
 of("nav").append(...links);
 of("h1").textContent = props.title;

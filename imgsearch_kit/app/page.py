@@ -22,7 +22,8 @@ from imgsearch_kit.gallery import Gallery
 
 PLAIN = Frame()
 UPLOADS_KEPT = 3600  # seconds; uploads are checked at this interval, and deleted at this age
-HEAD = """<header class="kit top"><div class="named"><h1></h1><p class="status" role="status"></p></div>
+HEAD = """<a class="skip" href="#search">Skip to results</a>
+<header class="kit top"><div class="named"><h1></h1><p class="status" role="status"></p></div>
 <nav aria-label="Tabs"></nav><button type="button" class="theme"></button>
 <details class="help"><summary>Help</summary><div>
 <p><b>Search</b> finds the indexed pictures that look most like yours. Drop a picture anywhere, or paste one.</p>

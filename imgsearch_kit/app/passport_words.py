@@ -19,7 +19,7 @@ LEARNED_FILES = {
     "novelty.npz": "when nothing looks like a picture",
     "calibration.json": "what scores mean",
     "judged.json": "an evaluation",
-    "projection.npz": "the map",
+    "map.txt": "the map",
 }
 FAILURES_SENT = 1_000
 

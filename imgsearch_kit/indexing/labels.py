@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from imgsearch_kit.reports import RunReport
 from imgsearch_kit.tables import check_head, head_of, posix, read_text, readings
 
 RELABELLED_AT_ONCE = 1000
+UNFITTING = 100  # paths that do not fit, to see why
+MOST_BEGINNINGS = 50_000  # pictures whose ids are read for that
 
 
 @dataclass
@@ -81,6 +84,28 @@ def labels_by_id(labels: Mapping[str, str | None], fitting: Callable[[str], str 
     return found
 
 
+def _other_beginning(paths: Sequence[str], index: VectorIndex) -> str:
+    """What is wrong with the beginning of paths none of which is an id, in words after a semicolon, else "".
+
+    Some of the paths are looked at, and the beginning that lets most of them fit is named.
+    """
+    some = paths[:UNFITTING]
+    rests = {(head + "/", rest) for path in some for head, rest in _cuts(path)}
+    stored = {record.id for record in index.records([rest for _, rest in sorted(rests) if rest])}
+    if much := Counter(head for head, rest in sorted(rests) if rest in stored):
+        return f"; ids begin below the indexed folder, so leave {much.most_common(1)[0][0]!r} out of the paths"
+    if index.passport.count > MOST_BEGINNINGS:
+        return ""
+    wanted = set(some)
+    lacking = Counter(head for record in index.records() for head, rest in _cuts(record.id) if rest in wanted)
+    return f"; begin the paths with {lacking.most_common(1)[0][0] + '/'!r}" if len(lacking) == 1 else ""
+
+
+def _cuts(path: str) -> list[tuple[str, str]]:
+    """A path divided at each of its slashes."""
+    return [(path[:at], path[at + 1 :]) for at, letter in enumerate(path) if letter == "/"]
+
+
 def _rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
     """Each row by the names of its columns, with the number of its line."""
     head: list[str] = []
@@ -107,7 +132,9 @@ def relabel(index: VectorIndex, labels: Mapping[str, str | None]) -> LabelReport
     """
     report = LabelReport()
     known = index.named(labels)
-    report.failed += [Refused(id_, "no record has this id") for id_ in sorted(set(labels) - set(known))]
+    unknown = sorted(set(labels) - set(known))
+    why = "no record has this id" + (_other_beginning(unknown, index) if unknown and not known else "")
+    report.failed += [Refused(id_, why) for id_ in unknown]
     labels = labels_by_id({path: labels[path] for path in labels if path in known}, lambda path: known[path].id)
     records = sorted({record.id: record for record in known.values()}.values(), key=lambda record: record.id)
     changed = [record.id for record in records if record.label != labels[record.id]]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
+import functools
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,11 +14,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 from PIL import Image
 
 from imgsearch_kit.arguments import whole_number
 from imgsearch_kit.errors import BadQuery, KitError
-from imgsearch_kit.files import artefact, kept_artefact
+from imgsearch_kit.files import artefact, kept_artefact, kept_names
 from imgsearch_kit.images import thumbnail
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.inspection.neighbours import Nearest, leave_one_out
@@ -24,7 +27,7 @@ from imgsearch_kit.map.page import map_page
 from imgsearch_kit.map.projection import Projection, project
 from imgsearch_kit.outputs import check_output, write_output
 from imgsearch_kit.progress import progress_bar
-from imgsearch_kit.records import Failure, ImageRecord, IndexPassport
+from imgsearch_kit.records import Failure, ImageRecord, IndexPassport, Vectors
 from imgsearch_kit.reports import Framed, RunReport, plain
 
 SIDE, QUALITY = 64, 50  # of the map's thumbnails: some 650 bytes each
@@ -33,6 +36,8 @@ LISTED = 10
 MOST_MAPPED = 200_000  # pictures: their layout takes hours, and a browser has to hold them all
 LARGEST_CELL, IN_CELL, CELL_HEIGHT = 1_000_000, 1_500, 640  # characters, of a thumbnail about; pixels
 KEPT_MAP = "projection.npz"
+DIGEST = "vectors.txt"  # of the vectors of a generation, which names their map
+HAS_MAP = "map.txt"  # says that a generation has one
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ class MapReport(RunReport):
 def projection(
     index: VectorIndex, *, seed: int = 42, progress: bool | Callable[[float], object] | None = None
 ) -> Projection:
-    """The index's pictures on a plane, from the cache if the index has not changed.
+    """The index's pictures on a plane, from the cache if their vectors have not changed.
 
     ``progress`` is that of ``project``.
 
@@ -77,14 +82,41 @@ def projection(
     """
     seed, passport = whole_number("seed", seed, 0), index.read_passport()
     _check_mapped(passport.count)
-    return artefact(
-        passport,
+    vectors = functools.cache(index.vectors)  # read once, and only if something must be learned
+    digest = _digest(passport, vectors)
+    made = artefact(
+        _whenever(passport),
         KEPT_MAP,
-        {"seed": seed},
-        lambda: project(index.vectors(), seed=seed, progress=progress),
+        {"seed": seed, "vectors": digest},
+        lambda: project(vectors(), seed=seed, progress=progress),
         lambda made, path: made.save(path),
         Projection.load,
     )
+    return _noted(passport, digest, made)
+
+
+def _digest(passport: IndexPassport, vectors: Callable[[], Vectors]) -> str:
+    """A digest of the vectors of an index in its present generation, computed once."""
+
+    def made() -> str:
+        return hashlib.blake2b(np.ascontiguousarray(vectors()).reshape(-1).data, digest_size=16).hexdigest()
+
+    return artefact(passport, DIGEST, {}, made, _write, Path.read_text)
+
+
+def _write(text: str, path: Path) -> None:
+    path.write_text(text)
+
+
+def _noted(passport: IndexPassport, digest: str, made: Projection) -> Projection:
+    """The map, once it is noted in the cache that there is one of this generation."""
+    artefact(passport, HAS_MAP, {}, lambda: digest, _write, Path.read_text)
+    return made
+
+
+def _whenever(passport: IndexPassport) -> IndexPassport:
+    """The passport as a key of what the vectors alone determine: other labels are another generation."""
+    return dataclasses.replace(passport, generation=0)
 
 
 def _check_mapped(count: int) -> None:
@@ -96,8 +128,13 @@ def _check_mapped(count: int) -> None:
 
 
 def kept_projection(index: VectorIndex, *, seed: int = 42) -> Projection | None:
-    """The same if the cache has it, else None."""
-    return kept_artefact(index.read_passport(), KEPT_MAP, {"seed": seed}, Projection.load)
+    """The same if the cache has it, else None; once a generation the vectors are read to see if it still fits."""
+    passport = index.read_passport()
+    if KEPT_MAP not in kept_names(_whenever(passport)):
+        return None
+    digest = _digest(passport, index.vectors)
+    made = kept_artefact(_whenever(passport), KEPT_MAP, {"seed": seed, "vectors": digest}, Projection.load)
+    return made and _noted(passport, digest, made)
 
 
 def write_map(

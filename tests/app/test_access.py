@@ -75,6 +75,18 @@ def tab_to(page, name, most=60):
     raise AssertionError(f"Tab never reaches {name!r}")
 
 
+def test_the_first_stop_leads_past_the_bar_to_what_was_found(visit, served):
+    page = visit(f"{served}/?id=red/05.png")
+    wait_for_status(page, "^10 neighbours")
+    page.evaluate("document.activeElement.blur()")
+    page.mouse.click(1, 1)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.innerText") == "Skip to results"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.matches('#search .kit-card')")
+    assert "#" not in page.url
+
+
 def test_a_whole_search_by_keyboard_alone(visit, served, gallery):
     page = visit(served)
     tab_to(page, "Id of an indexed picture, or address of one")

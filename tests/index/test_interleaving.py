@@ -109,7 +109,7 @@ WRITES = {
     "learned": (lambda index: index.set_learned(b"pca"), 0, lambda index: index.learned() == b"pca"),
     "passport": (
         lambda index: index.amend(roots={"": "/moved"}),
-        1,
+        2,
         lambda index: index.read_passport().roots == {"": "/moved"},
     ),
 }
@@ -149,6 +149,40 @@ def test_a_change_finds_its_way_through_a_replacement(proxy, copying, write, sch
     copying.end()
     with open_index(f"{proxy.url}/{copying.name}") as index:
         assert arrived(index)
+
+
+@pytest.mark.parametrize("before", range(8))
+def test_of_two_changes_of_the_passport_at_the_same_time_none_is_lost(proxy, copying, before):
+    """The second one comes before any request of the first."""
+    number = 0
+    with (
+        open_index(f"{copying.server}/{copying.name}") as second,
+        open_index(f"{proxy.url}/{copying.name}") as first,
+    ):
+
+        def answer(request):
+            nonlocal number
+            number += 1
+            if number == before + 1:
+                second.amend(roots={"two": "/two"}, rank="pca:4")
+
+        proxy.answer = answer
+        first.amend(roots={"one": "/one"})
+        proxy.answer = lambda request: None
+        for index in (first, second):
+            passport = index.read_passport()
+            assert (passport.roots, passport.rank) == ({"one": "/one", "two": "/two"}, "pca:4")
+
+
+def test_a_change_of_the_passport_that_was_cut_off_is_completed_by_the_next(proxy, copying):
+    with open_index(f"{proxy.url}/{copying.name}") as index:
+        proxy.answer = lambda request: Reply(400, b'{"error": "no"}') if "/_mapping" in request.path else None
+        with pytest.raises(KitError, match="400"):
+            index.amend(roots={"one": "/one"})
+        assert index.read_passport().roots == {}
+        proxy.answer = lambda request: None
+        index.amend(roots={"two": "/two"})
+        assert index.read_passport().roots == {"one": "/one", "two": "/two"}
 
 
 READS = {

@@ -100,3 +100,21 @@ def test_relabelling_keeps_vectors_and_lists_unknown_paths():
         }
         assert [record.label for record in index.records()] == ["z", "y", None]
         assert (index.vectors() == vectors).all()
+
+
+@pytest.mark.parametrize(
+    ("paths", "told"),
+    [
+        (["pictures/red/0.png", "pictures/red/1.png", "gone.png"], "leave 'pictures/' out of the paths"),
+        (["/data/pictures/red/0.png"], "leave '/data/pictures/' out of the paths"),
+        (["0.png", "1.png"], "begin the paths with 'red/'"),
+        (["2.png", "nothing/else.png"], None),
+        (["red/0.png", "pictures/red/1.png"], None),  # one fits, so the others are no matter of the beginning
+    ],
+)
+def test_labels_none_of_which_fits_are_told_how_their_paths_must_begin(paths, told):
+    with create_index("memory:", new_passport(QuarterColours().spec)) as index:
+        index.add([ImageRecord("red/0.png"), ImageRecord("red/1.png")], np.eye(12, dtype=np.float32)[:2])
+        (why,) = {refused.reason for refused in relabel(index, dict.fromkeys(paths, "x")).failed}
+        assert why.startswith("no record has this id")
+        assert why.endswith(told or "no record has this id")

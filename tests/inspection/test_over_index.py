@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from imgsearch_kit.errors import BadQuery
-from imgsearch_kit.files import artefact, artefact_folder
+from imgsearch_kit.files import artefact, artefact_folder, kept_artefact
 from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.index import create_index, new_passport
 from imgsearch_kit.inspection import over_index as examining
 from imgsearch_kit.inspection.over_index import calibration, health
+from imgsearch_kit.ranking.choices import rank_choices
 from imgsearch_kit.records import ExtractorSpec, ImageRecord, IndexPassport
 
 
@@ -144,15 +145,24 @@ def test_stale_artefacts_of_the_same_name_are_deleted_and_others_left():
     assert names == ["other-3", "x-4"]
 
 
-def test_of_one_generation_the_four_used_last_are_kept():
-    for number in range(4):
+def test_of_one_generation_the_five_used_last_are_kept():
+    for number in range(5):
         artefact(passport(), "x.json", {"k": number}, lambda number=number: number, keep, read)
     for age, path in enumerate(sorted(artefact_folder(passport()).iterdir(), key=read)):
         os.utime(path, (age, age))  # the clock of some file systems is too coarse
     assert artefact(passport(), "x.json", {"k": 0}, lambda: pytest.fail("made again"), keep, read) == 0  # used again
-    for number in (4, 5):
+    for number in (5, 6):
         artefact(passport(), "x.json", {"k": number}, lambda number=number: number, keep, read)
-    assert sorted(map(read, artefact_folder(passport()).iterdir())) == [0, 3, 4, 5]
+    assert sorted(map(read, artefact_folder(passport()).iterdir())) == [0, 3, 4, 5, 6]
+
+
+def test_a_result_for_each_ranking_that_the_page_offers_is_kept():
+    large = passport(dim=512, count=10_000)
+    for choice in (offered := rank_choices(large, "rca:64:3")):
+        artefact(large, "x.json", {"rank": choice.spec}, lambda spec=choice.spec: spec, keep, read)
+    assert len(offered) == 5
+    for choice in offered:
+        assert kept_artefact(large, "x.json", {"rank": choice.spec}, read) == choice.spec
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"\x00\xff"])

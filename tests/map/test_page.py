@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from imgsearch_kit.errors import BadQuery
+from imgsearch_kit.files import kept_names
 from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.index import create_index, new_passport
 from imgsearch_kit.indexing.folder import index_folder
+from imgsearch_kit.indexing.labels import relabel
 from imgsearch_kit.map import over_index as mapping
-from imgsearch_kit.map.over_index import projection, write_map
+from imgsearch_kit.map.over_index import kept_projection, projection, write_map
 from imgsearch_kit.map.page import map_page
 from tests.app.test_access import serious
 from tests.small_extractor import QuarterColours, paint
@@ -286,8 +288,22 @@ def test_the_projection_is_kept_until_the_index_changes(folder, own_cache, monke
     assert len(made) == 3
     index.delete(["red/0.png"])
     assert len(projection(index).positions) == len(first.positions) - 1
-    files = list(own_cache.glob("artefacts/*/*"))
-    assert [file.name.split("-")[1] for file in files] == [str(index.passport.generation)]  # stale ones are gone
+    (known,) = own_cache.glob("artefacts/*/vectors-*")
+    assert known.name.split("-")[1] == str(index.passport.generation)  # stale ones are gone
+
+
+def test_other_labels_leave_the_map_as_it_is(folder, monkeypatch):
+    index = indexed(folder)
+    first = projection(index)
+    assert relabel(index, {"red/0.png": "crimson"}).relabelled == 1
+    monkeypatch.setattr(mapping, "project", lambda *args, **options: pytest.fail("learned again"))
+    assert "map.txt" not in kept_names(index.read_passport())  # nobody has looked at the vectors of this generation
+    np.testing.assert_array_equal(kept_projection(index).positions, first.positions)
+    assert "map.txt" in kept_names(index.read_passport())
+    np.testing.assert_array_equal(projection(index).positions, first.positions)
+    index.delete(["red/0.png"])
+    assert kept_projection(index) is None
+    assert "map.txt" not in kept_names(index.read_passport())
 
 
 def test_names_that_hide_or_turn_letters_are_shown_as_escapes_and_saved_exactly(browser, tmp_path):

@@ -47,6 +47,7 @@ RECORD_FIELDS: Json = {
 }
 FIELDS = tuple(f.name for f in dataclasses.fields(ImageRecord))
 FAILURES = "failures"  # the field, and the document, that hold what could not be indexed
+PASSPORT = "passport"  # the document in which changes of the passport are agreed
 LEARNED, PART = "learned", 2 * 2**20  # what a baked ranking has learned, and the bytes of it that one document holds
 
 

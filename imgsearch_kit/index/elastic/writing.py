@@ -9,6 +9,8 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from imgsearch_kit.errors import IndexMismatch, IndexNotFound, IndexUnwritable
 from imgsearch_kit.index.address import Address
 from imgsearch_kit.index.base import (
@@ -297,14 +299,39 @@ class ElasticIndex(ElasticReader):
         rank: str | None = None,
         uuid: str | None = None,
     ) -> None:
-        """Writes the given passport fields into the passport as it is on the server now."""
-        old = self._stored_passport()
-        new = old.amended(roots=roots, label_levels=label_levels, rank=rank, uuid=uuid)
-        if new != old:
-            grown = dataclasses.replace(new, generation=new.generation + 1)
-            with self._changing:
-                self._counted = False
-                self._put_mapping({"_meta": bodies.passport_meta(grown)})
+        """Writes the given passport fields into the passport as it is on the server now.
+
+        The server cannot compare a mapping before it replaces it, so changes are agreed in a document: each one is
+        noted there over the version that was read, and then shown in the mapping, until the mapping has the latest
+        note. A late writer thus shows the changes of all others too.
+        """
+        while True:
+            (found,) = self._documents_of([bodies.PASSPORT])
+            shown = self._stored_passport()
+            latest = max(shown, self._noted(found) or shown, key=lambda passport: passport.generation)
+            new = latest.amended(roots=roots, label_levels=label_levels, rank=rank, uuid=uuid)
+            if new != latest:
+                self._note(dataclasses.replace(new, generation=latest.generation + 1), over=found)
+            elif latest != shown:
+                with self._changing:
+                    self._counted = False
+                    self._put_mapping({"_meta": bodies.passport_meta(latest)})
+            else:
+                return
+
+    def _noted(self, found: Json) -> IndexPassport | None:
+        """The passport in its document as the server returns it; None where there is none."""
+        if not found["found"]:
+            return None
+        passport = self._documents.passport({"mappings": {"_meta": found["_source"]}})
+        return dataclasses.replace(passport, probes=self._passport.probes)
+
+    def _note(self, passport: IndexPassport, over: Json) -> None:
+        """Writes the document of the passport, unless another writer has changed it since it was read."""
+        document = bodies.passport_meta(dataclasses.replace(passport, probes=np.zeros((0, 0), np.float32)))
+        (done,) = self._write([bulk.index_action("", bodies.PASSPORT, document, over=over)])
+        if done.reason and done.status != bulk.CONFLICT:
+            raise IndexUnwritable(f"{self.address} refused a change of its passport: {done.reason}. Try again.")
 
     def _upgrade(self) -> None:
         """Makes an index of the first format one of the present, in one request."""
