@@ -225,6 +225,22 @@ def kept_artefact(
     return made
 
 
+def take_artefacts(passport: IndexPassport, folder: Path) -> None:
+    """Copies artefacts that came with an index, in a folder of their own, to the cache, where it does not have them.
+
+    Where the cache cannot be written they are made again.
+    """
+    place = artefact_folder(passport)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        for path in sorted(folder.iterdir()):
+            if not (place / path.name).exists():
+                with write_whole(place / path.name) as whole:
+                    shutil.copyfile(path, whole)
+    except OSError as error:
+        log.warning("What came with the index could not be taken to %s: %s. It will be computed again.", place, error)
+
+
 def kept_names(passport: IndexPassport) -> set[str]:
     """The names, as "projection.npz", of the artefacts that the cache has of an index in its present generation."""
     if not passport.uuid:

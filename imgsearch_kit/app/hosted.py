@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from imgsearch_kit.errors import KitError
+from imgsearch_kit.files import take_artefacts
 from imgsearch_kit.gallery import Gallery
 
 
-def serve_hosted(gallery: Callable[[], Gallery], **options: Any) -> None:
+def serve_hosted(gallery: Callable[[], Gallery], *, artefacts: Path | None = None, **options: Any) -> None:
     """Serves the gallery that the function opens until the program is stopped; ``options`` are those of ``serve``.
+
+    ``artefacts`` is a folder of what was learned of the index when it was packed, if there is one.
 
     The port is $GRADIO_SERVER_PORT, else 7860, the login $IMGSEARCH_AUTH as USER:PASS, and $IMGSEARCH_ADD_BELOW the
     folder below which pictures may be added. A Space (with $SPACE_ID) is
@@ -25,7 +29,10 @@ def serve_hosted(gallery: Callable[[], Gallery], **options: Any) -> None:
     try:
         below = os.environ.get("IMGSEARCH_ADD_BELOW") or None
         ways: dict[str, Any] = {"host": host, "port": chosen, "auth": auth, "open": hosted, "add_below": below}
-        page = gallery().serve(block=False, **ways | options)
+        opened = gallery()
+        if artefacts is not None and artefacts.is_dir():
+            take_artefacts(opened.passport, artefacts)
+        page = opened.serve(block=False, **ways | options)
     except KitError as error:
         sys.exit(str(error))
     sys.stdout.write(f"The page is at {page.url}\n")

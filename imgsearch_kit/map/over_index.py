@@ -137,6 +137,18 @@ def kept_projection(index: VectorIndex, *, seed: int = 42) -> Projection | None:
     return made and _noted(passport, digest, made)
 
 
+def keep_projection(index: VectorIndex, made: Projection) -> None:
+    """Keeps a map of the index's pictures, in id order, that was not learned from it, as the one of its seed."""
+    artefact(
+        index.read_passport(),
+        KEPT_MAP,
+        {"seed": made.seed},
+        lambda: made,
+        lambda made, path: made.save(path),
+        Projection.load,
+    )
+
+
 def write_map(
     index: VectorIndex,
     path: Path,

@@ -6,7 +6,7 @@ import importlib.util
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +99,12 @@ class Projection(Report):
                 place = place + step * np.clip(push[:, None] * others, -4, 4).sum(axis=0)
                 due[i] += period[i]
         return place
+
+    def part(self, rows: Sequence[int]) -> Projection:
+        """The same map with the pictures of some rows alone, in the order of ``rows``."""
+        chosen = list(rows)
+        some = {name: getattr(self, name)[chosen] for name in ("positions", "points", "trust", "kept")}
+        return replace(self, **some)
 
     def notes(self) -> Sequence[str]:
         """How far the map can be trusted; shown on every map."""

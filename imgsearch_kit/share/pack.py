@@ -10,13 +10,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from PIL import Image
 
 import imgsearch_kit
 from imgsearch_kit.errors import BadQuery, KitError, MissingExtra, UnreadableImage
 from imgsearch_kit.extractors.base import probe_vectors
-from imgsearch_kit.indexing.selected import check_still_indexed, vectors_of
+from imgsearch_kit.indexing.selected import vectors_of
 from imgsearch_kit.outputs import GENERATOR
 from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.provenance import PROBE_COSINE_INT8
@@ -28,6 +27,7 @@ from imgsearch_kit.share import data
 from imgsearch_kit.share.contents import PackContents
 from imgsearch_kit.share.folder import MARK, check_site_folder, kept_files, site_folder
 from imgsearch_kit.share.hosting import write_hosting
+from imgsearch_kit.share.learned import placed
 from imgsearch_kit.share.report import PackReport, part_sizes
 from imgsearch_kit.share.runtime import BINARY, GLUE, SCRIPT, runtime_files
 
@@ -195,19 +195,12 @@ class _Site:
 
     def _write_map(self) -> bool:
         """Writes the positions of the map that is kept, else of one that is learned now."""
-        galleries = (self.packed, self.given)
-        kept = ((gallery, gallery.kept_projection()) for gallery in galleries)
-        gallery, found = next(((each, found) for each, found in kept if found), (self.packed, None))
         try:
-            found = found or self.packed.projection(progress=self.progress)
+            found = placed(self.packed, self.given, [record.id for record in self.records], self.progress)
         except MissingExtra as error:
             self.without.append(f"The site has no map. {error}")
             return False
-        row_of = {record.id: row for row, record in enumerate(gallery.records())}
-        rows = [row_of[record.id] for record in self.records if record.id in row_of]
-        check_still_indexed(len(self.records), len(rows))
-        check_still_indexed(len(found.positions), len(row_of))
-        data.write_positions(self.folder / "data/map.bin", np.asarray(found.positions[rows]))
+        data.write_positions(self.folder / "data/map.bin", found.positions)
         return True
 
     def _write_evaluation(self) -> bool:

@@ -18,6 +18,7 @@ from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.records import Failure, ImageRecord
 from imgsearch_kit.share.contents import PackContents
 from imgsearch_kit.share.folder import MARK, check_site_folder, kept_files, site_folder
+from imgsearch_kit.share.learned import ARTEFACTS_FOLDER, write_learned
 from imgsearch_kit.share.report import PackReport, part_sizes
 from imgsearch_kit.share.wheel import requirements, write_wheel
 
@@ -65,7 +66,8 @@ from imgsearch_kit.app.hosted import serve_hosted
 
 if __name__ == "__main__":
     place = {{"root": HERE / "{pictures}", "weights": HERE / "{network}"}}
-    serve_hosted(lambda: Gallery.open(f"local:{{HERE / '{index}'}}", **place), title={title!r}, read_only=True)
+    options = {{"artefacts": HERE / "{artefacts}", "title": {title!r}, "read_only": True}}
+    serve_hosted(lambda: Gallery.open(f"local:{{HERE / '{index}'}}", **place), **options)
 '''
 
 
@@ -94,6 +96,8 @@ def pack_space(
             records, ids, unread = _write_pictures(gallery, chosen, made / PICTURES_FOLDER, progress)
             write_selected(packed.index, ids, records, made / INDEX_FILE)
             (made / NETWORK_FILE).write_bytes(packed.network())
+            say("Learning what scores mean, and the map")
+            without = _write_artefacts(made, (packed, gallery), ids, records, progress)
             _write_program(made, title or "Image search", len(records))
             parts, kept = part_sizes(made), kept_files(made, folder)
     finally:
@@ -102,7 +106,17 @@ def pack_space(
     name = packed.passport.spec.name if packed.passport.spec else ""
     classes = len({record.label for record in records if record.label})
     start = f"To start it: python -m pip install -r {folder}/requirements.txt && python {folder}/app.py"
-    return PackReport(folder, len(records), classes, name, parts, [], [*failed, *unread], start, kept)
+    return PackReport(folder, len(records), classes, name, parts, without, [*failed, *unread], start, kept)
+
+
+def _write_artefacts(
+    made: Path, sources: Sequence[Gallery], ids: Sequence[str], records: Sequence[ImageRecord], progress: bool | None
+) -> list[str]:
+    """Writes what is learned of the Space's index, as it is opened there; what it lacks, in sentences."""
+    source_id = dict(zip([record.id for record in records], ids, strict=True))
+    with type(sources[0]).open(f"local:{made / INDEX_FILE}") as space:
+        in_order = [source_id[record.id] for record in space.records()]
+        return write_learned(space, sources, in_order, made / ARTEFACTS_FOLDER, progress)
 
 
 def _without(contents: PackContents, failed: Sequence[Failure]) -> list[tuple[ImageRecord, str]]:
@@ -162,6 +176,7 @@ def _write_program(folder: Path, title: str, count: int) -> None:
     (folder / "README.md").write_text(front, "utf-8")
     wheel = write_wheel(folder).name
     names = {"pictures": PICTURES_FOLDER, "network": NETWORK_FILE, "index": INDEX_FILE, "wheel": wheel}
+    names["artefacts"] = ARTEFACTS_FOLDER
     (folder / "app.py").write_text(PROGRAM.format(title=title, **names), "utf-8")
     (folder / "requirements.txt").write_text("\n".join([*requirements("app", "heic"), ""]), "utf-8")
     (folder / MARK).write_text(json.dumps({"generator": GENERATOR, "kind": "space", "title": title}), "utf-8")

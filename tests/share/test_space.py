@@ -17,10 +17,20 @@ import urllib.request
 import venv
 import zipfile
 
+import numpy as np
 import pytest
 
+from imgsearch_kit.app.choices import BackgroundLearning
+from imgsearch_kit.app.tabs.map import MapTab
 from imgsearch_kit.datasets import sample_pictures
+from imgsearch_kit.extractors import load_extractor
+from imgsearch_kit.files import take_artefacts
 from imgsearch_kit.gallery import Gallery
+from imgsearch_kit.index import create_index, new_passport
+from imgsearch_kit.map.over_index import keep_projection
+from imgsearch_kit.map.projection import Projection
+from imgsearch_kit.records import ImageRecord
+from tests.small_extractor import paint
 
 READY = 90  # seconds
 
@@ -149,12 +159,63 @@ def test_it_runs_from_its_folder_alone_and_answers_as_the_gallery_does(space, fr
         wanted = [hit for hit in quantised.search(id=query.id, k=15).hits if hit.label != "rocket"][:5]
         assert [hit["id"] for hit in found["hits"][:5]] == [hit.id for hit in wanted]
         assert [hit["score"] for hit in found["hits"][:5]] == pytest.approx([hit.score for hit in wanted], abs=1e-3)
+        taken = {path.name for path in home.rglob("artefacts/*/*")}
+        assert taken >= {path.name for path in (alone / "artefacts").iterdir()} > set()
         page = urllib.request.urlopen(url).read().decode()
         assert "{x}" in page
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(30)
         log.close()
+
+
+@pytest.fixture
+def clustered(tmp_path, conv_weights):
+    """A gallery of 240 pictures in 12 classes, by drawn vectors, and with a map of drawn places."""
+    spec, rng = load_extractor("vgg16-rmac@int8", conv_weights).spec, np.random.default_rng(0)
+    records = []
+    for i in range(240):
+        file = paint(tmp_path / f"pictures/c{i // 20:02}/{i:03}.png", (i, 97 * i % 256, 53 * i % 256), (8, 8))
+        records.append(
+            ImageRecord(f"c{i // 20:02}/{i:03}.png", f"c{i // 20:02}", str(i), path=None, size=file.stat().st_size)
+        )
+    vectors = np.repeat(rng.normal(size=(12, spec.dim)), 20, axis=0) + rng.normal(0, 1, (240, spec.dim))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    index = create_index("memory:", new_passport(spec, roots={"": str(tmp_path / "pictures")}))
+    index.add(records, vectors)
+    index.flush()
+    places, ones = rng.normal(size=(240, 2)).astype(np.float32), np.ones(240)
+    keep_projection(index, Projection(places, np.eye(spec.dim), vectors, ones, ones, 15, "umap", 42, np.ones(2)))
+    return Gallery(index, weights=conv_weights)
+
+
+def test_what_its_page_shows_is_learned_when_it_is_packed(clustered, tmp_path, monkeypatch):
+    places = clustered.kept_projection().positions
+    contents = clustered.packing(exclude_labels=["c03"], anonymous=True)
+    clustered.pack(tmp_path / "space", static=False, contents=contents, progress=False)
+    alone = (tmp_path / "space").rename(tmp_path / "alone")
+    monkeypatch.setenv("IMGSEARCH_CACHE", str(tmp_path / "empty"))
+    for work in ("inspection.over_index.calibrate", "inspection.verdicts.learn_novelty", "map.over_index.project"):
+        monkeypatch.setattr(f"imgsearch_kit.{work}", learned_anew)
+
+    with Gallery.open(f"local:{alone / 'index.db'}") as packed:
+        take_artefacts(packed.passport, alone / "artefacts")
+        learning = BackgroundLearning(packed)
+        learning.start()
+        assert learning.wait()
+        assert [choice.unknown for choice in learning.choices()] == [""] * 4
+        assert learning.calibration().queries == 220
+        assert learning.novelty() is not None
+        drawn = MapTab(packed, str(tmp_path)).start({})
+        assert len(drawn["ids"]) == 220
+        source = dict(zip(contents.names, [record.id for record in contents.records], strict=True))
+        rows = {record.id: row for row, record in enumerate(clustered.records())}
+        wanted = places[[rows[source[record.id]] for record in packed.records()]]
+        np.testing.assert_array_equal(packed.kept_projection().positions, wanted)
+
+
+def learned_anew(*args, **options):
+    raise AssertionError("what was packed is learned anew")
 
 
 def asked(url, picture):
