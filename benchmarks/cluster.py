@@ -247,7 +247,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("vectors", type=Path, nargs="?")
     parser.add_argument("--count", type=int, default=1_000_000)
-    parser.add_argument("--three", type=int, default=100_000, help="vectors on three nodes; 0 for none")
+    parser.add_argument("--three", type=int, default=100_000, help="vectors on three nodes; 0 keeps what was measured")
     parser.add_argument("--heap", default="3g")
     parser.add_argument("--minutes", type=float, default=40, help="that writing may take; else 300,000 are measured")
     parser.add_argument("--methods", nargs="*", default=METHODS, metavar="SPEC")
@@ -272,6 +272,8 @@ def main() -> None:
     if wish.three:
         document["three_nodes"] = three_nodes(every[: wish.three], queries[:50])
         print(json.dumps(document["three_nodes"], indent=1), flush=True)
+    elif wish.output.exists():  # of an earlier run
+        document["three_nodes"] = json.loads(wish.output.read_text()).get("three_nodes")
     for node, methods in nodes(wish.heap, wish.methods):
         for spec in methods:
             print(f"{spec}: {len(vectors):,}", flush=True)
