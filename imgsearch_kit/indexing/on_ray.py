@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 from collections import defaultdict
@@ -32,7 +33,8 @@ def ray_library() -> Any:
 
     :raises MissingExtra: when it is not installed.
     """
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # read at the import
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # else it writes errors that are none to standard error
     try:
         import ray
         import ray.data
@@ -142,8 +144,7 @@ def _mapped(ray: Any, rows: list[dict[str, Any]], extractor: Extractor, max_pixe
     gpus = int(ray.cluster_resources().get("GPU", 0))
     nodes = sum(node["Alive"] and node["Resources"].get("CPU", 0) >= 1 for node in ray.nodes())
     actors = gpus or max(nodes, 1)
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
+    ray.data.DataContext.get_current().enable_progress_bars = False
     size = min(TASK_AT_MOST, max(ROWS, len(rows) // (4 * actors)))
     dataset = ray.data.from_items(rows, override_num_blocks=math.ceil(len(rows) / size)).map_batches(
         ExtractingActor,
@@ -151,7 +152,6 @@ def _mapped(ray: Any, rows: list[dict[str, Any]], extractor: Extractor, max_pixe
         batch_size=ROWS,
         compute=ray.data.ActorPoolStrategy(size=min(actors, math.ceil(len(rows) / size))),
         num_gpus=1 if gpus else None,
-        scheduling_strategy="SPREAD",
     )
     names = ("number", "sha256", "width", "height", "reason", "vector")
     for columns in dataset.iter_batches(batch_size=None, batch_format="numpy"):
@@ -170,8 +170,9 @@ def _cluster(address: str) -> Iterator[Any]:
         bounded = {"object_store_memory": OBJECT_STORE, "include_dashboard": False} if address == HERE else {}
         try:
             ray.init(address, log_to_driver=False, logging_level="ERROR", **bounded)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except Exception as error:  # Ray raises its base class too, as for a node that is slow to start
             raise _unavailable(address, error) from error
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
         yield ray
     except ray.exceptions.RayError as error:
