@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
+import socket
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,12 +15,15 @@ from typing import Any
 
 import numpy as np
 
+from imgsearch_kit import errors
 from imgsearch_kit.errors import BadQuery, KitError, MissingExtra, ServerUnavailable, UnreadableImage, sanitised
 from imgsearch_kit.extractors import Extractor
 from imgsearch_kit.images import FoundImage, Hashed, Loaded, load_many
 from imgsearch_kit.indexing.known import Known
 from imgsearch_kit.indexing.loading import Load, vectors_or_errors
+from imgsearch_kit.records import Vectors
 
+MEMBERS = "auto"  # the cluster that this machine belongs to
 HERE = "local"  # Ray's own word for a cluster that is started here and ends with the run
 OBJECT_STORE = 256 << 20  # bytes of such a cluster's shared memory; Ray would take 30 % of the machine's
 ROWS = 32  # pictures of one call of an actor
@@ -43,6 +48,24 @@ def ray_library() -> Any:
     return ray
 
 
+def check_ray(address: str) -> None:
+    """Checks what can be checked before any work: that Ray is installed, and that something answers at the address.
+
+    :raises BadQuery: when the address has no known form.
+    :raises MissingExtra: when Ray is not installed.
+    :raises ServerUnavailable: when nothing answers there, for which Ray itself would wait for minutes.
+    """
+    form = re.fullmatch(r"([\w.-]+|\[[\da-fA-F:]+\]):(\d{1,5})", address)
+    if address not in (HERE, MEMBERS) and not form:
+        raise BadQuery(f"A Ray cluster is {MEMBERS}, {HERE} or HOST:PORT; it is {sanitised(address)!r}.")
+    if ray_library().is_initialized() or not form:
+        return
+    try:
+        socket.create_connection((form[1].strip("[]"), int(form[2])), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise _unavailable(address, error) from error
+
+
 def over_ray(address: str, extractor: Extractor, max_pixels: int) -> Load:
     """What loads pictures together with their vectors, for ``index_folder``: on the nodes of a Ray cluster.
 
@@ -53,9 +76,9 @@ def over_ray(address: str, extractor: Extractor, max_pixels: int) -> Load:
     All nodes see the files at the same path and have the kit installed. A node that dies costs the work it had in
     hand, which others do again.
 
-    :raises MissingExtra: when Ray is not installed.
+    What it raises at once is that of ``check_ray``.
     """
-    ray_library()
+    check_ray(address)
 
     def load(
         images: Sequence[FoundImage], known: Known | None
@@ -79,32 +102,43 @@ class ExtractingActor:
     def __call__(self, rows: Columns) -> Columns:
         """The hash, size in pixels and vector of each file, or the reason why it has none.
 
-        A file of known content has neither size nor vector.
+        A file of known content has neither size nor vector. An error of the kit that ends the run is returned with its
+        kind, because Ray would bring its text alone.
         """
-        spec = self._extractor.spec
-        paths = [Path(os.fsdecode(path)) for path in rows["path"]]
-        known = {sha256 for hashes in rows["known"] for sha256 in hashes.split()}
-        read = [
-            item for _, item in load_many(paths, spec.side, spec.resampling, max_pixels=self._max_pixels, known=known)
-        ]
-        loaded = [(row, item) for row, item in enumerate(read) if isinstance(item, Loaded)]
-        reasons = [str(item) if isinstance(item, UnreadableImage) else "" for item in read]
-        vectors = np.zeros((len(read), spec.dim), np.float32)
-        pixels = [item.pixels for _, item in loaded]
-        made = vectors_or_errors(pixels, lambda some: self._extractor.extract(np.stack(some)))
-        for (row, _), vector in zip(loaded, made, strict=True):
-            if isinstance(vector, BadQuery):
-                reasons[row] = str(vector)
-            else:
-                vectors[row] = vector
+        try:
+            read, vectors = self._read(rows)
+        except KitError as error:
+            read = [error] * len(rows["number"])
+            vectors = np.zeros((len(read), self._extractor.spec.dim), np.float32)
+        refused = [item if isinstance(item, KitError) else None for item in read]
         return {
             "number": rows["number"],
             "sha256": np.array([getattr(item, "sha256", "") for item in read]),
             "width": np.array([getattr(item, "width", 0) for item in read]),
             "height": np.array([getattr(item, "height", 0) for item in read]),
-            "reason": np.array(reasons),
+            "error": np.array(["" if error is None else type(error).__name__ for error in refused]),
+            "reason": np.array(["" if error is None else str(error) for error in refused]),
             "vector": vectors,
         }
+
+    def _read(self, rows: Columns) -> tuple[list[Loaded | Hashed | KitError], Vectors]:
+        spec = self._extractor.spec
+        paths = [Path(os.fsdecode(path)) for path in rows["path"]]
+        known = {sha256 for hashes in rows["known"] for sha256 in hashes.split()}
+        options: dict[str, Any] = {"max_pixels": self._max_pixels, "known": known}
+        read: list[Loaded | Hashed | KitError] = [
+            item for _, item in load_many(paths, spec.side, spec.resampling, **options)
+        ]
+        vectors = np.zeros((len(read), spec.dim), np.float32)
+        loaded = [(row, item.pixels) for row, item in enumerate(read) if isinstance(item, Loaded)]
+        pixels = [each for _, each in loaded]
+        made = vectors_or_errors(pixels, lambda some: self._extractor.extract(np.stack(some)))
+        for (row, _), vector in zip(loaded, made, strict=True):
+            if isinstance(vector, BadQuery):
+                read[row] = UnreadableImage(str(vector))
+            else:
+                vectors[row] = vector
+        return read, vectors
 
 
 def _rows(images: Sequence[FoundImage], known: Known | None) -> list[dict[str, Any]]:
@@ -129,10 +163,17 @@ def _hashes_by_size(known: Known) -> Mapping[int, list[str]]:
 
 
 def _items(columns: Columns) -> Iterator[tuple[int, Loaded | Hashed | UnreadableImage]]:
-    """The results of an actor as those of ``load_many``, whose ``pixels`` is a vector, by the number of the file."""
-    for number, sha256, width, height, reason, vector in zip(*columns.values(), strict=True):
-        if reason:
-            yield int(number), UnreadableImage(str(reason))
+    """The results of an actor as those of ``load_many``, whose ``pixels`` is a vector, by the number of the file.
+
+    :raises KitError: that an actor met and that is not of one picture.
+    """
+    for number, sha256, width, height, error, reason, vector in zip(*columns.values(), strict=True):
+        if error:
+            kind = getattr(errors, str(error), KitError)
+            raised = kind.__new__(kind, str(reason))  # not all kinds are made from their message
+            if not isinstance(raised, UnreadableImage):
+                raise raised
+            yield int(number), raised
         elif not width:
             yield int(number), Hashed(str(sha256))
         else:
@@ -153,7 +194,7 @@ def _mapped(ray: Any, rows: list[dict[str, Any]], extractor: Extractor, max_pixe
         compute=ray.data.ActorPoolStrategy(size=min(actors, math.ceil(len(rows) / size))),
         num_gpus=1 if gpus else None,
     )
-    names = ("number", "sha256", "width", "height", "reason", "vector")
+    names = ("number", "sha256", "width", "height", "error", "reason", "vector")
     for columns in dataset.iter_batches(batch_size=None, batch_format="numpy"):
         yield {name: columns[name] for name in names}
 
@@ -163,7 +204,6 @@ def _cluster(address: str) -> Iterator[Any]:
     """Ray, connected to a cluster; one that this process joined before stays joined.
 
     :raises ServerUnavailable: when the cluster cannot be joined, or ends.
-    :raises KitError: that an actor raised.
     """
     ray = ray_library()
     if joined := not ray.is_initialized():
@@ -176,7 +216,7 @@ def _cluster(address: str) -> Iterator[Any]:
     try:
         yield ray
     except ray.exceptions.RayError as error:
-        raise _of_the_kit(error) or _unavailable(address, error) from error
+        raise _unavailable(address, error) from error
     finally:
         if joined:
             ray.shutdown()
@@ -185,10 +225,3 @@ def _cluster(address: str) -> Iterator[Any]:
 def _unavailable(address: str, error: Exception) -> ServerUnavailable:
     first = str(error).strip().partition("\n")[0]
     return ServerUnavailable(f"The Ray cluster {sanitised(address)!r} cannot be used: {sanitised(first)}")
-
-
-def _of_the_kit(error: BaseException | None) -> KitError | None:
-    """The error of the kit for which Ray gave up, if it was one."""
-    while error is not None and not isinstance(error, KitError):
-        error = getattr(error, "cause", None) or error.__cause__
-    return error

@@ -147,14 +147,14 @@ def index_at(
     address = Address.parse(address)
     from imgsearch_kit.indexing.folder import index_folder
     from imgsearch_kit.indexing.labels import labels_of
-    from imgsearch_kit.indexing.on_ray import over_ray, ray_library
+    from imgsearch_kit.indexing.on_ray import check_ray, over_ray
     from imgsearch_kit.indexing.parts import part_given
     from imgsearch_kit.indexing.roots import check_has_pictures
 
     check_level(options.get("label_level"))
     part_given(part, prune=options.get("prune", False), rebuild=rebuild)
     if ray is not None:
-        ray_library()
+        check_ray(ray)
     found = find_images(folder)
     check_has_pictures(found, folder)
     options |= {"found": found, "labels": None if labels is None else labels_of(labels), "max_pixels": max_pixels}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 import threading
 import time
@@ -9,7 +10,7 @@ import time
 import pytest
 
 from imgsearch_kit import Gallery
-from imgsearch_kit.errors import MissingExtra
+from imgsearch_kit.errors import BadQuery, IndexMismatch, MissingExtra, ServerUnavailable
 from imgsearch_kit.index import create_index, new_passport
 from imgsearch_kit.indexing import on_ray
 from imgsearch_kit.indexing.folder import index_folder
@@ -45,6 +46,12 @@ def test_without_ray_a_sentence_says_how_to_install_it_and_no_index_is_made(phot
     with pytest.raises(MissingExtra, match=r"ray is not installed. Type: python -m pip install 'imgsearch-kit\[ray\]'"):
         Gallery.from_folder(photos, f"local:{tmp_path / 'x.db'}", QuarterColours(), ray="local", progress=False)
     assert not (tmp_path / "x.db").exists()
+
+
+@pytest.mark.parametrize("address", ["", "here", "10.0.0.1", "ray://10.0.0.1:10001", "host:port"])
+def test_what_is_no_address_of_a_cluster_is_refused(photos, address):
+    with pytest.raises(BadQuery, match="A Ray cluster is auto, local or HOST:PORT; it is"):
+        Gallery.from_folder(photos, "memory:", QuarterColours(), ray=address, progress=False)
 
 
 # -- with Ray ----------------------------------------------------------------------------------------------------
@@ -91,6 +98,31 @@ def test_the_index_is_that_of_a_plain_run_and_is_continued(photos, cluster, smal
     with Gallery.from_folder(photos, where, QuarterColours(), prune=True, **options) as gallery:
         assert gallery.report.counts() == {"moved": 27, "updated": 1, "unchanged": 53}
         assert content(gallery.index) == plain(photos)
+
+
+class Changed(QuarterColours):
+    """An extractor that is no longer what it was, as one of other weights says at its first use."""
+
+    def extract(self, pixels):
+        raise IndexMismatch("The weights are others.")
+
+
+@pytest.mark.ray
+def test_what_an_actor_refuses_is_said_in_the_words_of_the_kit(photos, cluster):
+    with create_index("memory:", new_passport(QuarterColours().spec)) as index:
+        load = on_ray.over_ray(cluster.address, Changed(), 10**6)
+        with pytest.raises(IndexMismatch, match=r"^The weights are others\.$"):
+            index_folder(photos, index, QuarterColours(), load=load, progress=False)
+        assert len(index) == 0
+
+
+@pytest.mark.ray
+def test_a_cluster_that_does_not_answer_is_named_before_an_index_is_made(photos, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    with pytest.raises(ServerUnavailable, match=rf"The Ray cluster '{address}' cannot be used: .*refused"):
+        Gallery.from_folder(photos, f"local:{tmp_path / 'x.db'}", QuarterColours(), ray=address, progress=False)
+    assert not (tmp_path / "x.db").exists()
 
 
 class Dying(QuarterColours):
