@@ -1,6 +1,6 @@
 # help is first, so that `make` alone shows it.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo npm test test-client9 lint notebooks lab es-up es-down exchanges docs lock clean system-packages
+.PHONY: help setup demo npm test test-client9 test-ray lint notebooks lab es-up es-down exchanges docs lock clean system-packages
 SHELL := /bin/bash
 
 PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3 python; do \
@@ -9,6 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CLIENT9 := .venv-client9
+RAY := .venv-ray
+comma := ,
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -36,24 +38,35 @@ demo: setup ## Index sample pictures, show one search, serve the page (ONCE=1 st
 	$(BIN)/imgsearch demo $(if $(ONCE),--once)
 
 test: setup system-packages npm lint ## Run every check and test (ARGS=... for pytest leaves out the contract with client 9)
-	$(BIN)/python -m pytest -m "not plugin" $(ARGS)
+	$(BIN)/python -m pytest -m "not plugin and not ray" $(ARGS)
 	$(if $(ARGS),,$(MAKE) --no-print-directory test-client9 ARGS="tests/index/test_contract.py tests/index/test_client9.py -k 'elasticsearch-9 or client9'")
 
 test-client9: $(CLIENT9)/.installed ## Run the index's tests with elasticsearch-py 9, which speaks to servers 9 only
-	$(CLIENT9)/bin/python -m pytest -m "not plugin" $(or $(ARGS),tests/index tests/test_elasticsearch_node.py)
+	$(CLIENT9)/bin/python -m pytest -m "not plugin and not ray" $(or $(ARGS),tests/index tests/test_elasticsearch_node.py)
 
-# The packages of the first environment behind a client of its own: nothing else is installed twice.
-$(CLIENT9)/.installed: $(STAMP)
-	rm -rf $(CLIENT9) && $(BIN)/python -m venv --without-pip $(CLIENT9)
-	grep -v '^elastic' requirements.lock > $(CLIENT9)/constraints.txt
+test-ray: $(RAY)/.installed ## Run the tests on a Ray cluster of several node processes (a minute; not part of make test)
+	$(RAY)/bin/python -m pytest -m ray $(or $(ARGS),tests/indexing/test_on_ray.py)
+
+# The packages of the first environment behind a few of its own: nothing else is installed twice.
+# $(1): the environment; $(2): what it gets; $(3): of which names the first environment's versions do not matter
+define environment
+	rm -rf $(1) && $(BIN)/python -m venv --without-pip $(1)
+	grep -v '^$(3)' requirements.lock > $(1)/constraints.txt
 	@if command -v uv >/dev/null 2>&1; then \
-		uv pip install --quiet --python $(CLIENT9)/bin/python -c $(CLIENT9)/constraints.txt 'elasticsearch>=9,<10'; \
+		uv pip install --quiet --python $(1)/bin/python -c $(1)/constraints.txt $(2); \
 	else \
-		$(BIN)/python -m pip --quiet --disable-pip-version-check --python $(CLIENT9)/bin/python install -c $(CLIENT9)/constraints.txt 'elasticsearch>=9,<10'; \
+		$(BIN)/python -m pip --quiet --disable-pip-version-check --python $(1)/bin/python install -c $(1)/constraints.txt $(2); \
 	fi
-	$(BIN)/python -c 'import sysconfig as s; own, first = s.get_path("purelib", vars={"base": "$(CLIENT9)"}), s.get_path("purelib"); \
+	$(BIN)/python -c 'import sysconfig as s; own, first = s.get_path("purelib", vars={"base": "$(1)"}), s.get_path("purelib"); \
 		open(f"{own}/first.pth", "w").write(f"import site; site.addsitedir({first!r})\n")'
-	@touch $@
+	@touch $(1)/.installed
+endef
+
+$(CLIENT9)/.installed: $(STAMP)
+	$(call environment,$(CLIENT9),'elasticsearch>=9$(comma)<10',elastic)
+
+$(RAY)/.installed: $(STAMP)
+	$(call environment,$(RAY),'ray[data]>=2.60$(comma)<3',ray)
 
 lint: setup ## Check style and types
 	$(BIN)/ruff check .
@@ -97,8 +110,8 @@ docs: setup ## Renew docs/commands.md from the commands' help
 	$(BIN)/python docs/commands.py > docs/commands.md.part && mv docs/commands.md.part docs/commands.md
 
 lock: ## Renew requirements.lock from pyproject.toml (needs uv)
-	uv lock --quiet && uv export --quiet --all-extras --no-hashes --no-annotate --no-header --no-emit-project > requirements.lock
+	uv lock --quiet && uv export --quiet --all-extras --no-extra ray --no-hashes --no-annotate --no-header --no-emit-project > requirements.lock
 
 clean: ## Remove the environment and caches
-	rm -rf $(VENV) $(CLIENT9) demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CLIENT9) $(RAY) demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -193,6 +193,7 @@ class Gallery:
         part: str | None = None,
         moved_root: bool = False,
         within: Path | str | None = None,
+        ray: str | None = None,
         progress: bool | None = None,
         tell: Callable[[int, int], object] | None = None,
     ) -> IndexReport:
@@ -202,8 +203,9 @@ class Gallery:
         of paths below the folder, wins over folder names. ``label_level`` is the folder that gives the label: 1 the
         first below the root, -1 (of a new index) the one that a file lies in; it is kept. ``prune`` removes pictures
         whose file is gone. ``part``, as "2/4", leaves the other three of four parts of the folder to other processes,
-        which may write to one server at once (to a file one after the other). ``moved_root`` accepts the folder as the
-        new place of the one the index was made from.
+        which may write to one server at once (to a file one after the other). ``ray`` leaves reading and extracting to
+        the nodes of a Ray cluster: its address "HOST:PORT", "auto", or "local" for one that is started here.
+        ``moved_root`` accepts the folder as the new place of the one the index was made from.
         ``within`` is a folder that links may not lead out of; those that do are listed as failed. ``progress`` shows a
         bar; None: where standard error is a terminal. ``tell`` gets how many files are done and how many are to be
         read, again and again; what it raises ends the work, and what was committed is kept.
@@ -216,7 +218,13 @@ class Gallery:
         from imgsearch_kit.images import find_images
         from imgsearch_kit.indexing.folder import index_folder
         from imgsearch_kit.indexing.labels import labels_of
+        from imgsearch_kit.indexing.on_ray import over_ray
+        from imgsearch_kit.indexing.open import sendable
 
+        load = None
+        if ray is not None:
+            sent = sendable(self.passport, self._given, self.extractor, self._weights, self._engine)
+            load = over_ray(ray, sent, self.max_pixels)
         return index_folder(
             Path(folder),
             self.index,
@@ -228,6 +236,7 @@ class Gallery:
             prune=prune,
             part=part,
             moved_root=moved_root,
+            load=load,
             max_pixels=self.max_pixels,
             progress=progress,
             tell=tell,

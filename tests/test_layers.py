@@ -20,7 +20,7 @@ FEATURES = {"ranking", "evaluation", "approximation", "inspection", "map"}
 OPENERS = {"indexing", "gallery", "cli", "app"}  # open addresses and load extractors
 ALIKE = {"log", "P", "R", "serve"}  # a logger, type variables, the door to the page
 HEAVY = {"tensorflow", "keras", "onnx", "onnxruntime", "elasticsearch", "umap", "gradio", "matplotlib"}
-HEAVY |= {"skimage", "pandas"}
+HEAVY |= {"skimage", "pandas", "ray"}
 
 
 def imported(path: Path, *, hints: bool = False) -> set[str]:

@@ -59,6 +59,10 @@ def index(
         str | None,
         typer.Option(metavar="I/N", help="Only the I-th of N parts; N processes index a folder together, on a server."),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Extract on a Ray cluster: HOST:PORT, auto, or local for one made here."),
+    ] = None,
     root: Root = None,
     max_megapixels: MaxMegapixels = 178,
     as_json: Json = False,
@@ -76,7 +80,7 @@ def index(
             "--label-level takes 1, 2, ... from FOLDER down or -1, -2, ... from the file up; not 0"
         )
     options: dict[str, Any] = {"prefix": prefix, "labels": labels, "prune": prune, "moved_root": root is not None}
-    options |= {"label_level": label_level, "part": part}
+    options |= {"label_level": label_level, "part": part, "ray": ray}
     options |= {
         "weights": weights,
         "engine": engine,

@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,10 +17,11 @@ from imgsearch_kit.extractors import Extractor
 from imgsearch_kit.extractors.joint import NETWORK_BATCH
 from imgsearch_kit.images import MAX_PIXELS, Found, FoundImage, Hashed, Loaded, find_images, load_many
 from imgsearch_kit.index.base import VectorIndex, check_vectors
-from imgsearch_kit.indexing.baked import projected
+from imgsearch_kit.indexing.baked import Projected, projected
 from imgsearch_kit.indexing.known import Known
 from imgsearch_kit.indexing.labels import labels_by_id
 from imgsearch_kit.indexing.levels import check_level_kept, relabel_at
+from imgsearch_kit.indexing.loading import Computed, Load, vectors_or_errors
 from imgsearch_kit.indexing.parts import Part, part_given
 from imgsearch_kit.indexing.report import IndexReport
 from imgsearch_kit.indexing.roots import check_has_pictures, claim_root, stored_prefix, with_prefix
@@ -47,7 +47,7 @@ def index_folder(
     prune: bool = False,
     part: str | None = None,
     moved_root: bool = False,
-    threads: int = 2,
+    load: Load | None = None,
     max_pixels: int = MAX_PIXELS,
     progress: bool | None = None,
     tell: Tell | None = None,
@@ -64,6 +64,8 @@ def index_folder(
     ``part``, "2/4", indexes the second of four parts of the folder (see ``Part``) and leaves all others to other runs,
     which on a server may run at the same time.
     ``moved_root`` accepts ``root`` as the new place of the folder the index was made from.
+    ``load`` replaces the reading of files here by one elsewhere, whose pictures bring their vectors as ``pixels`` (see
+    ``over_ray``); ``extractor`` then only says what they are made by.
     ``tell`` gets how many files are done and how many are to be read, again and again; what it raises ends the run, and
     what was committed is kept.
 
@@ -73,6 +75,9 @@ def index_folder(
     :raises IndexingInterrupted: on Ctrl-C, with the report so far; what was committed is kept.
     """
     mine = part_given(part, prune=prune)
+    if load:
+        own = extractor.own if isinstance(extractor, Projected) else extractor
+        extractor = Computed(own.spec)
     if index.passport.baked:
         extractor = projected(index, extractor)
     started, root = time.monotonic(), Path(root)
@@ -94,7 +99,8 @@ def index_folder(
     run.report.failed += [Failure(path, why) for path in unknown if run.does(path)]
     try:
         run.begin(label_level, images, [failure.path for failure in unreadable])
-        run.take([image for image in images if run.does(image.id)], threads, max_pixels, progress)
+        todo = [image for image in images if run.does(image.id)]
+        run.take(todo, load or run.loads_here(max_pixels), progress)
         run.finish(prune)
         index.prepare(progress=progress)
     except KeyboardInterrupt:
@@ -163,25 +169,31 @@ class _Run:
         if self.part:  # the labels that other parts give, without which classes might look doubtful
             self.now = {image.id: self._label(image, None) for image in images} | self.now
 
-    def take(self, images: Sequence[FoundImage], threads: int, max_pixels: int, progress: bool | None) -> None:
-        """Reads every file that is new or may have changed, and commits the pictures in batches."""
+    def loads_here(self, max_pixels: int) -> Load:
+        """What reads files in threads of this process, in the order given."""
         spec = self.extractor.spec
-        load = partial(load_many, side=spec.side, resampling=spec.resampling, threads=threads, max_pixels=max_pixels)
+        options: dict[str, Any] = {"side": spec.side, "resampling": spec.resampling, "max_pixels": max_pixels}
+        return lambda images, known: load_many(
+            (image.path for image in images), known=known.contents if known else (), **options
+        )
+
+    def take(self, images: Sequence[FoundImage], load: Load, progress: bool | None) -> None:
+        """Reads every file that is new or may have changed, and commits the pictures in batches."""
         todo = [image for image in images if not self._is_unchanged(image)]
-        self._read(todo, partial(load, known=self.known.contents), self._sort, progress)
+        self._read(todo, load(todo, self.known), self._sort, progress)
         if self.again:
-            self._read(self.again, load, self._wait, progress)
+            self._read(self.again, load(self.again, None), self._wait, progress)
 
     def _read(
         self,
         images: Sequence[FoundImage],
-        load: Callable[[Iterable[Path]], Generator[tuple[Path, Loaded | Hashed | UnreadableImage]]],
+        items: Generator[tuple[Path, Loaded | Hashed | UnreadableImage]],
         sort: Callable[[FoundImage, Loaded | Hashed], bool],
         progress: bool | None,
     ) -> None:
         todo = {image.path: image for image in images}
         with (
-            contextlib.closing(load(todo)) as loaded,
+            contextlib.closing(items) as loaded,
             progress_bar("indexing", "img", len(todo), shown=progress) as bar,
         ):
             done = self._counted(bar.update, len(todo))
@@ -329,22 +341,18 @@ class _Run:
     ) -> tuple[list[ImageRecord], Vectors]:
         """The records with a valid vector, and the vectors; an invalid row does not affect the others."""
         kept: list[ImageRecord] = []
-        vectors = [np.zeros((0, self._passport.dim), np.float32)]
+        vectors: list[np.ndarray] = []
         at_once = max(SLICE, self._batch)
         for start in range(0, len(batch), at_once):
             part = batch[start : start + at_once]
-            try:
-                vectors.append(self._vectors(part))
-                kept += [record for record, _ in part]
-            except BadQuery:
-                for record, pixels in part:
-                    try:
-                        vectors.append(self._vectors([(record, pixels)]))
-                        kept.append(record)
-                    except BadQuery as error:
-                        self.report.failed.append(Failure(record.id, str(error), record.size, record.mtime))
+            for (record, _), vector in zip(part, vectors_or_errors(part, self._vectors), strict=True):
+                if isinstance(vector, BadQuery):
+                    self.report.failed.append(Failure(record.id, str(vector), record.size, record.mtime))
+                else:
+                    kept.append(record)
+                    vectors.append(vector)
             done(len(part))
-        return kept, np.concatenate(vectors)
+        return kept, np.array(vectors, np.float32).reshape(len(kept), self._passport.dim)
 
     def _vectors(self, part: Sequence[tuple[ImageRecord, Pixels]]) -> Vectors:
         """The vectors of some pictures, checked here so that an extractor's invalid row costs one picture alone."""

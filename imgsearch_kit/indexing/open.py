@@ -130,6 +130,7 @@ def index_at(
     part: str | None = None,
     fetch: bool = False,
     labels: Labels = None,
+    ray: str | None = None,
     max_pixels: int = MAX_PIXELS,
     say: Say | None = None,
     **options: Any,
@@ -137,7 +138,8 @@ def index_at(
     """The index at an address with the pictures of a folder in it, its extractor if it was loaded, and what was done.
 
     ``rebuild`` extracts all anew while the old index keeps serving. ``part`` and ``options`` are those of
-    ``index_folder``. The folder is walked once, before a network is loaded or an index made.
+    ``index_folder``, ``ray`` is the address of a cluster that extracts (see ``over_ray``). The folder is walked once,
+    before a network is loaded or an index made.
 
     :raises BadQuery: when the folder holds no picture.
     :raises IndexMismatch: when an index is there that was made by another extractor or method, or of another folder.
@@ -145,11 +147,14 @@ def index_at(
     address = Address.parse(address)
     from imgsearch_kit.indexing.folder import index_folder
     from imgsearch_kit.indexing.labels import labels_of
+    from imgsearch_kit.indexing.on_ray import check_ray, over_ray
     from imgsearch_kit.indexing.parts import part_given
     from imgsearch_kit.indexing.roots import check_has_pictures
 
     check_level(options.get("label_level"))
     part_given(part, prune=options.get("prune", False), rebuild=rebuild)
+    if ray is not None:
+        check_ray(ray)
     found = find_images(folder)
     check_has_pictures(found, folder)
     options |= {"found": found, "labels": None if labels is None else labels_of(labels), "max_pixels": max_pixels}
@@ -157,10 +162,16 @@ def index_at(
         from imgsearch_kit.indexing.rebuild import rebuild_index_of
 
         other = extractor_to_rebuild(address, extractor, weights, engine=engine, fetch=fetch, say=say)
+        if ray is not None:
+            passport = new_passport(other.spec, probes=probe_vectors(other))
+            options["load"] = over_ray(ray, sendable(passport, extractor, other, weights, engine, fetch), max_pixels)
         report = rebuild_index_of(folder, address, other, method=method, **options)
         return open_index(address), other, report
     index, used = open_to_fill(address, extractor, weights, engine=engine, method=method, fetch=fetch, say=say)
     try:
+        if ray is not None:
+            sent = sendable(index.passport, extractor, used, weights, engine, fetch)
+            options["load"] = over_ray(ray, sent, max_pixels)
         report = index_folder(folder, index, used, part=part, **options)
         loaded = used.loaded if isinstance(used, Deferred) else used
         return index, projected(index, loaded) if loaded and index.passport.baked else loaded, report
@@ -264,6 +275,22 @@ class Deferred:
                 check_probes(self._passport, probe_vectors(found))
             self.loaded = found
         return self.loaded.extract(pixels)
+
+
+def sendable(
+    passport: IndexPassport,
+    given: str | Extractor | None,
+    used: Extractor,
+    weights: Path | None,
+    engine: str | None,
+    fetch: bool = False,
+) -> Extractor:
+    """An extractor that can be pickled: the object given, else what loads the one ``used`` where it first extracts."""
+    if given is not None and not isinstance(given, str):
+        return given
+    weights = weights and weights.absolute()
+    own = used.own if isinstance(used, Projected) else used
+    return Deferred(dataclasses.replace(passport, spec=own.spec), weights, engine, None, fetch)
 
 
 def extractor_to_rebuild(

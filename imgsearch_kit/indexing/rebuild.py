@@ -15,6 +15,7 @@ from imgsearch_kit.index import Address, building, new_passport, open_index
 from imgsearch_kit.index.base import VectorIndex, check_complete
 from imgsearch_kit.indexing.folder import index_folder
 from imgsearch_kit.indexing.labels import labels_by_id
+from imgsearch_kit.indexing.loading import Load
 from imgsearch_kit.indexing.report import IndexReport
 from imgsearch_kit.indexing.roots import check_root, stored_prefix
 from imgsearch_kit.names import Names
@@ -32,6 +33,7 @@ def rebuild_index_of(
     label_level: int | None = None,
     prune: bool = False,
     moved_root: bool = False,
+    load: Load | None = None,
     max_pixels: int = MAX_PIXELS,
     progress: bool | None = None,
 ) -> IndexReport:
@@ -89,6 +91,7 @@ def rebuild_index_of(
                     prefix=each,
                     labels=given[each],
                     label_level=levels[each],
+                    load=load,
                     max_pixels=max_pixels,
                     progress=progress,
                 )
