@@ -133,13 +133,14 @@ def main() -> None:
     wish = parser.parse_args()
     vectors, rows = np.load(wish.vectors, mmap_mode="r"), []
     for count in wish.count:
-        rows.append(measure(vectors[:count]) | {"load_average": round(os.getloadavg()[0], 1)})
+        rows.append(
+            {"cores": os.cpu_count()} | measure(vectors[:count]) | {"load_average": round(os.getloadavg()[0], 1)}
+        )
         print(json.dumps(rows[-1], indent=2), flush=True)
     document = {
         "k": K,
         "queries": QUERIES,
         "method": "hnsw:m=16,ef_construction=100",
-        "cores": os.cpu_count(),
         "rows": rows,
     }
     wish.output.write_text(json.dumps(document, indent=2) + "\n")
