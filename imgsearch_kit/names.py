@@ -25,6 +25,8 @@ def alike(name: str, stored: Iterable[str]) -> str | None:
 
     Of several, one of the same case comes first, and then the first one.
     """
+    if not isinstance(name, str):  # what a caller took for an id
+        return None
     wanted = normal(name).casefold()
     found = [known for known in stored if wanted in _without_suffix(normal(known).casefold())]
     return next((known for known in found if known.startswith(name)), found[0] if found else None)

@@ -654,8 +654,8 @@ def test_when_there_is_room_again_the_same_object_goes_on(small_disk):
 def test_the_passport_costs_no_statement(tmp_path, kind, monkeypatch):
     statements, connect = [], store.connect
 
-    def watched(*arguments):
-        database = connect(*arguments)
+    def watched(*arguments, **options):
+        database = connect(*arguments, **options)
         database.set_trace_callback(statements.append)
         return database
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from imgsearch_kit.files import artefact_folder
+from imgsearch_kit.files import KEPT, artefact_folder
 from imgsearch_kit.index import create_index, new_passport, open_index
 from imgsearch_kit.ranking import Ranking
 from imgsearch_kit.ranking.chain import kept_ranking
@@ -116,7 +116,7 @@ def test_a_damaged_file_is_learned_again(address, damage, learned, tmp_path):
 def test_a_few_rankings_are_kept(address):
     for dims in range(2, 9):
         answer(address, f"pca:{dims}")
-    assert len(files(address)) == 4
+    assert len(files(address)) == KEPT
 
 
 def test_a_ranking_says_that_it_is_not_approximate(address):
