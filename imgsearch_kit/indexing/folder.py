@@ -174,7 +174,7 @@ class _Run:
         spec = self.extractor.spec
         options: dict[str, Any] = {"side": spec.side, "resampling": spec.resampling, "max_pixels": max_pixels}
         return lambda images, known: load_many(
-            (image.path for image in images), known=known.contents if known else (), **options
+            [image.path for image in images], known=known.contents if known else (), **options
         )
 
     def take(self, images: Sequence[FoundImage], load: Load, progress: bool | None) -> None:
