@@ -139,14 +139,17 @@ def kept_projection(index: VectorIndex, *, seed: int = 42) -> Projection | None:
 
 def keep_projection(index: VectorIndex, made: Projection) -> None:
     """Keeps a map of the index's pictures, in id order, that was not learned from it, as the one of its seed."""
+    passport = index.read_passport()
+    digest = _digest(passport, index.vectors)
     artefact(
-        index.read_passport(),
+        _whenever(passport),
         KEPT_MAP,
-        {"seed": made.seed},
+        {"seed": made.seed, "vectors": digest},
         lambda: made,
         lambda made, path: made.save(path),
         Projection.load,
     )
+    _noted(passport, digest, made)
 
 
 def write_map(
