@@ -14,6 +14,7 @@ import os
 import shutil
 import sys
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ LINKS, EF = 16, 128  # of every graph: links of a node, candidates while it is b
 AT_ONCE = 5000  # vectors handed to a store in one call, where that matters
 
 
-class Store:
+class Store(ABC):
     """What is measured of a store; ``threads`` are those that it may use, ``folder`` is where it keeps everything."""
 
     approximate = False
@@ -33,15 +34,15 @@ class Store:
         self.folder, self.threads = folder, threads
         self.rows: dict[str, np.ndarray] = {}  # of each class, for a library that filters by row numbers
 
-    def build(self, vectors: np.ndarray, classes: np.ndarray) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def build(self, vectors: np.ndarray, classes: np.ndarray) -> None: ...
 
-    def open(self, classes: np.ndarray) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def open(self, classes: np.ndarray) -> None: ...
 
+    @abstractmethod
     def search(self, query: np.ndarray, k: int, parameter: int, name: str | None) -> Any:
         """Row numbers of the ``k`` nearest, best first; among those of class ``name`` if that is not None."""
-        raise NotImplementedError
 
 
 class Loop(Store):
