@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import uuid
 from importlib import metadata
 from pathlib import Path
 
@@ -127,6 +128,16 @@ def has_elastiknn(url):
 def elasticsearch(request):
     """An Elasticsearch of whichever version."""
     return GIVEN or request.getfixturevalue("elasticsearch_9")
+
+
+@pytest.fixture
+def server_address(elasticsearch):
+    """The address of an index on a server, where there is none yet; what a test makes there is deleted."""
+    from tests.index.conftest import remove_from_server
+
+    address = f"{elasticsearch}/test-{uuid.uuid4().hex[:12]}"
+    yield address
+    remove_from_server(address)
 
 
 @pytest.fixture(scope="session")

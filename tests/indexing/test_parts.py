@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import uuid
 
 import numpy as np
 import pytest
@@ -39,13 +38,6 @@ def photos(tmp_path):
         (root / "class 0" / f"broken {i}.png").write_bytes(b"no picture")
     assert all(any(f"class 0/broken {i}.png" in Part.parse(part) for i in range(6)) for part in PARTS)
     return root
-
-
-@pytest.fixture
-def address(elasticsearch):
-    address = f"{elasticsearch}/test-{uuid.uuid4().hex[:12]}"
-    yield address
-    remove_from_server(address)
 
 
 def content(index):
@@ -208,10 +200,13 @@ def test_another_label_level_needs_a_run_of_the_whole_folder(photos, index):
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_failures_that_another_writer_notes_at_the_same_moment_are_kept(address, times):
+def test_failures_that_another_writer_notes_at_the_same_moment_are_kept(server_address, times):
     """Once and again: each time between the reading of the list and the writing of it."""
     others = [["b/1"], ["b/1", "b/2"]][:times]
-    with create_index(address, new_passport(None, dim=3, method="flat")) as one, open_index(address) as other:
+    with (
+        create_index(server_address, new_passport(None, dim=3, method="flat")) as one,
+        open_index(server_address) as other,
+    ):
 
         def of_one(path):
             if others:
@@ -245,16 +240,16 @@ def at_once(address, root, method):
     return [process.communicate(timeout=120) for process in processes]
 
 
-def test_three_processes_at_once_make_the_index_of_one_run(photos, address):
+def test_three_processes_at_once_make_the_index_of_one_run(photos, server_address):
     """The first makes it, the others open it; all write records, and all have failures to note."""
-    said = at_once(address, photos, "flat")
+    said = at_once(server_address, photos, "flat")
     assert all(f"part {part}, " in out for part, (out, _) in zip(PARTS, said, strict=True)), said
-    with open_index(address) as index:
+    with open_index(server_address) as index:
         assert content(index) == plain(photos)
     (photos / "class 0").rename(photos / "class 9")  # every picture in it now belongs to whichever part
     paint(photos / "class 1" / "001.png", (77, 1, 1))
-    at_once(address, photos, "flat")
-    with open_index(address) as index:
+    at_once(server_address, photos, "flat")
+    with open_index(server_address) as index:
         assert content(index) == plain(photos)
 
 
@@ -271,18 +266,18 @@ def test_parts_at_once_into_one_file_are_refused_in_words_and_those_after_it_are
         assert content(index) == plain(photos)
 
 
-def test_an_index_that_another_process_makes_meanwhile_is_opened(address, monkeypatch):
+def test_an_index_that_another_process_makes_meanwhile_is_opened(server_address, monkeypatch):
     """Between the look for it and its making."""
     from imgsearch_kit.indexing import open as opening
 
     def slow(extractor):
-        create_index(address, new_passport(QuarterColours().spec, method="flat")).close()
+        create_index(server_address, new_passport(QuarterColours().spec, method="flat")).close()
         return np.zeros((0, 12), np.float32)
 
     monkeypatch.setattr(opening, "probe_vectors", slow)
-    index, _ = open_to_fill(address, QuarterColours(), method="flat")
-    assert index.address == address
+    index, _ = open_to_fill(server_address, QuarterColours(), method="flat")
+    assert index.address == server_address
     index.close()
-    remove_from_server(address)
+    remove_from_server(server_address)
     with pytest.raises(Exception, match="This index was made by quarters; the extractor given differs from it"):
-        open_to_fill(address, UpperColours(), method="flat")
+        open_to_fill(server_address, UpperColours(), method="flat")
