@@ -11,6 +11,7 @@ from tests.app.conftest import make_gallery
 from tests.app.test_address import address
 from tests.app.test_page import BETWEEN_2_AND_3, choose, hits, query_picture, wait_for_first, wait_for_status
 from tests.conftest import CHROMIUM, require
+from tests.small_extractor import paint
 
 FAKE_CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 
@@ -82,13 +83,21 @@ def test_without_a_camera_a_sentence_says_why_and_what_to_do(visit, served, scri
 
 def test_a_picture_by_chance_is_an_indexed_one_and_its_link_opens_it_again(visit, serving, pictures):
     page = visit(serving(make_gallery(pictures)))
-    met = set()
     for _ in range(6):
+        before = page.url
         page.get_by_role("button", name="Random").click()
-        page.wait_for_url(lambda url: "id=" in url and url not in met)
-        met.add(page.url)
+        page.wait_for_url(lambda url, before=before: "id=" in url and url != before)
     wait_for_status(page, "^10 neighbours")
     page.locator("#own", has_text=address(page)["id"][0]).wait_for()
     before, again = hits(page), visit(page.url)
     wait_for_first(again, before[0])
     assert hits(again) == before
+
+
+def test_a_picture_by_chance_is_never_the_one_that_is_shown(visit, serving, tmp_path):
+    for name in "ab":
+        paint(tmp_path / f"{name}.png", BETWEEN_2_AND_3)
+    page = visit(serving(make_gallery(tmp_path)) + "?tab=search&id=a.png")
+    for shown in "babababa":
+        page.get_by_role("button", name="Random").click()
+        page.wait_for_url(lambda url, shown=shown: f"id={shown}.png" in url)

@@ -90,6 +90,7 @@ root.append(
 
 // With "quiet" the shown search is asked again, for what the server has learned meanwhile; with "focus" the first hit gets it.
 function ask(change, {push = true, random = false, more: further = false, quiet = false, focus = false} = {}) {
+  const other_than = wanted.id ?? shown?.id; // a picture by chance is another than this
   if (!quiet) wanted = {...wanted, ...change};
   questions.fetched = null;
   const search = quiet ? shown : wanted;
@@ -100,7 +101,7 @@ function ask(change, {push = true, random = false, more: further = false, quiet 
     say(learns ? "Ranking … (the first time, it is learned from the whole index)" : "Searching …", "busy");
     syncSettings();
   }
-  submit({...request, serial, random, state: start.state});
+  submit({...request, serial, random, other_than, state: start.state});
 }
 
 // One search at a time: of those that come meanwhile the last is sent when the answer is there.

@@ -98,13 +98,16 @@ class SearchTab:
         return visible(told(error, self.gallery.index.address)[1])
 
     def _chosen(self, given: Any) -> Any:
-        """The request, with an id by chance where it asks for one."""
+        """The request, with an id by chance where it asks for one: another than the picture that is shown."""
         if not isinstance(given, Mapping) or not given.get("random"):
             return given
         ids, _ = self.shown.now()
         if not ids:
             raise BadQuery("Nothing is indexed yet.")
-        return {**given, "id": random.choice(ids)}
+        chosen = random.randrange(len(ids))
+        if ids[chosen] == given.get("other_than"):
+            chosen = (chosen + random.randrange(1, max(len(ids), 2))) % len(ids)
+        return {**given, "id": ids[chosen]}
 
     def _answer(self, asked: SearchRequest, results: Results, spec: str) -> dict[str, Any]:
         own, hits = results.own[:OWN_SHOWN], results.hits[asked.shown :]
