@@ -38,6 +38,7 @@ ELASTIKNN = "permutation-lsh", "l2-lsh"
 CANDIDATES = {True: (20, 50, 100, 200, 500), False: (100, 500, 2000)}  # of native methods, and of Elastiknn's
 K, QUERIES, AT_ONCE = 10, 200, 5000
 SAME = 1e-6
+Row = dict[str, Any]
 FIRST, FEWER = 100_000, 300_000  # after so many the whole is foreseen; how many it is if that takes too long
 SIZES = 10**8, 10**9
 ASSUMED = {
@@ -81,9 +82,8 @@ def exact(vectors: Vectors, queries: Vectors) -> np.ndarray:
     return np.take_along_axis(rows, order, 1)
 
 
-def asked(index: VectorIndex, vectors: Vectors, queries: Vectors, approx: Approx | None) -> dict[str, float]:
-    """Recall against exact search, and milliseconds of one query at a time after a warm-up."""
-    best = exact(vectors, queries)
+def asked(index: VectorIndex, vectors: Vectors, queries: Vectors, best: np.ndarray, approx: Approx | None) -> Row:
+    """Recall against the ``best`` rows of exact search, and milliseconds of one query at a time after a warm-up."""
     ms, recalls = [], []
     index.search(queries, K, approx=approx)
     for query, rows in zip(queries, best, strict=True):
@@ -119,12 +119,14 @@ def measured(node: Node, spec: str, vectors: Vectors, queries: Vectors, minutes:
         disk = stats["store"]["size_in_bytes"]
         of_memory = {k: v for k, v in stats.get("dense_vector", {}).get("off_heap", {}).items() if k.endswith("bytes")}
         kept = vectors[:count]
+        best = exact(kept, queries)
         options = CANDIDATES[index._method.native] if index._method.approximate else ()
-        rows = {str(candidates): asked(index, kept, queries, Approx(candidates)) for candidates in options}
+        rows = {str(candidates): asked(index, kept, queries, best, Approx(candidates)) for candidates in options}
         if not options or not index._method.native:
-            rows["exact"] = asked(index, kept, queries[:50], None)
+            rows["exact"] = asked(index, kept, queries[:50], best[:50], None)
         index.remove()
     return {
+        "method": spec,
         "vectors": count,
         "write_seconds": round(writing, 1),
         "merge_seconds": round(merging, 1),
@@ -157,12 +159,13 @@ def three_nodes(vectors: Vectors, queries: Vectors) -> dict[str, Any]:
             assert isinstance(index, ElasticIndex)
             index._connected.request("GET", "/_cluster/health", wait_for_status="green", timeout="250s")
             found["three nodes as the file"] = same(index.search(queries, K), expected)
-            found["approximate"] = asked(index, vectors, queries, Approx(100))
+            best = exact(vectors, queries)
+            found["approximate"] = asked(index, vectors, queries, best, Approx(100))
             three.nodes[1].kill()
             started = time.perf_counter()
             found["after a node was killed as the file"] = same(index.search(queries, K), expected)
             found["first_answers_after_the_kill_seconds"] = round(time.perf_counter() - started, 1)
-            found["approximate after the kill"] = asked(index, vectors, queries, Approx(100))
+            found["approximate after the kill"] = asked(index, vectors, queries, best, Approx(100))
     return {"vectors": len(vectors), "method": f"{spec}:shards=3,replicas=1", **found}
 
 
@@ -196,17 +199,21 @@ def sizing(row: dict[str, Any], count: int) -> dict[str, float]:
     }
 
 
+def largest(found: dict[str, Any]) -> list[Row]:
+    """Of each native method with a graph the row of the most vectors, from which the sizing is computed."""
+    rows = {row["method"]: row for row in sorted(found["rows"], key=lambda row: row["vectors"]) if in_memory(row)}
+    return list(rows.values())
+
+
 def sizing_table(found: dict[str, Any]) -> Iterator[str]:
     """Markdown lines: for each native method with a graph, measured bytes, and what more vectors would need."""
     yield "| method | vectors | bytes a vector, disk / memory | shards | disk | memory | nodes | rebuild |"
     yield "|---|---|---|---|---|---|---|---|"
-    for spec, row in found["methods"].items():
-        if not in_memory(row):
-            continue
+    for row in largest(found):
         for count in SIZES:
             need = sizing(row, count)
             cells = [
-                f"`{spec}`",
+                f"`{row['method']}`",
                 f"{count // 10**6:,} million",
                 f"{row['disk_bytes_per_vector']:,} / {in_memory(row):,.0f}",
                 f"{need['shards']:,} + {need['shards'] * (ASSUMED['copies'] - 1):,}",
@@ -222,9 +229,9 @@ def method_table(found: dict[str, Any]) -> Iterator[str]:
     """Markdown lines: what was measured of each method."""
     yield "| method | vectors | written a second | merging | candidates | recall@10 | p50 / p95 ms | bytes a vector |"
     yield "|---|---|---|---|---|---|---|---|"
-    for spec, row in found["methods"].items():
+    for row in found["rows"]:
         for candidates, one in row["searches"].items():
-            cells = [f"`{spec}`", f"{row['vectors']:,}", f"{row['written_per_second']:,}"]
+            cells = [f"`{row['method']}`", f"{row['vectors']:,}", f"{row['written_per_second']:,}"]
             cells += [f"{row['merge_seconds']:,.0f} s", candidates, f"{one['recall']:.3f}"]
             cells += [f"{one['p50_ms']:.1f} / {one['p95_ms']:.1f}", f"{row['disk_bytes_per_vector']:,}"]
             yield f"| {' | '.join(cells)} |"
@@ -268,7 +275,7 @@ def main() -> None:
         "heap": wish.heap,
         "machine": {"cpus": os.cpu_count(), "load_before": round(os.getloadavg()[0], 2)},
         "assumed": ASSUMED,
-        "methods": before.get("methods", {}),
+        "rows": before.get("rows", []),
         "three_nodes": before.get("three_nodes"),
     }
     if wish.three:
@@ -277,11 +284,11 @@ def main() -> None:
     for node, methods in nodes(wish.heap, wish.methods):
         for spec in methods:
             print(f"{spec}: {len(vectors):,}", flush=True)
-            document["methods"][spec] = measured(node, spec, vectors, queries, wish.minutes)
+            row = measured(node, spec, vectors, queries, wish.minutes)
+            others = [o for o in document["rows"] if (o["method"], o["vectors"]) != (spec, row["vectors"])]
+            document["rows"] = sorted([*others, row], key=lambda row: row["vectors"])
             document["sizing"] = {
-                name: {str(count): sizing(row, count) for count in SIZES}
-                for name, row in document["methods"].items()
-                if in_memory(row)
+                row["method"]: {str(count): sizing(row, count) for count in SIZES} for row in largest(document)
             }
             wish.output.write_text(json.dumps(document, indent=1) + "\n")
     show(document)

@@ -44,7 +44,9 @@ def folds(vectors: Vectors, classes: Ints, files: Ints, seed: int) -> list[Fold]
     for fold in tqdm(range(FOLDS), desc=f"partition {seed}"):
         tested, learned = fold_of == fold, fold_of == (fold + 1) % FOLDS
         absent = tested | learned
-        present, others = examples(vectors, classes, files, ~absent & (tenth_of == fold), absent)
+        asking = np.flatnonzero(~absent & (tenth_of == fold)), np.flatnonzero(absent)
+        indexed = ~np.isin(files, files[np.concatenate(asking)])
+        present, others = examples(vectors, classes, files, indexed, *asking)
         test = tested[absent]
         parts = (Examples(others.features[rows], others.classes[rows]) for rows in (~test, test))
         made.append((present, *parts))

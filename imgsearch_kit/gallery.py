@@ -589,6 +589,7 @@ class Gallery:
     ) -> Calibrated:
         """What the scores mean: the probability that a hit shares the query's class. Kept in the cache.
 
+        It is learned from all labelled pictures, of more than 10,000 from so many drawn at random.
         ``rank`` is a SPEC, the gallery's own if None, "" for the cosines of the index.
 
         :raises BadQuery: when fewer than four pictures have a label, or the SPEC is misspelt or not possible.
@@ -603,7 +604,7 @@ class Gallery:
 
         It is kept in the cache; searches read it there, and give no verdict where it was never learned.
 
-        :raises BadQuery: when there are too few classes or pictures, or too many without a label.
+        :raises BadQuery: when there are too few classes or pictures, too many without a label, or more than 200,000.
         """
         from imgsearch_kit.inspection.verdicts import novelty
 

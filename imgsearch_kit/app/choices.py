@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 AS_INDEXED = "as indexed"  # stands for the empty SPEC, because an empty choice would be none
 OTHER = "Your own SPEC, step by step from left to right."
 LABELLED = 100  # with fewer pictures a percentage would say little
-LARGE = 50_000  # with more pictures it takes minutes on two cores, too long while a page is served
+LARGE = 100_000  # with more pictures it takes ten minutes and more on two cores, too long while a page is served
 LARGE_RANKED = 20_000  # the same, where each picture is ranked anew
 NICE = 10  # how much learning yields to searches
 

@@ -6,7 +6,6 @@ import threading
 
 import numpy as np
 
-from imgsearch_kit.app.choices import LARGE
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.inspection.neighbours import leave_one_out
@@ -14,6 +13,7 @@ from imgsearch_kit.records import ImageRecord
 from imgsearch_kit.vectors import Ints
 
 TEN = 10
+LARGEST = 50_000  # pictures; the first question of more waits minutes for its answer
 
 
 class TopTens:
@@ -42,8 +42,8 @@ class TopTens:
         generation = self.gallery.index.read_passport().generation
         if generation == self._generation:
             return
-        if len(self.gallery) > LARGE:
-            raise BadQuery(f"There are {len(self.gallery):,} pictures; this is found among {LARGE:,} at most.")
+        if len(self.gallery) > LARGEST:
+            raise BadQuery(f"There are {len(self.gallery):,} pictures; this is found among {LARGEST:,} at most.")
         self._records, vectors = self.gallery.index.entries()
         self._rows = leave_one_out(vectors, min(TEN, max(len(vectors) - 1, 1))).rows
         self._generation = generation

@@ -177,8 +177,8 @@ def examine(
       no vote, and neither have pictures without a label.
     - P@k is the mean over all labelled pictures whose class has another member, for each of the ``effects``.
 
-    All cosines are computed twice, in blocks: about 200 MB are needed in addition to ``vectors``, for any ``n``.
-    ``done`` is called with the number of pictures of each finished block, each picture twice.
+    All cosines are computed once, in blocks: about 200 MB are needed in addition to ``vectors``, for any ``n``.
+    ``done`` is called with the number of pictures of each finished block.
 
     :raises BadQuery: when there is no picture, the lists differ in length, or ``k`` or a bound is out of range.
     """
@@ -186,9 +186,8 @@ def examine(
     n = len(ids)
     names, classes = class_numbers(labels)
     files = file_numbers(sha256s)
-    close = near_duplicates(vectors, vectors, near, done=done) + _linked(files)
-    groups = connected_components(close, directed=False)[1]
     wide = leave_one_out(vectors, k + WIDER, done=done)
+    groups = connected_components(_close(vectors, wide, near) + _linked(files), directed=False)[1]
     alone = leave_one_out(vectors, k, wider=wide)
     without_files = leave_one_out(vectors, k, files, wider=wide)
     without_groups = leave_one_out(vectors, k, groups, wider=wide)
@@ -258,6 +257,20 @@ def file_numbers(sha256s: Sequence[str]) -> Ints:
     """A number for each picture, equal for equal hashes; an unknown hash equals no other."""
     names = [sha256 or f"row {row}" for row, sha256 in enumerate(sha256s)]
     return np.unique(names, return_inverse=True)[1]
+
+
+def _close(vectors: Vectors, wide: Nearest, near: float) -> csr_array:
+    """A sparse boolean ``(n, n)`` that links pictures with a cosine of at least ``near``, from the nearest of each.
+
+    Pictures whose places do not suffice for these are compared with all others again.
+    """
+    n = len(vectors)
+    row, place = np.nonzero(wide.cosines >= near)
+    close = csr_array((np.ones(len(row), bool), (row, wide.rows[row, place])), shape=(n, n))
+    if not len(full := np.flatnonzero(wide.cosines[:, -1] >= near)):
+        return close
+    more_close = coo_array(near_duplicates(vectors[full], vectors, near))
+    return close + csr_array((more_close.data, (full[more_close.row], more_close.col)), shape=(n, n))
 
 
 def _linked(numbers: Ints) -> csr_array:

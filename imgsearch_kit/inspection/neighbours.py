@@ -10,6 +10,8 @@ import numpy as np
 from imgsearch_kit.records import Vectors
 from imgsearch_kit.vectors import Bools, Ints, Scores, cosines, first, scored
 
+MOST_EXAMINED = 200_000  # pictures, each of which is compared with each
+
 
 @dataclass(frozen=True)
 class Nearest:
@@ -46,15 +48,30 @@ def leave_one_out(
     barred = np.zeros(n, bool) if barred is None else barred
     found = Nearest(np.full((n, k), -1, np.int64), np.full((n, k), np.nan, np.float32), groups, barred)
     asking = np.arange(n) if wider is None else _narrow(wider, found)
-    for block, scores in scored(cosines(vectors[asking], vectors), len(asking), n):
-        rows = asking[block]
-        scores[groups[rows, None] == groups] = -np.inf
-        scores[:, barred] = -np.inf
+    found.rows[asking], found.cosines[asking] = nearest_others(vectors, asking, k, groups, barred, done=done)
+    return found
+
+
+def nearest_others(
+    vectors: Vectors,
+    asking: Ints,
+    k: int,
+    groups: Ints,
+    barred: Bools | None = None,
+    *,
+    done: Callable[[int], object] = lambda rows: None,
+) -> tuple[Ints, Scores]:
+    """As ``leave_one_out``, of the ``m`` rows ``asking`` only: their ``rows`` and ``cosines``, both ``(m, k)``."""
+    found = np.full((len(asking), k), -1, np.int64), np.full((len(asking), k), np.nan, np.float32)
+    for block, scores in scored(cosines(vectors[asking], vectors), len(asking), len(vectors)):
+        scores[groups[asking[block], None] == groups] = -np.inf
+        if barred is not None:
+            scores[:, barred] = -np.inf
         columns, near = first(scores, k)
         there = np.isfinite(near)
-        found.rows[rows, : columns.shape[1]] = np.where(there, columns, -1)
-        found.cosines[rows, : columns.shape[1]] = np.where(there, near, np.nan)
-        done(len(rows))
+        found[0][block, : columns.shape[1]] = np.where(there, columns, -1)
+        found[1][block, : columns.shape[1]] = np.where(there, near, np.nan)
+        done(len(columns))
     return found
 
 

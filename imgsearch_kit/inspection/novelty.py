@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import expit
 
 from imgsearch_kit.errors import BadQuery
-from imgsearch_kit.inspection.surroundings import Surroundings, nearest_of
+from imgsearch_kit.inspection.surroundings import NEAREST, Surroundings, nearest_of
 from imgsearch_kit.records import Vectors
 from imgsearch_kit.reports import Report
 from imgsearch_kit.vectors import Bools, Floats, Ints
@@ -18,6 +18,7 @@ from imgsearch_kit.vectors import Bools, Floats, Ints
 FALSE_ALARMS = 0.05  # of pictures of indexed classes
 FOLDS = 5
 QUERIES = 10  # a tenth of the pictures is taken out of the index to ask it
+MANY, MOST_COMPARED = 20_000, 500  # of more pictures, at most so many of either kind are compared in a fold
 RIDGE = 10.0  # penalty of the squared weights
 FEWEST_CLASSES, FEWEST_PICTURES, LEAST_LABELLED = 10, 200, 0.9
 
@@ -147,7 +148,8 @@ def learn_novelty(
     """The model learned from pictures ``(n, d)``; ``classes`` ``(n,)`` are numbers, -1 without a label.
 
     In each of five folds a fifth of the classes is taken out, and a tenth of the pictures of the others: both ask the
-    rest. Pictures of the same number in ``files`` are copies, and taken out together. ``done`` is called after a fold.
+    rest; of more than 20,000 pictures, 500 of either kind drawn at random ask. Pictures of the same number in ``files``
+    are copies, and taken out together. ``done`` is called after a fold.
 
     :raises BadQuery: when there are too few classes or pictures, or too many without a label.
     """
@@ -181,17 +183,23 @@ def held_out(vectors: Vectors, classes: Ints, files: Ints, seed: int = 0) -> Ite
     tenth_of = rng.permutation(int(files.max()) + 1)[files] % QUERIES
     for fold in range(FOLDS):
         absent = fold_of == fold
-        yield examples(vectors, classes, files, ~absent & (tenth_of == fold), absent)
+        parts = [np.flatnonzero(part) for part in (~absent & (tenth_of == fold), absent)]
+        asking = [np.sort(rng.permutation(part)[:MOST_COMPARED]) for part in parts] if len(vectors) > MANY else parts
+        out = np.concatenate(parts)
+        indexed = ~np.isin(files, files[out])
+        yield examples(vectors, classes, files, indexed, *asking)
 
 
-def examples(vectors: Vectors, classes: Ints, files: Ints, present: Bools, absent: Bools) -> tuple[Examples, Examples]:
-    """The pictures ``present`` and ``absent`` ``(n,)`` compared with the others, without copies of them."""
-    asking = present | absent
-    indexed = ~asking & ~np.isin(files, files[asking])
-    known = Surroundings.learn(vectors[indexed], classes[indexed], files[indexed])
+def examples(
+    vectors: Vectors, classes: Ints, files: Ints, indexed: Bools, present: Ints, absent: Ints
+) -> tuple[Examples, Examples]:
+    """The pictures in the rows ``present`` and ``absent`` compared with the ``indexed`` ones, a mask ``(n,)``."""
+    asking, gallery = np.concatenate([present, absent]), vectors[indexed]
+    few = vectors[asking] if NEAREST * len(asking) < len(gallery) else None
+    known = Surroundings.learn(gallery, classes[indexed], files[indexed], few)
 
-    def compared(rows: Bools) -> Examples:
-        return Examples(known.features(vectors[rows], *nearest_of(vectors[rows], vectors[indexed])), classes[rows])
+    def compared(rows: Ints) -> Examples:
+        return Examples(known.features(vectors[rows], *nearest_of(vectors[rows], gallery)), classes[rows])
 
     return compared(present), compared(absent)
 

@@ -14,13 +14,13 @@ from imgsearch_kit.files import artefact
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.inspection.calibration import Calibrated, calibrate, reliability
 from imgsearch_kit.inspection.health import NEAR, Health, examine
-from imgsearch_kit.inspection.neighbours import leave_one_out
+from imgsearch_kit.inspection.neighbours import MOST_EXAMINED, nearest_others
 from imgsearch_kit.progress import counted_progress, progress_bar
 from imgsearch_kit.ranking.chain import kept_ranking
 from imgsearch_kit.records import IndexPassport, Vectors
 from imgsearch_kit.vectors import Bools, Ints, Scores, blocks, first
 
-MOST_EXAMINED = 200_000  # pictures, each of which is compared with each, several times
+MOST_ASKED = 10_000  # pictures that a calibration is learned from; more would hardly narrow its bounds
 
 
 def health(
@@ -45,7 +45,7 @@ def health(
     records, vectors = index.entries()
     labels, hashes = [record.label for record in records], [record.sha256 for record in records]
     ids = [record.id for record in records]
-    with counted_progress("examining", "img", 2 * len(ids), progress) as done:
+    with counted_progress("examining", "img", len(ids), progress) as done:
         return examine(ids, vectors, labels, hashes, k=places(k, len(ids)), near=near, done=done)
 
 
@@ -54,8 +54,9 @@ def calibration(
 ) -> Calibrated:
     """The calibration of an index, learned leave-one-out from the first ``k`` hits of its labelled pictures.
 
-    A picture's copies (same sha256) are not among its hits, as in a search. With a ``rank`` SPEC it is of the scores
-    under that ranking. The result is cached.
+    Of more than 10,000 so many are drawn at random, and each is asked about all. A picture's copies (same sha256) are
+    not among its hits, as in a search. With a ``rank`` SPEC it is of the scores under that ranking. The result is
+    cached.
 
     :raises BadQuery: when fewer than four pictures have a label, or the SPEC is misspelt or not possible.
     """
@@ -84,42 +85,52 @@ def _calibration(index: VectorIndex, k: int, seed: int, rank: str | None, progre
     files = np.unique([records[row].sha256 or f"row {row}" for row in labelled], return_inverse=True)[1]
     shuffled = np.random.default_rng(seed).permutation(len(labelled))
     half, other = np.sort(shuffled[::2]), np.sort(shuffled[1::2])
+    asked = np.zeros(len(labelled), bool)
+    asked[shuffled[:MOST_ASKED]] = True  # of both halves as many
 
     def hits(rows: Ints) -> tuple[Scores, Bools]:
-        nearest = leave_one_out(vectors[rows], k, files[rows], done=bar.update)
-        return nearest.cosines, classes[rows][nearest.rows] == classes[rows][:, None]
+        asking, classes_of = np.flatnonzero(asked[rows]), classes[rows]
+        found, scores = nearest_others(vectors[rows], asking, k, files[rows], done=bar.update)
+        return scores, classes_of[found] == classes_of[asking, None]
 
-    with progress_bar("calibrating", "img", (1 if rank else 2) * len(labelled), shown=progress) as bar:
+    queries = np.flatnonzero(asked)
+    with progress_bar("calibrating", "img", (1 if rank else 2) * len(queries), shown=progress) as bar:
         if rank:  # learned once, from all pictures; only the queries are parted
-            scores, columns = _ranked_hits(passport, rank, vectors, files, k, bar.update)
-            all_ = scores, classes[columns] == classes[:, None]
-            parts = [(scores[rows], all_[1][rows]) for rows in (half, other)]
+            scores, columns = _ranked_hits(passport, rank, vectors, queries, files, k, bar.update)
+            all_ = scores, classes[columns] == classes[queries, None]
+            parts = [(scores[rows], all_[1][rows]) for rows in (np.isin(queries, half), np.isin(queries, other))]
         else:  # neither half sees the other's pictures
             parts = [hits(half), hits(other)]
             all_ = hits(np.arange(len(labelled)))
         held_out = reliability(calibrate(*parts[0], seed=seed), *parts[1], seed=seed)
-        return Calibrated(calibrate(*all_, seed=seed), held_out, _precision(*all_, classes, files), rank)
+        return Calibrated(calibrate(*all_, seed=seed), held_out, _precision(*all_, queries, classes, files), rank)
 
 
 def _ranked_hits(
-    passport: IndexPassport, rank: str, vectors: Vectors, files: Ints, k: int, done: Callable[[int], object]
+    passport: IndexPassport,
+    rank: str,
+    vectors: Vectors,
+    queries: Ints,
+    files: Ints,
+    k: int,
+    done: Callable[[int], object],
 ) -> tuple[Scores, Ints]:
-    """The scores and rows of each picture's first ``k`` hits under a ranking, ``(n, k)``, NaN where there are fewer."""
-    own = same_picture(files, files)
+    """Scores and rows, ``(m, k)``, of the first hits of ``m`` queries under a ranking; NaN where there are fewer."""
+    own = same_picture(files[queries], files)
     ranking = kept_ranking(passport, rank, vectors, spare=int(own.sum(axis=1).max()))
     found = []
-    for rows in blocks(len(vectors), len(vectors)):
-        columns, scores = first(ranking.scores(vectors[rows], own[rows]), k)
+    for rows in blocks(len(queries), len(vectors)):
+        columns, scores = first(ranking.scores(vectors[queries[rows]], own[rows]), k)
         found.append((np.where(np.isfinite(scores), scores, np.nan), columns))
         done(len(columns))
     scores, columns = (np.concatenate(part) for part in zip(*found, strict=True))
     return scores, columns
 
 
-def _precision(scores: Scores, same: Bools, classes: Ints, files: Ints) -> float | None:
-    """The mean P@4 of the pictures whose class has another one that is no copy, None without any."""
+def _precision(scores: Scores, same: Bools, queries: Ints, classes: Ints, files: Ints) -> float | None:
+    """The mean P@4 of the queries whose class has another picture that is no copy, None without any."""
     both = np.unique(np.stack([classes, files]), axis=1, return_inverse=True)[1]
-    asking = np.bincount(classes)[classes] > np.bincount(both)[both]
+    asking = (np.bincount(classes)[classes] > np.bincount(both)[both])[queries]
     if scores.shape[1] < 4 or not asking.any():
         return None
     return float((same & ~np.isnan(scores))[asking, :4].mean())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg
 
-from imgsearch_kit.inspection.neighbours import leave_one_out
+from imgsearch_kit.inspection.neighbours import nearest_others
 from imgsearch_kit.records import Vectors
 from imgsearch_kit.vectors import Bools, Floats, Ints, Scores, cosines, first, scored, unit
 
@@ -41,8 +41,11 @@ class Surroundings:
     classes: Ints
 
     @classmethod
-    def learn(cls, vectors: Vectors, classes: Ints, files: Ints) -> Surroundings:
+    def learn(cls, vectors: Vectors, classes: Ints, files: Ints, compared: Vectors | None = None) -> Surroundings:
         """Learns from vectors ``(n, d)``, at least eleven; pictures of the same number in ``files`` are copies.
+
+        Where the only pictures to be ``compared`` ``(m, d)`` are known, density is learned of their nearest alone (NaN
+        of others), which spares most of the work where these are few.
 
         The directions are those of relevant component analysis over the given classes: Bar-Hillel, Hertz, Shental and
         Weinshall, "Learning distance functions using equivalence relations" (2003).
@@ -55,7 +58,8 @@ class Surroundings:
         labelled = classes >= 0
         directions = _apart((centred @ axes)[labelled], classes[labelled])
         seen = unit(centred @ axes @ directions)
-        others = [leave_one_out(v, NEAREST, files).cosines for v in (vectors, seen)]
+        apart = None if compared is None else unit((compared - mean) @ axes @ directions)
+        others = [_nearest_others(*each, files) for each in ((vectors, compared), (seen, apart))]
         density = np.stack([near.mean(axis=1, dtype=np.float64) for near in others], axis=1)
         closest = np.stack([near[:, 0] for near in others], axis=1)
         centres, seen_centres = (unit(_means(v[labelled], classes[labelled])) for v in (vectors, seen))
@@ -97,6 +101,14 @@ def nearest_of(vectors: Vectors, indexed: Vectors) -> tuple[Ints, Scores]:
     parts = scored(cosines(vectors, indexed), len(vectors), len(indexed))
     found = [first(scores, NEAREST) for _, scores in parts]
     return np.concatenate([rows for rows, _ in found]), np.concatenate([near for _, near in found])
+
+
+def _nearest_others(vectors: Vectors, compared: Vectors | None, files: Ints) -> Scores:
+    """The cosines ``(n, 10)`` of each picture's nearest others, NaN of those that are nearest to none compared."""
+    near = np.full((len(vectors), NEAREST), np.nan, np.float32)
+    rows = np.arange(len(vectors)) if compared is None else np.unique(nearest_of(compared, vectors)[0])
+    near[rows] = nearest_others(vectors, rows, NEAREST, files)[1]
+    return near
 
 
 def _apart(along: Floats, classes: Ints) -> Floats:

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from imgsearch_kit.arguments import whole_number
+from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.files import artefact, kept_artefact
 from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.inspection.neighbours import MOST_EXAMINED
 from imgsearch_kit.inspection.novelty import FOLDS, Novelty, NoveltyModel, learn_novelty
 from imgsearch_kit.inspection.surroundings import KINDS_OF_FEATURES, NEAREST, Surroundings
 from imgsearch_kit.progress import progress_bar
@@ -67,9 +69,14 @@ class KeptNovelty:
 def novelty(index: VectorIndex, *, seed: int = NOVELTY_SEED, progress: bool | None = None) -> Novelty:
     """The novelty model of an index, learned from its labelled pictures with whole classes held out. Kept in the cache.
 
-    :raises BadQuery: when there are too few classes or pictures, or too many without a label.
+    :raises BadQuery: when there are too few classes or pictures, too many without a label, or more than 200,000.
     """
     passport, seed = index.read_passport(), whole_number("seed", seed, 0)
+    if passport.count > MOST_EXAMINED:
+        raise BadQuery(
+            f"To learn when nothing looks like a picture from {passport.count:,} pictures would take many hours; at "
+            f"most {MOST_EXAMINED:,} are compared with each other."
+        )
 
     def make() -> KeptNovelty:
         records, vectors = index.entries()

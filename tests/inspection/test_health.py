@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from scipy.sparse.csgraph import connected_components
 
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.inspection.health import examine
@@ -69,6 +70,21 @@ def test_equal_files_are_grouped_and_their_effect_is_told():
     assert found.duplicates == [[ids[0], *copies]]
     assert found.near_duplicates == []
     assert effect(found, "as it is").precision > effect(found, "duplicates grouped").precision
+
+
+@pytest.mark.parametrize("size", [5, 40, 200])
+def test_near_duplicates_are_linked_however_many_one_picture_has(size):
+    """Around each of three axes lies a cloud of near-duplicates; two clouds are linked by their edges alone."""
+    rng = np.random.default_rng(size)
+    centres = np.array([[1, 0, 0, 0], [0.97, 0.243, 0, 0], [0, 0, 1, 0]])
+    vectors = unit(np.repeat(centres, size, axis=0) + rng.normal(0, 0.03, (3 * size, 4)))
+    ids = [f"{row:03}" for row in range(3 * size)]
+    found = examine(ids, vectors, ["x"] * len(ids), ids, k=3, near=0.985)
+    numbers = connected_components(cosines(vectors, vectors)(slice(None)) >= np.float32(0.985))[1]
+    groups = [[id_ for id_, each in zip(ids, numbers, strict=True) if each == number] for number in set(numbers)]
+    expected = sorted((group for group in groups if len(group) > 1), key=lambda g: (-len(g), g[0]))
+    assert found.near_duplicates == expected
+    assert len(expected) > 1
 
 
 def test_near_duplicates_are_linked_in_a_chain():

@@ -11,6 +11,7 @@ import pytest
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.index import create_index, new_passport
+from imgsearch_kit.inspection import novelty as learning
 from imgsearch_kit.inspection.novelty import Examples, NoveltyModel, learn_novelty
 from imgsearch_kit.inspection.surroundings import Surroundings, nearest_of
 from imgsearch_kit.inspection.verdicts import kept_novelty, novelty
@@ -60,6 +61,27 @@ def test_how_often_it_errs_is_measured_on_classes_it_did_not_see(learned):
     assert document["false_alarms"] < 0.15
     assert f"missed of {document['missed']:.0%}" in str(found)
     assert found.to_dataframe()["false_alarms"].tolist() == list(found.alarms)
+
+
+def test_of_many_pictures_a_part_is_compared_and_finds_as_much(monkeypatch, learned):
+    vectors, classes = around(range(CLASSES), SIZE)
+    monkeypatch.setattr(learning, "MANY", 100)
+    monkeypatch.setattr(learning, "MOST_COMPARED", 15)
+    found = learn_novelty(vectors, classes, np.arange(len(classes)))
+    assert {round(share * 15, 6).is_integer() for share in (*found.flagged, *found.alarms)} == {True}
+    assert told((vectors, found), around(range(CLASSES, DIM), 10, seed=1)[0]) > 0.9
+    assert told((vectors, found), around(range(CLASSES), 40, seed=2)[0]) <= 0.15
+    np.testing.assert_array_equal(found.surroundings.density, learned[1].surroundings.density)
+
+
+def test_density_where_it_is_learned_for_known_pictures_alone_gives_the_same_features():
+    vectors, classes = around(range(CLASSES), SIZE)
+    files = np.arange(len(classes)) // 2 * 2
+    asked = around(range(CLASSES + 2), 1, seed=3)[0]
+    of_all, of_some = (Surroundings.learn(vectors, classes, files, only) for only in (None, asked))
+    near = nearest_of(asked, vectors)
+    np.testing.assert_array_equal(of_some.features(asked, *near), of_all.features(asked, *near))
+    assert 0 < np.isnan(of_some.density).mean() < 1
 
 
 def test_labels_that_say_nothing_about_the_vectors_leave_nothing_to_tell():

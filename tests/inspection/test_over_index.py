@@ -57,6 +57,21 @@ def test_a_calibration_is_learned_from_labelled_pictures_and_holds_on_the_half_i
     assert f"mean error is {found.held_out.error:.3f}" in found.lines()[-1]
 
 
+@pytest.mark.parametrize("rank", [None, "krecip:5:2:0.3"])
+def test_of_many_pictures_some_are_asked_about_all(monkeypatch, rank):
+    index = indexed(spread=0.25)
+    of_all = calibration(index, rank=rank)
+    monkeypatch.setattr(examining, "MOST_ASKED", 60)
+    found = calibration(index, rank=rank, seed=1)
+    assert found.calibration.queries == 60
+    assert found.held_out.counts.sum() == 30 * 10
+    assert found.calibration.grid[-1] <= of_all.calibration.grid[-1]  # hits among all, as they were
+    assert found.precision == pytest.approx(of_all.precision, abs=0.1)
+    at = np.linspace(*of_all.calibration.grid[[30, -1]], 20)
+    probability = of_all.calibration(at)[:, 0]
+    assert np.mean((found.calibration(at)[:, 1] <= probability) & (probability <= found.calibration(at)[:, 2])) > 0.8
+
+
 def test_a_calibration_draws_its_curve_and_how_it_holds():
     found = calibration(indexed(spread=0.25))
     curve = found.plot().axes[0]
