@@ -136,7 +136,9 @@ def measure_recall(
         raise BadQuery(
             f"There are {len(records)} pictures at {index.address}, too few to measure. Index more pictures."
         )
-    settings: list[Setting] = [None, *(default_grid(index.passport.method, len(records), k) if grid is None else grid)]
+    if grid is None:
+        grid = default_grid(index.passport.method, len(records), k) if index.approximates else ()
+    settings: list[Setting] = [None, *grid]
     if len(settings) == 1:
         raise BadQuery(
             f"The index at {index.address} has the method {index.passport.method!r}, which loses nothing. "
@@ -165,13 +167,12 @@ def measure_recall(
 
 
 def default_grid(method: str, n: int, k: int = 10) -> list[Approx]:
-    """The settings to try for a method SPEC over ``n`` vectors: numbers of candidates, and probes where it has them.
+    """The settings to try for an approximate method SPEC over ``n`` vectors.
 
-    There are more candidates than ``k``, because an index uses at least as many.
+    These are numbers of candidates, and probes where it has them. There are more candidates than ``k``, because an
+    index uses at least as many.
     """
     name = method.partition(":")[0]
-    if name in ("exact", "flat"):
-        return []
     tried = TRIED_HASHED if name.endswith("-lsh") else TRIED_NATIVE
     counts = [count for count in tried if k < count < n] or [min(n, MOST_CANDIDATES)]
     return [Approx(count, probes) for probes in TRIED_PROBES.get(name, (None,)) for count in counts]

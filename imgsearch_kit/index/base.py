@@ -176,6 +176,11 @@ class VectorIndex(ABC):
         :raises IndexMismatch: when the address cannot be pointed to another index.
         """
 
+    @property
+    def approximates(self) -> bool:
+        """Whether a search with ``approx`` may differ from the exact one."""
+        return False
+
     def segments(self) -> int | None:
         """The number of parts that an approximate search goes through, each with its own candidates; None without."""
         return None

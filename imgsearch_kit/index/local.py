@@ -204,7 +204,7 @@ class LocalIndex(VectorIndex):
         exclude: Sequence[Sequence[str]] | None,
     ) -> Neighbours | str:
         """The answer of the graph, or a sentence that says why there is none."""
-        if not self._has_graph or (self._passport.method == "exact" and len(self) < FROM):
+        if not self.approximates:
             return NO_APPROX
         return FILTERED if labels is not None else self._graph.search(queries, k, approx, exclude)
 
@@ -216,6 +216,11 @@ class LocalIndex(VectorIndex):
                 kept = self._path is not None
                 self._candidates = passport.uuid, Candidates.of(self._reading, passport, kept=kept)
             return self._candidates[1]
+
+    @property
+    def approximates(self) -> bool:
+        """Whether a graph is asked: with the method ``hnsw``, or from 50,000 pictures."""
+        return self._has_graph and (self._passport.method != "exact" or len(self) >= FROM)
 
     def prepare(self, *, progress: bool | None = None) -> None:
         """Builds the graph of the method ``hnsw``, unless there is one of which no more than a tenth has changed."""

@@ -49,6 +49,7 @@ def index_folder(
     moved_root: bool = False,
     load: Load | None = None,
     max_pixels: int = MAX_PIXELS,
+    prepare: bool = True,
     progress: bool | None = None,
     tell: Tell | None = None,
 ) -> IndexReport:
@@ -66,6 +67,7 @@ def index_folder(
     ``moved_root`` accepts ``root`` as the new place of the folder the index was made from.
     ``load`` replaces the reading of files here by one elsewhere, whose pictures bring their vectors as ``pixels`` (see
     ``over_ray``); ``extractor`` then only says what they are made by.
+    ``prepare`` makes the index ready for approximate search at the end (``VectorIndex.prepare``).
     ``tell`` gets how many files are done and how many are to be read, again and again; what it raises ends the run, and
     what was committed is kept.
 
@@ -102,7 +104,8 @@ def index_folder(
         todo = [image for image in images if run.does(image.id)]
         run.take(todo, load or run.loads_here(max_pixels), progress)
         run.finish(prune)
-        index.prepare(progress=progress)
+        if prepare:
+            index.prepare(progress=progress)
     except KeyboardInterrupt:
         index.flush()
         run.report.seconds = time.monotonic() - started

@@ -93,6 +93,7 @@ def rebuild_index_of(
                     label_level=levels[each],
                     load=load,
                     max_pixels=max_pixels,
+                    prepare=False,  # its content moves to the file that is there
                     progress=progress,
                 )
             except IndexingInterrupted:
@@ -102,6 +103,9 @@ def rebuild_index_of(
                 f"None of the pictures could be indexed. The first failed because: {report.failed[0].reason}"
             )
         check_complete(new, report.added)
+    if where.kind == "local" and passport.method != "exact":
+        with open_index(where) as rebuilt:
+            rebuilt.prepare(progress=progress)
     return report
 
 

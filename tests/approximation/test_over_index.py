@@ -151,7 +151,6 @@ def test_one_picture_is_too_few():
 
 
 def test_the_default_grid_fits_the_method_and_the_size():
-    assert default_grid("exact", 9000) == default_grid("flat", 9000) == []
     assert [a.candidates for a in default_grid("permutation-lsh:k=64", 150)] == [20, 50, 100]
     assert {a.probes for a in default_grid("l2-lsh:L=60,k=3,w=2", 9000)} == {0, 1, 3}
     assert {a.probes for a in default_grid("hnsw", 9000)} == {None}

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from imgsearch_kit.approximation.over_index import measure_recall
 from imgsearch_kit.cli import app
+from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.files import artefact_folder
 from imgsearch_kit.index import create_index, new_passport, open_index
 from imgsearch_kit.records import Approx, ImageRecord
@@ -169,6 +173,59 @@ def test_a_file_that_notes_no_commits_is_searched_and_upgraded(address, tmp_path
         check_same(index, labels=["odd"])
         index.add(named(N, N + 3), VECTORS[N : N + 3])
         assert check_same(index).method.startswith("hnsw")
+
+
+def test_a_large_exact_index_has_one_too_when_it_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr("imgsearch_kit.index.local.FROM", N)
+    address = f"local:{tmp_path / 'pictures.db'}"
+    with create_index(address, new_passport(None, dim=DIM)) as index:
+        index.add(named(0, N - 1), VECTORS[: N - 1])
+        index.prepare()
+        assert index.search(VECTORS[:1], 3, approx=ALL).method == "exact"
+        with pytest.raises(BadQuery, match=r"has the method 'exact', which loses nothing"):
+            measure_recall(index, queries=5, progress=False)
+        index.add(named(N - 1, N), VECTORS[N - 1 : N])
+        index.prepare()
+        assert not artefact_folder(index.passport).exists()  # none is built that nobody has asked for
+        assert check_same(index).method.startswith("hnsw")
+        assert index.search(VECTORS[:1], 3).method == "exact"
+        assert [row.setting for row in measure_recall(index, queries=5, progress=False).rows][:2] == [None, Approx(20)]
+    assert graph_files(address)[1].is_file()
+
+
+ASKING = """if True:
+    import sys, time
+    import numpy as np
+    from imgsearch_kit.index import open_index
+    from imgsearch_kit.records import Approx
+    with open_index(sys.argv[1]) as index:
+        query = index.vectors(["0003.jpg"])
+        print("ready", flush=True)
+        sys.stdin.readline()
+        found = index.search(query, 5, approx=Approx(200))
+    print(found.method.partition(":")[0], "building" if "being built" in found.note else "-", *found.ids[0])
+"""
+
+
+def test_processes_that_ask_at_once_build_one_graph(tmp_path):
+    count = 20_000
+    vectors = unit(np.random.default_rng(1).standard_normal((count, DIM)).astype(np.float32))
+    address = f"local:{tmp_path / 'pictures.db'}"
+    with create_index(address, new_passport(None, dim=DIM, method="hnsw")) as index:
+        index.add(named(0, count), vectors)
+        expected = index.search(vectors[3:4], 5).ids[0].tolist()
+        folder = artefact_folder(index.passport)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    asking = [subprocess.Popen([sys.executable, "-c", ASKING, address], **pipes) for _ in range(4)]
+    for each in asking:
+        assert each.stdout.readline() == "ready\n"
+    for each in asking:
+        each.stdin.write("go\n")
+        each.stdin.flush()
+    answers = [each.communicate(timeout=100)[0].split() for each in asking]
+    assert [answer[2:] for answer in answers] == [expected] * 4
+    assert {tuple(answer[:2]) for answer in answers} == {("hnsw", "-"), ("exact", "building")}
+    assert len(list(folder.glob("graph.*.usearch"))) == 1
 
 
 def test_commands_build_measure_and_tune_it(address, tmp_path):

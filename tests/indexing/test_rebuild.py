@@ -11,12 +11,13 @@ import pytest
 
 from imgsearch_kit.errors import BadQuery, IndexingInterrupted, IndexMismatch, IndexNotFound, IndexUnwritable
 from imgsearch_kit.index import create_index, new_passport, open_index
+from imgsearch_kit.index.graph import Graph
 from imgsearch_kit.index.local import LocalIndex
 from imgsearch_kit.indexing import open as opening
 from imgsearch_kit.indexing.folder import index_folder
 from imgsearch_kit.indexing.labels import relabel
 from imgsearch_kit.indexing.rebuild import rebuild_index_of
-from imgsearch_kit.records import ImageRecord
+from imgsearch_kit.records import Approx, ImageRecord
 from tests.index.conftest import remove_from_server
 from tests.index.writing import start
 from tests.small_extractor import QuarterColours, UpperColours, paint
@@ -280,3 +281,18 @@ def test_the_extractor_is_the_one_named_or_that_of_the_passport(local, monkeypat
     monkeypatch.setattr(opening, "load_extractor", lambda name, weights, engine, say: name)
     assert opening.extractor_to_rebuild(local) == "quarters"
     assert opening.extractor_to_rebuild(local, "vgg16-mac") == "vgg16-mac"
+
+
+def test_the_graph_of_two_folders_is_built_once_for_the_new_index(folder, tmp_path, monkeypatch):
+    address = f"local:{tmp_path / 'graph.db'}"
+    paint(tmp_path / "other" / "a.png", "blue")
+    with create_index(address, new_passport(QuarterColours().spec, method="hnsw")) as index:
+        index_folder(folder, index, QuarterColours(), progress=False)
+        index_folder(tmp_path / "other", index, QuarterColours(), prefix="more", progress=False)
+    built, build = [], Graph.of
+    monkeypatch.setattr(Graph, "of", lambda *args: built.append(build(*args)) or built[-1])
+    rebuild_index_of(folder, address, UpperColours(), progress=False)
+    with open_index(address) as index:
+        found = index.search(index.vectors()[:9], 1, approx=Approx())
+    assert found.method.startswith("hnsw")
+    assert [graph.count for graph in built] == [COUNT + 1]

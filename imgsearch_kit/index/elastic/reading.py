@@ -321,6 +321,11 @@ class ElasticReader(VectorIndex):
 
     # -- the index as a whole -----------------------------------------------------------------------------------
 
+    @property
+    def approximates(self) -> bool:
+        """Whether the method of the index may lose neighbours."""
+        return self._method.approximate
+
     @following
     def segments(self) -> int | None:
         """The number of segments of all primary shards; candidates of an LSH method count per segment."""
