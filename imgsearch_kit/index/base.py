@@ -120,7 +120,10 @@ class VectorIndex(ABC):
         return found
 
     def entries(self, ids: Sequence[str] | None = None) -> tuple[list[ImageRecord], Vectors]:
-        """All records, or those of ``ids``, in id order, and their ``(n, dim)`` float32 vectors in the same order."""
+        """All records, or those of ``ids``, in id order, and their ``(n, dim)`` float32 vectors in the same order.
+
+        The vectors may be read-only.
+        """
         return self.records(ids), self.vectors(ids)
 
     def label_counts(self) -> dict[str, int]:

@@ -153,9 +153,9 @@ class LocalIndex(VectorIndex):
             return sqlite.vectors_by_id(db, self._passport.dim, query, [sqlite.ids_json(ids)])[1].copy()
 
     def entries(self, ids: Sequence[str] | None = None) -> tuple[list[ImageRecord], Vectors]:
-        """All records, or those of ``ids``, with their vectors, as of one commit."""
+        """All records, or those of ``ids``, with their vectors, as of one commit; all vectors are the searched ones."""
         with self._reading():
-            return super().entries(ids)
+            return self.records(ids), self._now().matrix if ids is None else self.vectors(ids)
 
     def label_counts(self) -> dict[str, int]:
         """The number of records of each label, by label."""
