@@ -186,7 +186,7 @@ def score_queries(
     ``done`` is called with the number of queries of each finished block.
     """
     m, n = len(query_labels), len(gallery_labels)
-    found_rows, found_ranks, tops = [], [], []
+    parts, tops = [], []
     relevant, available = np.zeros(m, np.int64), np.zeros(m, np.int64)
     tied, deciding = np.zeros(m, np.int64), np.zeros(m, np.int64)
     for rows, given in scored(score, m, n, cells):
@@ -194,14 +194,13 @@ def score_queries(
         ranked = np.isfinite(scores)
         hits = (gallery_labels[order] == query_labels[rows, None]) & ranked
         row, place = hits.nonzero()
-        found_rows.append(row + rows.start)
-        found_ranks.append(place + 1)
         relevant[rows], available[rows] = hits.sum(axis=1), ranked.sum(axis=1)
+        parts.append(measures(row, place + 1, relevant[rows], ks))
         kept = ranked[:, : max(ks)]
         tops.append((np.where(kept, order[:, : max(ks)], -1), np.where(kept, scores[:, : max(ks)], np.nan)))
         equal = (scores[:, 1:] == scores[:, :-1]) & ranked[:, 1:]
         tied[rows], deciding[rows] = equal.sum(axis=1), (equal & (hits[:, 1:] != hits[:, :-1])).sum(axis=1)
         done(len(order))
-    values = measures(np.concatenate(found_rows), np.concatenate(found_ranks), relevant, ks)
+    values = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     top, top_scores = (np.concatenate(part) for part in zip(*tops, strict=True))
     return QueryScores(values, relevant, available, top, top_scores, tied, deciding)

@@ -219,7 +219,7 @@ def test_trec_files_cost_no_second_reading_and_no_second_learning(tmp_path, monk
     address = f"local:{tmp_path / 'a.db'}"
     random_index(address=address).close()
     done = Counter()
-    for kind, name in ((LocalIndex, "vectors"), (LocalIndex, "records"), (PcaStep, "fit")):
+    for kind, name in ((LocalIndex, "entries"), (LocalIndex, "records"), (PcaStep, "fit")):
         whole = getattr(kind, name)
 
         def counted(*given, whole=whole, name=name, **more):
@@ -233,7 +233,7 @@ def test_trec_files_cost_no_second_reading_and_no_second_learning(tmp_path, monk
         cli.main()
     assert json.loads(capsys.readouterr().out)["rank"] == "pca:6"
     assert (tmp_path / "all.run").read_text().count("\n") == 120 * 119
-    assert done == {"vectors": 1, "records": 1, "fit": 1}
+    assert done == {"entries": 1, "records": 1, "fit": 1}
 
 
 def test_trec_files_that_cannot_be_written_are_an_error(tmp_path):
