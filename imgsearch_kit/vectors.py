@@ -16,7 +16,8 @@ Scores = npt.NDArray[np.float32]
 Scorer = Callable[[slice], Scores]  # query rows -> their (b, n) scores against the gallery
 
 CELLS = 1 << 21  # of one block of queries against the gallery: about 100 MB with all derived arrays
-SCORED_AT_ONCE = 64  # queries, at least: each pass over the gallery converts it to float64
+LEAST_AT_ONCE, MOST_AT_ONCE = 64, 256  # queries scored in one pass over the gallery, which converts it to float64
+SCORED_CELLS = 1 << 25  # of their scores: 128 MB, but for the least
 CHUNK = 1024  # rows converted to float64 at a time
 
 
@@ -34,7 +35,7 @@ def blocks(m: int, n: int, cells: int | None = None) -> Iterator[slice]:
 
 def scored(score: Scorer, m: int, n: int, cells: int | None = None) -> Iterator[tuple[slice, Scores]]:
     """The ``blocks`` of ``m`` queries with their scores ``(b, n)``, computed for at least 64 queries at a time."""
-    step = max(SCORED_AT_ONCE, (cells or CELLS) // max(n, 1))
+    step = max(LEAST_AT_ONCE, min(MOST_AT_ONCE, SCORED_CELLS // max(n, 1)), (cells or CELLS) // max(n, 1))
     for start in range(0, m, step):
         scores = score(slice(start, min(start + step, m)))
         for rows in blocks(len(scores), n, cells):
