@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgsearch_kit.errors import KitError, MissingExtra
+from imgsearch_kit.markup import bar_markup, row_markup, strip_markup
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from imgsearch_kit.records import Failure, Refused
 
-CELL = "padding:2px 12px 2px 0;vertical-align:top;font-variant-numeric:tabular-nums;text-align:"
-PICTURE = "height:110px;max-width:100%;object-fit:contain"
+UNTRUSTED = "It is shown once you trust the notebook (in JupyterLab: View, Activate Command Palette, Trust Notebook)."
 FAILURES_SHOWN = 100  # as text and HTML; the JSON document and the pandas table have all
 
 
@@ -219,7 +219,8 @@ class Report:
 class Framed:
     """A page of its own in a notebook cell, in a frame that lies in the notebook itself: no file, no server.
 
-    Its scripts run apart from the notebook's (an ``<iframe sandbox srcdoc>``). ``height`` is in pixels.
+    Its scripts run apart from the notebook's (an ``<iframe sandbox srcdoc>``). ``height`` is in pixels. JupyterLab
+    removes the frame, not the sentence in it, while it does not trust the notebook.
     """
 
     page: str
@@ -237,7 +238,7 @@ class Framed:
         allowed = "allow-scripts allow-downloads" if self.scripts else ""
         return (
             f'<iframe sandbox="{allowed}" srcdoc="{escape(self.page)}" title="{html_text(self.title)}" '
-            f'style="width:100%;height:{self.height}px;border:0"></iframe>'
+            f'style="width:100%;height:{self.height}px;border:0">{html_text(self.title)}. {UNTRUSTED}</iframe>'
         )
 
 
@@ -332,34 +333,11 @@ def _aligned(cell: str, width: int, side: str) -> str:
 
 
 def _row(tag: str, cells: Sequence[str], sides: Sequence[str]) -> str:
-    pairs = zip(cells, sides, strict=True)
-    drawn = (f'<{tag} style="{CELL}{side}">{escape(cell)}{_bar(cell)}</{tag}>' for cell, side in pairs)
-    return f"<tr>{''.join(drawn)}</tr>"
-
-
-def _bar(cell: str) -> str:
-    """The bar of a share: the value as an area, the interval as a line, chance as a thin mark; "" of other cells."""
-    if not isinstance(cell, Share):
-        return ""
-    value, low, high, chance = cell.at
-    parts = [_area(0, value, "0;opacity:.3")] if value is not None else []
-    parts += [_area(low, high - low, "3px;height:2px;opacity:.9")] if low is not None and high is not None else []
-    parts += [_area(chance, 0, "0;border-left:2px solid;opacity:.9")] if chance is not None else []
-    return f'<div style="position:relative;height:8px;min-width:120px;border:1px solid">{"".join(parts)}</div>'
-
-
-def _area(start: float, width: float, rest: str) -> str:
-    place = f"left:{100 * start:.1f}%;width:{100 * width:.1f}%"
-    return f'<div style="position:absolute;height:100%;background:currentcolor;{place};top:{rest}"></div>'
+    drawn = ((cell, bar_markup(*cell.at) if isinstance(cell, Share) else "") for cell in cells)
+    return row_markup(tag, drawn, sides)
 
 
 def _strip(cells: Sequence[Sequence[str]], picture: Callable[[str], Path]) -> str:
-    """A row of pictures that wraps, each above its cells, with the id on a separate line."""
-    drawn = []
-    for *words, id_ in cells:
-        uri = data_uri(picture, id_)
-        image = f'<img src="{uri}" alt="{html_text(id_)}" style="{PICTURE}">'
-        image = image if uri else f'<div style="{PICTURE}">no picture</div>'
-        text = "<br>".join(map(escape, filter(None, [" · ".join(filter(None, words)), id_])))
-        drawn.append(f'<div style="width:150px;overflow-wrap:anywhere">{image}<div>{text}</div></div>')
-    return f'<div style="display:flex;flex-wrap:wrap;gap:8px;font-size:small">{"".join(drawn)}</div>'
+    """The pictures of the rows, each above its cells, with the id on a separate line."""
+    lines = ((id_, [line for line in (" · ".join(filter(None, words)), id_) if line]) for *words, id_ in cells)
+    return strip_markup((data_uri(picture, id_), id_, said) for id_, said in lines)

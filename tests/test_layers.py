@@ -13,7 +13,7 @@ import pytest
 KIT = Path(__file__).resolve().parents[1] / "imgsearch_kit"
 MODULES = sorted(KIT.rglob("*.py"))
 SHARED = {"arguments", "records", "errors", "vectors", "files", "outputs", "reports", "progress"}
-SHARED |= {"names", "tables", "classes", "download", "boxes", "results"}
+SHARED |= {"markup", "names", "tables", "classes", "download", "boxes", "results"}
 SHARED_USE = {"numpy", "pandas", "platformdirs", "rich", "scipy", "tqdm", "imgsearch_kit"}
 GROUND = {"images", "extractors", "index", "plots", "datasets", "provenance"}  # import no feature
 FEATURES = {"ranking", "evaluation", "approximation", "inspection", "map"}

@@ -62,13 +62,23 @@ def _written(folder: Path) -> set[str]:
     """
     if not (folder / MARK).exists():
         return set()
-    names = _document(folder / WRITTEN)
-    if not isinstance(names, list) or not all(isinstance(name, str) and _is_within(name) for name in names):
+    names = _listed(_document(folder / WRITTEN))
+    if not names or not all(isinstance(name, str) and _is_within(name) for name in names):
         raise BadQuery(
             f"{folder / WRITTEN}, the list of the files that imgsearch wrote there, is gone or damaged. "
             "Name an empty or new folder."
         )
     return set(names)
+
+
+def _listed(document: Any) -> list[Any]:
+    """The paths in a list of files: file names by folder; an earlier version wrote the paths alone. [] of neither."""
+    if isinstance(document, list):
+        return document
+    folders = document if isinstance(document, dict) else {}
+    if not all(isinstance(names, list) for names in folders.values()):
+        return []
+    return [f"{folder}/{name}" if folder else name for folder, names in folders.items() for name in names]
 
 
 def _is_within(name: str) -> bool:
@@ -163,4 +173,8 @@ def _remove_empty(folder: Path, place: Path) -> None:
 
 
 def _write_list(folder: Path, names: Collection[str]) -> None:
-    (folder / WRITTEN).write_text(json.dumps(sorted(names), indent=0), encoding="ascii")
+    """Writes the names of the files by folder, which takes less than half of their paths."""
+    folders: dict[str, list[str]] = {}
+    for place, _, name in (name.rpartition("/") for name in sorted(names)):
+        folders.setdefault(place, []).append(name)
+    (folder / WRITTEN).write_text(json.dumps(folders, separators=(",", ":")), encoding="ascii")

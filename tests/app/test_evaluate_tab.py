@@ -137,7 +137,11 @@ def test_evaluating_opening_a_class_and_searching_for_its_worst_query(visit, ser
     assert page.locator(".bars .name").all_inner_texts() == ["greens", "reds"]
     page.get_by_role("button", name="Best first").click()
     assert page.locator(".bars .name").all_inner_texts() == ["reds", "greens"]
-    page.locator(".bars button", has_text="greens").click()
+    page.get_by_role("button", name="Table").press("Enter")
+    assert page.locator("#bars tbody td:first-child").all_inner_texts() == ["greens", "reds"]
+    page.locator("#bars th").get_by_role("button", name="mAP").click(click_count=2)
+    assert page.locator("#bars tbody td:first-child").all_inner_texts() == ["reds", "greens"]
+    page.locator("#bars").get_by_role("button", name="greens").click()
     worst = page.locator(".rows li").first
     worst.locator("button.query").wait_for()
     assert worst.locator(".wrong").count() > 0

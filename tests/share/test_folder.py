@@ -45,6 +45,16 @@ def test_a_new_pack_removes_what_the_earlier_one_wrote_and_nothing_else(tmp_path
     assert not (folder / "pictures/001").exists()
 
 
+def test_the_list_of_an_earlier_version_is_understood_and_the_new_one_is_short(tmp_path):
+    names = ["index.html", *(f"thumbnails/{i // 1000}/{i}.webp" for i in range(2000))]
+    pack(tmp_path / "site", *names)
+    listed, old = tmp_path / "site/packed-files.json", json.dumps([*names, "site.json"], indent=0)
+    assert listed.stat().st_size < len(old) / 2
+    listed.write_text(old)
+    pack(tmp_path / "site", "index.html")
+    assert tree(tmp_path / "site").keys() == {"index.html", "site.json", "packed-files.json"}
+
+
 @pytest.mark.parametrize("blocked", ["link", "linked folder", "folder", "file"])
 def test_a_place_that_is_taken_leaves_the_earlier_site_unchanged(tmp_path, blocked):
     folder, outside = tmp_path / "site", tmp_path / "outside"
@@ -70,7 +80,22 @@ def test_a_place_that_is_taken_leaves_the_earlier_site_unchanged(tmp_path, block
     assert taken.is_symlink() == ("link" in blocked)
 
 
-@pytest.mark.parametrize("names", [["../mine"], ["/mine"], ["a/../../mine"], [".git/config"], [1], {"a": 1}, None])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["../mine"],
+        ["/mine"],
+        ["a/../../mine"],
+        [".git/config"],
+        [1],
+        {"a": 1},
+        {"..": ["mine"]},
+        {"": ["/mine"]},
+        {"a": [""]},
+        {},
+        None,
+    ],
+)
 def test_a_list_that_leads_out_of_the_folder_is_refused(tmp_path, names):
     pack(tmp_path / "site", "data/map.bin")
     (tmp_path / "mine").write_text("mine")

@@ -104,7 +104,8 @@ def test_a_new_site_takes_the_place_of_an_earlier_one_and_leaves_the_owners_file
     (folder / "CNAME").write_text("mine")
     (folder / "thumbnails/0/99.webp").write_text("of an earlier site")
     listed = json.loads((folder / "packed-files.json").read_text())
-    (folder / "packed-files.json").write_text(json.dumps([*listed, "thumbnails/0/99.webp"]))
+    listed["thumbnails/0"].append("99.webp")
+    (folder / "packed-files.json").write_text(json.dumps(listed))
     (folder / "thumbnails/holiday.jpg").write_text("mine")
     report = gallery.pack(folder, runtime=runtime, title="Another: title", progress=False)
     assert report.to_json()["kept"] == ["README.md"]

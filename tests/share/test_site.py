@@ -85,6 +85,8 @@ def test_a_visitor_drops_a_picture_and_walks_through_the_site(site, served, visi
     page.locator("#evaluate[data-ready]").wait_for()
     assert page.locator("#evaluate .figures h2").all_inner_texts() == ["P@4", "mAP", "P@10"]
     assert page.locator("#evaluate tbody tr").count() == 3
+    page.locator("#evaluate th").get_by_role("button", name="Class").click()
+    assert page.locator("#evaluate td:first-child").all_inner_texts()[1:] == ["cat", "coffee"]
     page.locator("#evaluate").get_by_role("button", name="coffee").first.click()
     worst = page.locator("#evaluate .rows .query").first
     wanted = worst.get_attribute("data-id")

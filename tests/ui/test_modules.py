@@ -8,7 +8,8 @@ import pytest
 from imgsearch_kit import ui
 from imgsearch_kit.evaluation.trec import trec_id
 
-CODE = """import {createCrop} from "./crop.js";
+CODE = """import {createClassTable} from "./classes.js";
+import {createCrop} from "./crop.js";
 import {createPicker, watchGiven} from "./given.js";
 import {createGrid} from "./grid.js";
 import {fromAddress, toAddress} from "./address.js";
@@ -24,6 +25,11 @@ window.unwatch = watchGiven(given, (file) => told.push(["file", file.name]), (te
 given.append(createPicker((file) => told.push(["picked", file.name])));
 window.address = {fromAddress, toAddress};
 window.judging = {countWins, isJudgement, qrelsText, shuffled};
+window.showClasses = (rows) => {
+  const figures = (value) => ({mAP: {value, low: null, high: null}}), onOpen = ({name}) => told.push(["open", name]);
+  const classes = rows.map(([name, queries, value]) => ({name, queries, figures: figures(value)}));
+  document.querySelector("#classes").append(createClassTable(classes, {onOpen}));
+};
 """
 
 
@@ -34,6 +40,7 @@ def page(browser):
     page.on("pageerror", lambda error: troubles.append(str(error)))
     page.set_content(
         f"<style>{ui.style()}</style><div class=kit id=grid></div><div class=kit id=crop></div>"
+        "<div class=kit id=classes></div>"
         "<div id=given tabindex=0>here <i>and</i> <input id=field></div><p id=elsewhere tabindex=0>there</p>"
     )
     page.add_script_tag(type="module", content=ui.script(CODE))
@@ -52,6 +59,36 @@ def test_the_grid_tells_what_is_picked_and_voted(page):
     pressed = page.locator(".kit-vote").evaluate_all("(all) => all.map((each) => each.ariaPressed)")
     assert pressed == ["true", "false", "false", "false", "false", "true"]
     assert page.locator("#grid b").count() == 0
+
+
+def test_a_table_of_classes_is_ordered_by_its_heads(page):
+    rows = [["b 10", 9, 0.5], ["b 9", 10, None], ["<b>c</b>", 100, 0.25], ["a", 9, 0.5]]
+    page.evaluate("(rows) => showClasses(rows)", rows)
+    table, head = page.get_by_role("table", name="Classes"), page.locator("#classes th")
+
+    def names():
+        return table.locator("td:first-child").all_inner_texts()
+
+    def sorts():
+        return head.evaluate_all("(all) => all.map((each) => each.ariaSort)")
+
+    assert names() == ["<b>c</b>", "b 10", "a", "b 9"], "worst first, equal ones as they were, without a value last"
+    assert sorts() == [None, None, "ascending"]
+    head.nth(2).get_by_role("button").click()
+    assert names() == ["b 10", "a", "<b>c</b>", "b 9"]
+    assert sorts() == [None, None, "descending"]
+    table.get_by_role("button", name="Class", exact=True).press("Enter")
+    assert names() == ["<b>c</b>", "a", "b 9", "b 10"]
+    assert page.evaluate("document.activeElement.textContent") == "Class", "focus stays"
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    assert names() == ["<b>c</b>", "b 9", "a", "b 10"], "most queries first, by number"
+    assert sorts() == [None, "descending", None]
+
+    table.get_by_role("button", name="b 9").click()
+    assert page.evaluate("told") == [["open", "b 9"]]
+    assert table.locator("tr[aria-current=true]").inner_text().startswith("b 9")
+    assert page.locator("#classes b").count() == 0
 
 
 GIVE = """([kind, place, files, text]) => {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -14,8 +15,11 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbconvert import HTMLExporter
+from PIL import Image
 
-from tests.small_extractor import paint
+from imgsearch_kit.gallery import Gallery
+from imgsearch_kit.reports import Framed, Table, share
+from tests.small_extractor import QuarterColours, paint
 from tests.test_notebooks import execute_module
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,8 +100,8 @@ def test_drop_mark_and_keep_reach_python_and_its_values_reach_the_cell(lab, fold
     widget.locator("input[type=file]").set_input_files(paint(tmp_path / "mine.png", (200, 4, 0)))
     found = state(folder, lambda now: now["query"] == {"file": "mine.png"} and now["hits"])
     assert found["hits"][:2] == ["red/0.png", "red/1.png"]
-    ids = widget.locator(".kit-card").evaluate_all("(all) => all.map((each) => each.dataset.id)")
-    assert ids == found["hits"]
+    drawn = "[...document.querySelectorAll('.kit.widget .kit-card')].map((each) => each.dataset.id).join('\\n')"
+    page.wait_for_function(f"(ids) => {drawn} === ids", arg="\n".join(found["hits"]))
 
     widget.get_by_role("button", name="More like this").first.click()
     found = state(folder, lambda now: now["marks"]["plus"])
@@ -136,6 +140,48 @@ def test_drop_mark_and_keep_reach_python_and_its_values_reach_the_cell(lab, fold
     assert not outside, "nothing comes from elsewhere"
 
 
+@pytest.fixture
+def opened(lab, folder, browser):
+    """Opens a notebook from somebody else, with these outputs, in JupyterLab, which does not trust it."""
+    pages = []
+
+    def open_notebook(*outputs):
+        made = [nbformat.v4.new_output("display_data", data) for data in outputs]
+        cells = [nbformat.v4.new_code_cell("", outputs=made)]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "theirs.ipynb")
+        pages.append(browser.new_page(viewport={"width": 1280, "height": 900}))
+        pages[0].goto(f"{lab}lab/tree/theirs.ipynb?reset")
+        pages[0].locator(".jp-OutputArea-output").nth(len(outputs) - 1).wait_for(timeout=60_000, state="attached")
+        return pages[0].locator(".jp-OutputArea")
+
+    yield open_notebook
+    pages[0].close()
+
+
+def test_a_notebook_from_somebody_else_shows_bars_and_the_neighbours(opened, folder):
+    gallery = Gallery.from_folder(folder / "pictures", "memory:", extractor=QuarterColours())
+    table = Table([("a", share(0.75, 0.5, 0.875, 0.25))], ("class", "P@4"))
+    framed = Framed("<p>A map", "A map of 8 pictures", 100)
+    cell = gallery.widget(id="red/0.png", k=3)._repr_mimebundle_()[0]
+    area = opened({"text/html": table._repr_html_()}, cell, {"text/html": framed._repr_html_()})
+
+    bar = area.locator("td", has_text="0.7500").locator("div").first
+    image = Image.open(io.BytesIO(bar.screenshot())).convert("L")
+    paper = image.getpixel((image.width * 95 // 100, 2))
+    ink = {percent: paper - image.getpixel((image.width * percent // 100, 2)) for percent in (10, 70, 80)}
+    assert ink[10] == ink[70] > 30, "the value, up to 75 %"
+    assert ink[80] == 0
+    line = [paper - image.getpixel((image.width * percent // 100, 5)) for percent in (45, 55, 85, 92)]
+    assert line[1] > 2 * line[0], "the interval begins at 50 %"
+    assert line[2] > 100 > line[3], "and ends at 87.5 %"
+    assert max(paper - image.getpixel((image.width // 4 + x, 2)) for x in range(-1, 3)) > 100, "chance, at 25 %"
+
+    area.get_by_text(re.compile(r"^3 · 0\.\d{3}\s*red$")).wait_for()
+    drawn = area.locator("img").evaluate_all("(all) => all.map((each) => each.naturalWidth > 0)")
+    assert drawn == [True] * 4
+    area.get_by_text("A map of 8 pictures").wait_for()
+
+
 def test_a_notebook_that_is_only_read_shows_the_neighbours(folder, browser):
     notebook = nbformat.read(folder / "widget.ipynb", as_version=4)
     notebook.cells = [notebook.cells[0]]
@@ -147,13 +193,8 @@ def test_a_notebook_that_is_only_read_shows_the_neighbours(folder, browser):
     execute_module().execute(notebook, folder, {}, timeout=120)
     page = browser.new_page()
     page.set_content(HTMLExporter().from_notebook_node(notebook)[0], wait_until="domcontentloaded")
-    twin = page.frame_locator("iframe")
-    assert twin.locator("li").all_inner_texts()[1:] == [f"{i} · red · {s}" for i, s in enumerate(scores(notebook), 1)]
+    page.get_by_text("3 neighbours of red/0.png").wait_for()
+    assert re.findall(r"(\d) · \d\.\d{3}\nred", page.locator(".jp-OutputArea").inner_text()) == ["1", "2", "3"]
     drawn = "document.images.length === 4 && [...document.images].every((each) => each.complete && each.naturalWidth)"
-    page.frames[-1].wait_for_function(drawn)
+    page.wait_for_function(drawn)
     page.close()
-
-
-def scores(notebook):
-    text = notebook.cells[0].outputs[-1].data["text/html"]
-    return re.findall(r"red · (\d\.\d{3})", text)

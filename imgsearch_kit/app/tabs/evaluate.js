@@ -1,4 +1,5 @@
 // The evaluate tab: three means, the classes as bars, and the queries behind them. Gradio runs it as a function's body.
+import {createClassTable} from "../../ui/classes.js";
 import {button, make, picture} from "../../ui/dom.js";
 import {createFindings} from "../../ui/findings.js";
 import {createMatrix, sharesOf} from "../../ui/matrix.js";
@@ -7,10 +8,10 @@ import {createWhatIf} from "../../ui/whatif.js";
 
 const root = element.firstElementChild;
 const ENDS = 15, PAIRS = 12; // classes shown of either end, and pairs of classes
-const ORDERS = {worst: "Worst first", best: "Best first", name: "By name"};
+const ORDERS = {worst: "Worst first", best: "Best first", name: "By name", table: "Table"};
 const PLAIN = {"P@4": "of the first 4 neighbours share the class", "mAP": "mean average precision over all places", "P@10": "of the first 10 neighbours share the class"};
 
-let state = null, result = null, measure = "P@4", order = "worst", all = false, running = "", shares = null, openedIn = null, serial = 0, supposing = false, asked = "";
+let state = null, result = null, measure = "P@4", order = "worst", all = false, running = "", shares = null, openedIn = null, serial = 0, supposing = false, asked = "", table = null;
 
 const rank = make("select", {"aria-label": "Ranking to evaluate"});
 const go = button("Evaluate", evaluate, {class: "kit-first"});
@@ -118,22 +119,27 @@ function drawResult() {
     make("span", {}, `by chance ${fixed(chance, 3)}`), make("small", {}, PLAIN[name])));
   body.replaceChildren(make("div", {class: "figures"}, figures), make("p", {class: "status"}, [result.title, ...result.notes].join(" · ")), parts.whatIf,
     make("div", {class: "halves"}, make("section", {id: "bars", "aria-label": "Classes"}), make("div", {}, make("section", {id: "opened", "aria-label": "Queries", "aria-live": "polite"}), pairs())));
+  table = createClassTable(result.classes, {onOpen: (each) => open({class: each.exact, found: ""})});
   drawBars();
   drawOpened(null);
 }
 
-const choice = (names, chosen, choose) => Object.entries(names).map(([name, words]) => button(words, () => choose(name), {"aria-pressed": String(name === chosen)}));
+const choice = (names, chosen, choose) => Object.entries(names).map(([name, words]) => button(words, () => {
+  choose(name);
+  body.querySelector(`[data-choice="${name}"]`)?.focus();
+}, {"aria-pressed": String(name === chosen), data: {choice: name}}));
 
 function drawBars() {
+  const orders = choice(ORDERS, order, (name) => { order = name; drawBars(); });
+  if (order === "table") return body.querySelector("#bars").replaceChildren(make("div", {class: "ways"}, orders), table);
   const by = (each) => each.figures[measure].value;
   const compare = {worst: (a, b) => by(a) - by(b), best: (a, b) => by(b) - by(a), name: () => 0}[order];
   const sorted = [...result.classes].sort(compare), many = sorted.length > 2 * ENDS && !all && order !== "name";
   const part = (title, classes) => [title && make("h3", {}, title), make("ul", {class: "bars"}, classes.map(oneBar))];
   const ends = order === "worst" ? ["Worst", "Best"] : ["Best", "Worst"];
   const far = many ? sorted.slice(-ENDS).reverse() : [];
-  body.querySelector("#bars").replaceChildren(
-    make("div", {class: "ways"}, choice({"P@4": "P@4", mAP: "mAP", "P@10": "P@10"}, measure, (name) => { measure = name; drawBars(); }),
-      choice(ORDERS, order, (name) => { order = name; drawBars(); })),
+  return body.querySelector("#bars").replaceChildren(
+    make("div", {class: "ways"}, choice({"P@4": "P@4", mAP: "mAP", "P@10": "P@10"}, measure, (name) => { measure = name; drawBars(); }), orders),
     make("p", {class: "status"}, "Thin line: 95 % interval. Red mark: by chance."),
     ...[many ? [part(`${ends[0]} ${ENDS} of ${sorted.length} classes`, sorted.slice(0, ENDS)), part(`${ends[1]} ${ENDS}`, far)] : part("", sorted)].flat(Infinity).filter(Boolean),
     ...(sorted.length > 2 * ENDS && order !== "name" ? [button(all ? "Show the ends only" : `Show all ${sorted.length}`, () => { all = !all; drawBars(); })] : []));

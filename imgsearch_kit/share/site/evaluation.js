@@ -1,4 +1,5 @@
 // The evaluate tab: three means, a table of the classes, and the worst queries of one.
+import {createClassTable} from "../../ui/classes.js";
 import {button, make, picture} from "../../ui/dom.js";
 import {searchFor, whenShown} from "../../ui/tabs.js";
 
@@ -7,10 +8,8 @@ const fixed = (value, digits = 2) => value === null ? "?" : value.toFixed(digits
 
 export function showEvaluation(element, site) {
   const body = make("div", {class: "evaluated"});
-  let result = null, pictures = null, order = "P@4", rising = true, opened = null;
+  let result = null, pictures = null;
   element.append(body);
-
-  const measures = () => Object.keys(result.figures);
 
   function draw() {
     body.replaceChildren(
@@ -18,34 +17,21 @@ export function showEvaluation(element, site) {
         make("h2", {}, name), make("strong", {}, fixed(value, 3)), make("span", {}, `95 %: ${fixed(low, 3)} to ${fixed(high, 3)}`),
         make("span", {}, `by chance ${fixed(chance, 3)}`), make("small", {}, PLAIN[name])))),
       make("p", {class: "said"}, [result.title, ...result.notes].join(" · ")),
-      make("div", {class: "halves"}, make("div", {class: "table"}, table()), worst()));
+      make("div", {class: "halves"}, createClassTable(result.classes, {onOpen: open}), make("section", {"aria-label": "Worst queries", "aria-live": "polite"})));
+    drawWorst([...result.classes].sort((a, b) => a.figures.mAP.value - b.figures.mAP.value)[0]);
   }
 
-  // A click on the head of a column orders by it; one more turns the order.
-  function head(name, words) {
-    return make("th", {scope: "col", "aria-sort": order === name ? (rising ? "ascending" : "descending") : null}, button(words, () => {
-      rising = order === name ? !rising : name !== "queries";
-      order = name;
-      draw();
-    }, {"aria-pressed": String(order === name)}));
+  function open(each) {
+    drawWorst(each);
+    if (matchMedia("(max-width: 760px)").matches) body.querySelector(".halves > section").scrollIntoView({block: "start"}); // which stands above the table
   }
 
-  function table() {
-    const value = {name: (each) => each.name, queries: (each) => each.queries}[order] ?? ((each) => each.figures[order].value);
-    const sorted = [...result.classes].sort((a, b) => (value(a) < value(b) ? -1 : value(a) > value(b) ? 1 : 0) * (rising ? 1 : -1));
-    const cell = ({value: mean, low, high}) => make("td", {}, fixed(mean), low === null ? null : make("small", {}, ` ${fixed(low)} to ${fixed(high)}`));
-    return make("table", {}, make("thead", {}, make("tr", {}, head("name", "Class"), head("queries", "Queries"), measures().map((name) => head(name, name)))),
-      make("tbody", {}, sorted.map((each) => make("tr", {"aria-current": each === opened ? "true" : null},
-        make("td", {}, button(each.name, () => { opened = each; draw(); }, {title: "Show its worst queries"})), make("td", {}, String(each.queries)), measures().map((name) => cell(each.figures[name]))))));
-  }
-
-  function worst() {
-    const each = opened ?? [...result.classes].sort((a, b) => a.figures.mAP.value - b.figures.mAP.value)[0];
+  function drawWorst(each) {
     const small = (row, kind) => {
       const label = site.classes[pictures.classes[row]]?.name ?? "", words = {query: "Query", right: `✓ ${label}`, wrong: `✗ ${label || "no class"}`}[kind];
       return button([picture(site.thumbnail(row), pictures.ids[row]), make("span", {}, words)], () => searchFor(pictures.ids[row]), {class: kind, title: pictures.ids[row], data: {id: pictures.ids[row]}});
     };
-    return make("section", {"aria-label": "Worst queries"}, make("h2", {}, `Worst queries of ${each.name}`),
+    body.querySelector(".halves > section").replaceChildren(make("h2", {}, `Worst queries of ${each.name}`),
       make("p", {class: "said"}, "At the left the query, then its first neighbours. Click one to search for it."),
       make("ul", {class: "rows"}, each.worst.map(([query, ...hits]) => make("li", {}, small(query, "query"),
         hits.map((row) => small(row, pictures.classes[row] === pictures.classes[query] ? "right" : "wrong"))))));
