@@ -629,6 +629,7 @@ onRefine((changed) => ask(changed));
 onIndexed(() => trigger("again", {}));
 onSearchIn((classes) => change({classes}));
 window.addEventListener("popstate", () => { if (start) recall(); });
+window.addEventListener("storage", () => { if (start) drawKept(); }); // another window has kept something
 
 watch("value", () => {
   const told = props.value;
