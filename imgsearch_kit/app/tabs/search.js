@@ -14,6 +14,8 @@ const root = element.firstElementChild;
 const QUERY = {picture: null, id: null, also: [], box: null, plus: [], minus: []}; // what another query replaces
 const IDLE = {...QUERY, k: 10, classes: [], rank: "", least: null, distinct: null};
 const LOST = 30000; // milliseconds after which no answer is waited for
+const UNSURE = 4000; // ... after which the server is asked whether it is there
+const STOPPED = "The server of this page does not answer: it was stopped, or the connection is lost. Try again when it is back.";
 const DISTINCT = 0.97; // a cosine above which two hits count as near-duplicates
 const GONE = /no longer here|not uploaded/; // after an hour, or when the server was started anew
 const MARKS = {also: "Together with", plus: "More like", minus: "Less like"};
@@ -100,6 +102,7 @@ function ask(change, {push = true, random = false, more: further = false, quiet 
     const learns = wanted.rank && wanted.rank !== "as indexed" && wanted.rank !== shown?.rank;
     say(learns ? "Ranking … (the first time, it is learned from the whole index)" : "Searching …", "busy");
     syncSettings();
+    watchServer(serial);
   }
   submit({...request, serial, random, other_than, state: start.state});
 }
@@ -111,6 +114,26 @@ function submit(request) {
   else {
     sent = Date.now();
     trigger("ask", request);
+  }
+}
+
+// Gradio does not tell that a server has gone, so a search that takes long asks for it.
+function watchServer(asked) {
+  setTimeout(async () => {
+    if (pending?.serial !== asked) return;
+    if (await serverAnswers()) return watchServer(asked);
+    sent = 0;
+    waiting = null;
+    if (pending?.serial === asked) refuse({error: STOPPED});
+  }, UNSURE);
+}
+
+async function serverAnswers() {
+  try {
+    await fetch(location.pathname, {method: "HEAD", cache: "no-store"});
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -136,7 +159,7 @@ async function send(chosen) {
     const {path} = await upload(chosen);
     ask({...QUERY, picture: path});
   } catch {
-    refuse({error: `${chosen.name} could not be sent. Pictures may have 32 MB at most.`});
+    refuse({error: await serverAnswers() ? `${chosen.name} could not be sent. Pictures may have 32 MB at most.` : STOPPED});
   }
 }
 
