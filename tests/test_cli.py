@@ -413,6 +413,7 @@ def test_serve_says_where_the_page_is_and_ends_quietly_on_ctrl_c(workplace, conv
         (("search", "--id", "nowhere"), 3, "no picture with the id 'nowhere'"),
         (("search", "--id", "cold/0.jpg", "--label", "tepid"), 3, "tepid"),
         (("search", "missing.jpg"), 3, "missing.jpg"),
+        (("search", "https://example.org/a.jpg"), 3, "is an address, not a file here. Download the picture"),
         (("search", "-k", "0", "--id", "cold/0.jpg"), 2, "-k"),
         (("evaluate", "--k", "1,x"), 2, "--k takes whole numbers"),
         (("index", "pictures", "--extractor", "vgg16-rmax"), 3, "vgg16-rmac"),

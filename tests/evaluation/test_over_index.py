@@ -148,7 +148,7 @@ def test_wrong_arguments_are_refused(arguments, message):
 
 
 def test_an_index_without_labels_or_pairs_has_nothing_to_evaluate():
-    with pytest.raises(BadQuery, match="1 of 1 pictures have no label"):
+    with pytest.raises(BadQuery, match=r"none of the 1 pictures has a label.*`imgsearch export -o labels.csv`"):
         evaluate(index_of(("1", None, 0)))
     with pytest.raises(BadQuery, match="None of 2 labelled pictures shares its label with another one"):
         evaluate(index_of(("1", "cat", 0), ("2", "dog", 0)))
