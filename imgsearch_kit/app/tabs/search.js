@@ -3,7 +3,7 @@
 import {fromAddress, toAddress} from "../../ui/address.js";
 import {takePicture} from "../../ui/camera.js";
 import {createCrop} from "../../ui/crop.js";
-import {button, make, picture} from "../../ui/dom.js";
+import {button, fileName, make, picture} from "../../ui/dom.js";
 import {createPicker, watchGiven} from "../../ui/given.js";
 import {createGrid} from "../../ui/grid.js";
 import {csvText, keptList, saveFile, smallPicture} from "../../ui/keep.js";
@@ -315,7 +315,7 @@ function drawAnswer() {
   drawNote();
   askLater();
   own.replaceChildren(...(answer.own.length ? [
-    make("p", {}, `This picture is ${answer.own.length > 1 ? `${answer.own.length} times ` : ""}in the index:`),
+    make("p", {}, shown.also.length ? "These pictures are in the index:" : `This picture is ${answer.own.length > 1 ? `${answer.own.length} times ` : ""}in the index:`),
     make("div", {class: "strip"}, answer.own.map((each) => button([picture(each.thumbnail, each.name), make("span", {}, each.name)],
       () => openDetails(each.id), {class: "small", title: each.name, data: {id: each.id}})))] : []));
   drawMarks();
@@ -365,7 +365,7 @@ function drawIdle() {
     welcome.replaceChildren(
       make("p", {class: "intro"}, `Show a picture, and this page finds those of ${count} that look most like it. Begin with one of these, or with one of your own.`),
       make("ul", {class: "tiles"}, start.tiles.map((tile) => make("li", {},
-        button([picture(tile.thumbnail, tile.name), make("span", {class: tile.label ? "label" : "label file"}, tile.label || tile.file)],
+        button([picture(tile.thumbnail, tile.name), tile.label ? make("span", {class: "label"}, tile.label) : fileName(tile.file)],
           () => ask({...QUERY, id: tile.id}), {class: "tile", title: tile.name, data: {id: tile.id}})))));
   }
   syncSettings();
