@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.app.conftest import make_gallery
-from tests.app.test_page import wait_for_first
+from tests.app.test_page import as_base64, drop, wait_for_first
 from tests.app.test_tabs import open_tab
 from tests.small_extractor import paint
 
@@ -18,6 +18,14 @@ BROKEN = """(names) => names.filter((name) => [...name.childNodes].some((part) =
   range.selectNodeContents(part);
   return new Set([...range.getClientRects()].map((rectangle) => rectangle.top)).size > 1;
 })).map((name) => name.textContent)"""
+
+DROP_ALL = """(files) => {
+  const transfer = new DataTransfer();
+  for (const [name, content] of files) {
+    transfer.items.add(new File([Uint8Array.from(atob(content), (c) => c.charCodeAt(0))], name, {type: 'image/png'}));
+  }
+  return transfer;
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +88,16 @@ def test_what_gives_classes_is_said_where_they_are_wanted(visit, url):
     assert page.locator("#evaluate .empty p").bounding_box()["width"] < 700
     open_tab(page, "Index")
     expect(page.locator("#index .acts")).to_contain_text("`imgsearch export -o labels.csv` writes one to fill in")
+
+
+def test_of_several_dropped_files_it_is_said_which_is_taken(visit, url, upload):
+    page = visit(url)
+    files = [[path.name, as_base64(path)] for path in (upload("a.png", (200, 24, 0)), upload("b.png", (0, 24, 0)))]
+    transfer = page.evaluate_handle(DROP_ALL, files)
+    for event in ("dragenter", "dragover", "drop"):
+        page.locator("#head h1").dispatch_event(event, {"dataTransfer": transfer})
+    expect(page.locator("#status .change")).to_have_text("with the first of 2 files")
+    assert page.locator("#query").get_attribute("data-query") == "a.png"
+    drop(page, upload("c.png", (200, 24, 0)))
+    page.locator('#query[data-query="c.png"]').wait_for()
+    assert page.locator("#status .change", has_text="files").count() == 0

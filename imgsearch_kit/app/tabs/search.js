@@ -90,14 +90,14 @@ root.append(
 
 // -- asking ------------------------------------------------------------------------------------------------------
 
-// With "quiet" the shown search is asked again, for what the server has learned meanwhile; with "focus" the first hit gets it.
-function ask(change, {push = true, random = false, more: further = false, quiet = false, focus = false} = {}) {
+// The "remark" is shown beside the answer. With "quiet" the shown search is asked again, for what the server has learned meanwhile; with "focus" the first hit gets it.
+function ask(change, {push = true, random = false, more: further = false, quiet = false, focus = false, remark = null} = {}) {
   const other_than = wanted.id ?? shown?.id; // a picture by chance is another than this
   if (!quiet) wanted = {...wanted, ...change};
   questions.fetched = null;
   const search = quiet ? shown : wanted;
   const request = further ? {...search, k: answer.hits.length + 50, shown: answer.hits.length} : search;
-  pending = {serial: ++serial, search, push, further, quiet, focus};
+  pending = {serial: ++serial, search, push, further, quiet, focus, remark};
   if (!quiet) {
     const learns = wanted.rank && wanted.rank !== "as indexed" && wanted.rank !== shown?.rank;
     say(learns ? "Ranking … (the first time, it is learned from the whole index)" : "Searching …", "busy");
@@ -151,13 +151,13 @@ function vote(id, sign) {
   ask({[from]: without(wanted[from]), [to]: wanted[to].includes(id) ? without(wanted[to]) : [...wanted[to], id]});
 }
 
-async function send(chosen) {
+async function send(chosen, count = 1) {
   if (!chosen) return;
   openTab("search");
   say("Sending the picture …", "busy");
   try {
     const {path} = await upload(chosen);
-    ask({...QUERY, picture: path});
+    ask({...QUERY, picture: path}, {remark: count > 1 ? `with the first of ${count} files` : null});
   } catch {
     refuse({error: await serverAnswers() ? `${chosen.name} could not be sent. Pictures may have 32 MB at most.` : STOPPED});
   }
@@ -229,7 +229,7 @@ function refuse({error, waiting = false}) {
 
 function receive(found) {
   if (!pending || (found.serial !== null && found.serial !== pending.serial)) return; // of an earlier question
-  const {search, push, further, quiet, focus} = pending;
+  const {search, push, further, quiet, focus, remark} = pending;
   if (found.error && !quiet) return refuse(search.picture && GONE.test(found.error) ? forgetUpload(search.picture) : found);
   pending = null;
   if (quiet) return learned(found);
@@ -249,7 +249,7 @@ function receive(found) {
   drawAnswer();
   if (!further && currentTab() === "search" && status.getBoundingClientRect().bottom < 0) status.scrollIntoView(); // it is asked for further down
   if (focus && currentTab() === "search") grid.focus(found.hits[0]?.id); // what had it is in a tab that is hidden now
-  if (change) status.firstChild.after(make("span", {class: "status change"}, change));
+  for (const words of [change, remark]) if (words) status.firstChild.after(make("span", {class: "status change"}, words));
   tellAnswer(shown, answer, {classes: start.classes, rankings: start.rankings});
   if (push) remember();
   if (shown.id && !further) {
