@@ -399,6 +399,7 @@ def test_serve_says_where_the_page_is_and_ends_quietly_on_ctrl_c(workplace, conv
         (("search",), 2, "give a picture or --id"),
         (("search", "--id", "cold/0.jpg", "--json", "--csv"), 2, "exclude each other"),
         (("index", "pictures", "--max-megapixels", "nan"), 2, "max-megapixels"),
+        (("index", "My", "photos"), 2, "extra argument(s) (photos). A path with spaces belongs in quotes."),
         (("index", "nowhere"), 3, "nowhere cannot be read"),
         (("index", "pictures", "--method", "hnsw"), 3, "has the method exact, not hnsw"),
         (("evaluate", "--k", "0"), 2, "at least 1"),
