@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, overload
 
@@ -291,11 +291,11 @@ class Gallery:
         return count, _by_normal_label(labels)
 
     def sample(self, count: int = 12) -> Table:
-        """Some pictures spread evenly over the ids, with their labels; in Jupyter with thumbnails."""
+        """Some pictures spread evenly over the ids, each with its label or file name; in Jupyter with thumbnails."""
         records = self.records()
         count = min(whole_number("count", count, 0), len(records))
         some = {r.id: r for r in (records[i * len(records) // count] for i in range(count))}
-        rows = [(record.label or "no class", record.id) for record in some.values()]
+        rows = [(record.label or PurePosixPath(record.id).name, record.id) for record in some.values()]
         return Table(rows, picture=lambda id_: self.thumbnail(some[id_]))
 
     @property

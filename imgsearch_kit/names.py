@@ -21,15 +21,20 @@ def normal(name: str) -> str:
 
 
 def alike(name: str, stored: Iterable[str]) -> str | None:
-    """The stored path that a path means which is wrong in its case or lacks the suffix; None where there is none.
+    """The stored path that a path means; None where there is none.
 
-    Of several, one of the same case comes first, and then the first one.
+    The path may be wrong in its case, lack the suffix, or begin with folders above the indexed one. Of several, one of
+    the same case comes first, then the first one, and below such folders the one that keeps most of them.
     """
     if not isinstance(name, str):  # what a caller took for an id
         return None
     wanted = normal(name).casefold()
-    found = [known for known in stored if wanted in _without_suffix(normal(known).casefold())]
-    return next((known for known in found if known.startswith(name)), found[0] if found else None)
+    forms = {known: _without_suffix(normal(known).casefold()) for known in stored}
+    found = [known for known, written in forms.items() if wanted in written]
+    if not found:
+        below = [known for known, written in forms.items() if wanted.endswith(tuple(f"/{form}" for form in written))]
+        return max(below, key=len, default=None)
+    return next((known for known in found if known.startswith(name)), found[0])
 
 
 def _without_suffix(path: str) -> tuple[str, str]:

@@ -29,7 +29,7 @@ def read_text(path: Path, what: str) -> str:
             f"The {what} {path} is no text in UTF-8. Save it as UTF-8; Excel calls that CSV UTF-8."
         ) from error
     except OSError as error:
-        raise BadQuery(f"The {what} {path} cannot be read: {error}. Give a text file in UTF-8.") from error
+        raise BadQuery(f"The {what} {path} cannot be read: {error.strerror}. Give a text file in UTF-8.") from error
 
 
 def readings(text: str) -> Iterator[tuple[str, list[TableRow]]]:

@@ -53,6 +53,8 @@ def test_hits_come_in_rank_order_with_their_cosines(gallery):
         ("warm/a", "Did you mean 'warm/a.png'? Ids are"),
         ("Warm/A.PNG", "Did you mean 'warm/a.png'? Ids are"),
         ("COLD/E", "Did you mean 'cold/e.png'? Ids are"),
+        ("photos/2024/Cold/e.png", "Did you mean 'cold/e.png'? Ids are"),
+        ("photos/old/e.png", "'photos/old/e.png'. Ids are"),
         ("warm", "'warm'. Ids are"),
         ("", "''. Ids are"),
         (".", "'.'. Ids are"),

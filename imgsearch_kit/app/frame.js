@@ -3,6 +3,10 @@
 import {make} from "../ui/dom.js";
 import {currentTab, onOpen, openTab, showTab, tellThemeChosen} from "../ui/tabs.js";
 
+// When a server has come back, Gradio draws the page a second time, and its parts get no answers; loaded anew they do.
+if ("framed" in document.documentElement.dataset) location.reload();
+document.documentElement.dataset.framed = "";
+
 const of = (selector) => element.querySelector(selector);
 const TABS = {search: "Search", evaluate: "Evaluate", compare: "Compare", map: "Map", index: "Index"};
 

@@ -175,5 +175,7 @@ def _run() -> int:
             raise
         wrong: Any = error
         wrong.message = visible(sanitised(wrong.message))
+        if "unexpected extra argument" in wrong.message:
+            wrong.message += ". A path with spaces belongs in quotes."
         wrong.show()
         return int(wrong.exit_code)

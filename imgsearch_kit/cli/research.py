@@ -207,7 +207,8 @@ def health(
             novelty = gallery.novelty()
         except BadQuery as error:
             novelty = None
-            note(f"No search will say that nothing looks like its picture. {error}")
+            if labelled:
+                note(f"No search will say that nothing looks like its picture. {error}")
     learned = {"calibration": calibration, "novelty": novelty}
     document = found.to_json() | {name: each and each.to_json() for name, each in learned.items()}
     print_result(document, as_json, found, *filter(None, learned.values()), output=output, force=force)

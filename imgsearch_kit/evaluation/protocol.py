@@ -115,6 +115,12 @@ def make_experiment(
     sides = [side.labelled_but(exclude_labels) for side in sides]
     asking, gallery = sides[0], sides[-1]
     if not asking.records or not gallery.records:
+        if about["unlabelled"] == len(everyone):
+            raise BadQuery(
+                f"There is nothing to evaluate: none of the {len(everyone)} pictures has a label. Put them into a "
+                "sub-folder for each class and index them again, or fill in the column label of the table that "
+                "`imgsearch export -o labels.csv` writes, and give it to `imgsearch label labels.csv`."
+            )
         raise BadQuery(
             f"There is nothing to evaluate: {about['unlabelled']} of {len(everyone)} pictures have no label and "
             f"{about['excluded']} an excluded one. Labels are folder names; `imgsearch label CSV` sets them."

@@ -206,7 +206,14 @@ class Evaluation(Report):
         ties = [f"Queries with a tie, broken by id, between a right and a wrong picture: {tied:,}"] if tied else []
         if self.is_sample:
             ties.append("The queries are a sample, drawn by class; the bounds say where the means of all queries lie")
-        return ties + [note for note in [self.about.get("note")] if note]
+        return ties + self._ceilings() + [note for note in [self.about.get("note")] if note]
+
+    def _ceilings(self) -> list[str]:
+        """What precision is at most, where queries have fewer relevant pictures than places and it matters."""
+        most = {f"P@{k}": np.minimum(self.scores.relevant, k).mean() / k for k in self.ks}
+        low = [f"{name} {value:.4f}" for name, value in most.items() if value < 0.95]
+        known = low and not self.is_sample  # whose mean would want weights
+        return [f"Classes are small: an answer with every hit right has {', '.join(low)}"] if known else []
 
     def plot(self, measure: str | None = None) -> Plot:
         """A bar per class with its interval, best first, and the mean over all queries; by default P@k of the middle k.

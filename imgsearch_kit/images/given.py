@@ -68,7 +68,7 @@ def picture_given(given: Any) -> tuple[Path | bytes | Image.Image, str | None]:
 
 def _path(given: str | os.PathLike[Any]) -> Path:
     text = os.fsdecode(given)
-    if re.match("[a-z][a-z0-9+.-]+://|data:", text, re.IGNORECASE):
+    if re.match("[a-z][a-z0-9+.-]+://|https?:/|data:", text, re.IGNORECASE):  # a Path keeps one slash of two
         raise BadQuery(
             f"{without_secrets(text)[:80]!r} is an address, not a file here. Download the picture, and give its path."
         )

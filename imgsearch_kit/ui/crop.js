@@ -21,7 +21,7 @@ export function createCrop(element, {onChange} = {}) {
   const numbers = SIDES.map((name) => make("input", {type: "number", min: 0, max: 1, step: 0.01, inputmode: "decimal"}));
   const said = make("p", {class: "kit-said", role: "alert"});
   const suggested = make("div", {class: "kit-suggested"});
-  const fields = make("fieldset", {class: "kit-numbers"}, make("legend", {}, "Box, as fractions of the picture"),
+  const fields = make("fieldset", {class: "kit-numbers"}, make("legend", {}, "Drag a box on the picture, or give its sides as fractions"),
     numbers.map((input, i) => make("label", {}, make("span", {}, SIDES[i]), input)), said, suggested);
 
   function draw(shown) {

@@ -23,6 +23,12 @@ export function picture(src, alt) {
   return make("img", {src, alt, decoding: "async"});
 }
 
+// A file's name where a class would stand; it breaks before its ending rather than within.
+export function fileName(name) {
+  const [, stem, ending] = name.match(/^(.+?)(\.[^.]*)?$/s) ?? [name, name, ""];
+  return make("span", {class: "label file"}, stem, make("wbr"), make("span", {class: "ending"}, ending ?? ""));
+}
+
 // A text as people read it, as reports.visible in Python: what is hidden, or changes the order of letters, becomes an escape.
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
 export const readable = (text) => String(text).replace(CONTROLS, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`);

@@ -12,7 +12,7 @@ export function createPicker(take, attributes = {}) {
   return input;
 }
 
-// Calls take(file) for what is dropped on an element, or pasted while the focus is in it; a text that is pasted, but not
+// Calls take(file, count) for the first of count files that are dropped on an element, or pasted while the focus is in it; a text that is pasted, but not
 // into a field, goes to takeText. While a file is held over the element it has the class kit-dropping. Returns a function
 // that ends all of this.
 export function watchGiven(element, take, takeText = null) {
@@ -27,7 +27,7 @@ export function watchGiven(element, take, takeText = null) {
     dragleave: () => dropping(-1),
     drop: ({dataTransfer}) => {
       dropping(0);
-      if (dataTransfer.files[0]) take(dataTransfer.files[0]);
+      if (dataTransfer.files[0]) take(dataTransfer.files[0], dataTransfer.files.length);
     },
   };
   const dragged = (event) => {

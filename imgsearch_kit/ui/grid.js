@@ -1,5 +1,5 @@
 // The hits of a search as cards in rank order, used by mouse, touch and keyboard.
-import {button, make, picture} from "./dom.js";
+import {button, fileName, make, picture} from "./dom.js";
 
 // A hit has: id, rank, score, name (for people), label or null, file (its name), thumbnail (an address or ""), and
 // optionally chance (words on its score), right (whether it is of the query's class) and moved (words on its place
@@ -19,7 +19,7 @@ export function createGrid(element, {hits = [], label = "Neighbours", onPick, on
         make("span", {class: "kit-line"},
           ranked ? make("span", {class: "rank"}, String(hit.rank)) : null,
           hit.moved ? make("span", {class: "moved"}, hit.moved) : null,
-          make("span", {class: hit.label ? "label" : "label file"}, hit.label || hit.file),
+          hit.label ? make("span", {class: "label"}, hit.label) : fileName(hit.file),
           ranked ? make("span", {class: "score"}, hit.score.toFixed(3)) : null),
         hit.chance ? make("span", {class: "chance"}, hit.chance) : null,
         typeof hit.right === "boolean" ? make("span", {class: `mark ${hit.right ? "right" : "wrong"}`}, hit.right ? "✓ same class" : "✗ other class") : null,

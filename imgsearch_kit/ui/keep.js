@@ -4,31 +4,32 @@
 // long as the page.
 export function keptList(name, most, {window: here = false} = {}) {
   const storage = () => here ? sessionStorage : localStorage; // either may be refused
-  let items = [];
-  try {
-    const found = JSON.parse(storage().getItem(name) ?? "[]");
-    if (Array.isArray(found)) items = found.filter((item) => item && typeof item.key === "string").slice(0, most);
-  } catch { /* refused, or not ours */ }
-  const write = () => {
+  let items = [], unwritten = false;
+  // Read anew each time: another window of this browser may have changed the list.
+  function all() {
+    if (unwritten) return items;
+    try {
+      const found = JSON.parse(storage().getItem(name) ?? "[]");
+      if (Array.isArray(found)) items = found.filter((item) => item && typeof item.key === "string").slice(0, most);
+    } catch { /* refused, or not ours */ }
+    return items;
+  }
+  function keep(changed) {
+    items = changed;
     try {
       storage().setItem(name, JSON.stringify(items));
-    } catch { /* refused, or full */ }
-  };
+      unwritten = false;
+    } catch { // refused, or full
+      unwritten = true;
+    }
+  }
+  const without = (key) => all().filter((item) => item.key !== key);
   return {
-    all: () => items,
-    has: (key) => items.some((item) => item.key === key),
-    add(item) { // an item has a key, which is there once
-      items = [item, ...items.filter((each) => each.key !== item.key)].slice(0, most);
-      write();
-    },
-    remove(key) {
-      items = items.filter((item) => item.key !== key);
-      write();
-    },
-    clear() {
-      items = [];
-      write();
-    },
+    all,
+    has: (key) => all().some((item) => item.key === key),
+    add: (item) => keep([item, ...without(item.key)].slice(0, most)), // an item has a key, which is there once
+    remove: (key) => keep(without(key)),
+    clear: () => keep([]),
   };
 }
 

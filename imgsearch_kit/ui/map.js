@@ -8,7 +8,7 @@ const NEAREST = 400, FARTHEST = 0.25, CLOSE = 10, CLOSEST = 150, STEP = 60; // s
 const FAR = 0.05; // outside of the unit square, from which a point is an outlier
 const WHOLE = {x: 0.5, y: 0.5, scale: 1};
 const THUMBS = 60, THUMB = 52, REST = 160; // thumbnails at most, their pixels; milliseconds after which a view is at rest
-const FEW = 60, NEAR = 2.5; // points in view, and a scale, from which there are thumbnails
+const FEW = 60, NAMELESS = 2000, NEAR = 2.5; // points in view, without classes too, and a scale, from which there are thumbnails
 const ABOVE = 13; // pixels of a name above its crowd
 const HUE = 137.508; // degrees; neighbouring numbers of classes get far hues
 export const SHAPES = ["circle", "square", "triangle", "diamond"];
@@ -59,7 +59,7 @@ export function createMap(element, {onHover = () => {}, onPick = () => {}, onLas
     context.globalAlpha = 0.8;
     drawDots(context, spots, radius, dark);
     context.globalAlpha = 1;
-    if (thumbnails && (view.scale >= NEAR || spots.length <= FEW)) drawThumbnails(context, dark);
+    if (showsThumbnails()) drawThumbnails(context, dark);
     if (pin) drawPin(context, on, ink, ground);
     if (marked !== null) ring(context, place(marked), 8, ink, ground);
     drawNames(context, on, ink, ground);
@@ -95,6 +95,11 @@ export function createMap(element, {onHover = () => {}, onPick = () => {}, onLas
       corners.forEach(([dx, dy], i) => context[i ? "lineTo" : "moveTo"](x + dx * r, y + dy * r));
       context.closePath();
     }
+  }
+
+  // Points without classes have one colour and no names, so thumbnails alone say what is where.
+  function showsThumbnails() {
+    return Boolean(thumbnails) && (view.scale >= NEAR || spots.length <= (names.length ? FEW : NAMELESS));
   }
 
   // The pin's pictures come first.
@@ -203,8 +208,7 @@ export function createMap(element, {onHover = () => {}, onPick = () => {}, onLas
     const [width, height] = size(), inside = spots.filter(([, x, y]) => x >= 0 && y >= 0 && x <= width && y <= height);
     const far = ([, x, y]) => (x - width / 2) ** 2 + (y - height / 2) ** 2;
     onRest(inside.sort((a, b) => far(a) - far(b)).map(([row]) => row));
-    if (!thumbnails || (view.scale < NEAR && spots.length > FEW)) return;
-    fetchImages(withRoom().map(([row]) => points.ids[row]));
+    if (showsThumbnails()) fetchImages(withRoom().map(([row]) => points.ids[row]));
   }
 
   async function fetchImages(ids) {

@@ -17,6 +17,7 @@ from tests.faulty_proxy import Cut, Proxy, pass_on
 from tests.index.conftest import remove_from_server
 from tests.small_extractor import QuarterColours, paint
 
+STOPPED = re.compile("The server of this page does not answer: it was stopped, or the connection is lost.")
 BACK = "The earlier results are still shown below."
 
 
@@ -91,11 +92,20 @@ def test_the_pages_own_server_restarts(page, gallery, upload):
     opened(page, first.url)
     first.close()
     drop(page, upload("a.png", (200, 24, 0)))
-    expect(said(page)).to_have_text(re.compile("could not be sent|does not answer"))
+    expect(said(page)).to_have_text(STOPPED)
+    page.get_by_role("button", name="Random").click()
+    expect(said(page)).to_have_text("Searching …")
+    expect(said(page)).to_have_text(STOPPED, timeout=10_000)
+    expect(page.locator("#welcome .tile").first).to_be_visible()
+    page.evaluate("window.before = true")
     second = serve(gallery, port=port, block=False)
     try:
+        page.wait_for_function("!window.before")  # Gradio notices it by itself
+        page.locator("#welcome .tile").first.wait_for()
         drop(page, upload("b.png", (200, 24, 0)))
         page.locator("#hits li").first.wait_for()
         assert page.locator("#hits .label").first.inner_text() == "red"
+        page.get_by_role("button", name="Random").click()
+        page.locator('#query:not([data-query="b.png"])').wait_for()
     finally:
         second.close()

@@ -41,6 +41,19 @@ def test_the_basket_lasts_over_searches_and_is_searched_with(visit, served, gall
     assert not basket.is_visible()
 
 
+def test_two_windows_share_one_basket_and_neither_loses_what_the_other_kept(visit, served):
+    first = visit(f"{served}/?id=red/00.png")
+    second = first.context.new_page()
+    second.goto(f"{served}/?id=blue/00.png")
+    for page, hit in ((second, "blue/04.png"), (first, "red/03.png")):
+        page.locator(f'#hits [data-id="{hit}"]').click()
+        page.get_by_role("button", name="Keep in the basket").click()
+    for page in (first, second):
+        page.get_by_text("Basket (2)").wait_for()
+        page.get_by_text("History (2)").wait_for()
+    second.close()
+
+
 def test_the_history_leads_back_to_any_search(visit, served, gallery):
     page = visit(served)
     search_by_id(page, "red/00.png")

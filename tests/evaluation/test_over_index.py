@@ -147,8 +147,14 @@ def test_wrong_arguments_are_refused(arguments, message):
         evaluate(index_of(*CATS_AND_DOGS), **arguments)
 
 
+def test_what_precision_cannot_exceed_in_small_classes_is_said():
+    said = "Classes are small: an answer with every hit right has P@3 0.3333"  # one other of the class, three places
+    assert said in evaluate(index_of(*CATS_AND_DOGS), ks=(1, 3)).notes()
+    assert "Classes are small" not in str(evaluate(index_of(*CATS_AND_DOGS), ks=(1,)))
+
+
 def test_an_index_without_labels_or_pairs_has_nothing_to_evaluate():
-    with pytest.raises(BadQuery, match="1 of 1 pictures have no label"):
+    with pytest.raises(BadQuery, match=r"none of the 1 pictures has a label.*`imgsearch export -o labels.csv`"):
         evaluate(index_of(("1", None, 0)))
     with pytest.raises(BadQuery, match="None of 2 labelled pictures shares its label with another one"):
         evaluate(index_of(("1", "cat", 0), ("2", "dog", 0)))

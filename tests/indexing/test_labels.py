@@ -84,7 +84,7 @@ def test_a_labels_file_in_another_encoding_is_refused(tmp_path):
 
 
 def test_a_missing_labels_file_is_refused(tmp_path):
-    with pytest.raises(BadQuery, match="cannot be read"):
+    with pytest.raises(BadQuery, match=r"cannot be read: No such file or directory\. Give a text file"):
         read_labels(tmp_path / "none.csv")
 
 

@@ -254,6 +254,9 @@ def test_a_file_that_is_no_picture_or_heic_is_said(site, served, visit, photogra
     path.write_text("no picture")
     drop(page, path)
     page.get_by_text("This browser cannot open the file as a picture.").wait_for()
+    assert query(page) == "notes.png"
+    assert not page.locator(".ask .kit-frame").is_visible()  # a browser draws a broken picture there
+    assert not page.get_by_role("button", name="Crop", exact=True).is_visible()
     register_heif_opener()
     with Image.open(photographs / "cat/cat-original.png") as cat:
         cat.save(tmp_path / "mine.jpg", "HEIF")  # the name does not matter

@@ -278,6 +278,17 @@ def test_thumbnails_are_asked_for_once_and_in_batches_when_the_view_is_at_rest(p
     assert 0 < page.evaluate("told.filter(([kind]) => kind === 'thumbnails').length") <= 6
 
 
+def test_a_map_without_classes_has_thumbnails_from_the_start(page):
+    on_map = "told.some(([kind, ids]) => kind === 'thumbnails' && ids.length > 12)"  # more than the list beside it has
+    assert not page.evaluate(on_map)  # of 100 pictures with classes
+    page.evaluate("""() => {
+      const rows = [...Array(100).keys()];
+      explorer.show({ids: rows.map((row) => `IMG_${row}.JPG`), x: rows.map((row) => (row % 10) / 9),
+        y: rows.map((row) => Math.floor(row / 10) / 9), classes: rows.map(() => -1), names: []});
+    }""")
+    page.wait_for_function(on_map)
+
+
 def test_two_fingers_zoom_and_one_moves_the_map(browser):
     page = opened(browser, viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True)
     devtools = page.context.new_cdp_session(page)

@@ -173,6 +173,14 @@ def twin(widget):
     return widget._repr_mimebundle_()[0]["text/html"]
 
 
+def test_pictures_without_a_class_have_their_names_in_the_frozen_twin(tmp_path):
+    for i in range(3):
+        paint(tmp_path / f"2024/IMG_{i}.JPG", (200, 40 * i, 0))
+    gallery = Gallery.from_folder(tmp_path / "2024", "memory:", extractor=QuarterColours())
+    assert gallery.sample(2).rows == [("IMG_0.JPG", "IMG_0.JPG"), ("IMG_1.JPG", "IMG_1.JPG")]
+    assert ">IMG_0.JPG<" in twin(gallery.widget())
+
+
 def test_the_frozen_twin_shows_the_answer_as_plain_html(gallery, widget):
     begun = twin(widget)
     assert begun.count("<img ") == 9

@@ -1,6 +1,6 @@
 // The compare tab: the picture of the search tab in several columns, which can be judged without their names. Gradio
 // runs it as the body of a function.
-import {button, make, picture} from "../../ui/dom.js";
+import {button, fileName, make, picture} from "../../ui/dom.js";
 import {createLines} from "../../ui/joining.js";
 import {countWins, isJudgement, qrelsText, shuffled} from "../../ui/judging.js";
 import {csvText, keptList, saveFile} from "../../ui/keep.js";
@@ -70,8 +70,8 @@ const nameOf = (spec) => state.columns.find((each) => each.spec === spec)?.name 
 function words(hit, first) {
   const move = first || hit.up === 0 ? null : make("span", {class: "moved"}, hit.up === null ? "new" : hit.up > 0 ? `↑${hit.up}` : `↓${-hit.up}`);
   const right = typeof hit.right === "boolean" ? make("span", {class: hit.right ? "mark right" : "mark wrong"}, hit.right ? "✓" : "✗") : null;
-  return make("span", {class: "words"}, make("span", {class: "kit-line"}, make("span", {class: "rank"}, String(hit.rank)), blind.checked ? null : move,
-    make("span", {class: hit.label ? "label" : "label file"}, hit.label || hit.file)), blind.checked ? null : make("span", {class: "score"}, hit.score.toFixed(3), right));
+  return make("span", {class: "words"}, make("span", {class: "kit-line"}, make("span", {class: "rank"}, String(hit.rank)),
+    hit.label ? make("span", {class: "label"}, hit.label) : fileName(hit.file)), blind.checked ? null : make("span", {class: "score"}, hit.score.toFixed(3), move, right));
 }
 
 function card(hit, first) {

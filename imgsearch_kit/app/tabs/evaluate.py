@@ -24,9 +24,10 @@ EVALUATED_AS = "judged.json"
 CHANGED = "The index has changed since. Evaluate it again."
 NOT_OFFERED = "This page evaluates the rankings of its list only. Choose one of them."
 NO_CLASSES = (
-    "These pictures have no classes, so there is nothing to evaluate: neighbours are right when they share the class "
-    "of the query. A folder with a sub-folder for each class gives them, or a table: "
-    "imgsearch label labels.csv, or the tab Index where that may change the index."
+    "These pictures have no classes, so there is nothing to evaluate: a neighbour is right when it has the class of "
+    "the query. Put the pictures into a sub-folder for each class and index them again, or give a table: "
+    "`imgsearch export -o labels.csv` writes one, you fill in its column label, and `imgsearch label labels.csv` "
+    "reads it, or the tab Index where that may change the index."
 )
 Answers = Iterator[dict[str, Any]]
 

@@ -3,7 +3,7 @@
 import {fromAddress, toAddress} from "../../ui/address.js";
 import {takePicture} from "../../ui/camera.js";
 import {createCrop} from "../../ui/crop.js";
-import {button, make, picture} from "../../ui/dom.js";
+import {button, fileName, make, picture} from "../../ui/dom.js";
 import {createPicker, watchGiven} from "../../ui/given.js";
 import {createGrid} from "../../ui/grid.js";
 import {csvText, keptList, saveFile, smallPicture} from "../../ui/keep.js";
@@ -14,6 +14,8 @@ const root = element.firstElementChild;
 const QUERY = {picture: null, id: null, also: [], box: null, plus: [], minus: []}; // what another query replaces
 const IDLE = {...QUERY, k: 10, classes: [], rank: "", least: null, distinct: null};
 const LOST = 30000; // milliseconds after which no answer is waited for
+const UNSURE = 4000; // ... after which the server is asked whether it is there
+const STOPPED = "The server of this page does not answer: it was stopped, or the connection is lost. Try again when it is back.";
 const DISTINCT = 0.97; // a cosine above which two hits count as near-duplicates
 const GONE = /no longer here|not uploaded/; // after an hour, or when the server was started anew
 const MARKS = {also: "Together with", plus: "More like", minus: "Less like"};
@@ -88,18 +90,19 @@ root.append(
 
 // -- asking ------------------------------------------------------------------------------------------------------
 
-// With "quiet" the shown search is asked again, for what the server has learned meanwhile; with "focus" the first hit gets it.
-function ask(change, {push = true, random = false, more: further = false, quiet = false, focus = false} = {}) {
+// The "remark" is shown beside the answer. With "quiet" the shown search is asked again, for what the server has learned meanwhile; with "focus" the first hit gets it.
+function ask(change, {push = true, random = false, more: further = false, quiet = false, focus = false, remark = null} = {}) {
   const other_than = wanted.id ?? shown?.id; // a picture by chance is another than this
   if (!quiet) wanted = {...wanted, ...change};
   questions.fetched = null;
   const search = quiet ? shown : wanted;
   const request = further ? {...search, k: answer.hits.length + 50, shown: answer.hits.length} : search;
-  pending = {serial: ++serial, search, push, further, quiet, focus};
+  pending = {serial: ++serial, search, push, further, quiet, focus, remark};
   if (!quiet) {
     const learns = wanted.rank && wanted.rank !== "as indexed" && wanted.rank !== shown?.rank;
     say(learns ? "Ranking … (the first time, it is learned from the whole index)" : "Searching …", "busy");
     syncSettings();
+    watchServer(serial);
   }
   submit({...request, serial, random, other_than, state: start.state});
 }
@@ -111,6 +114,26 @@ function submit(request) {
   else {
     sent = Date.now();
     trigger("ask", request);
+  }
+}
+
+// Gradio does not tell that a server has gone, so a search that takes long asks for it.
+function watchServer(asked) {
+  setTimeout(async () => {
+    if (pending?.serial !== asked) return;
+    if (await serverAnswers()) return watchServer(asked);
+    sent = 0;
+    waiting = null;
+    if (pending?.serial === asked) refuse({error: STOPPED});
+  }, UNSURE);
+}
+
+async function serverAnswers() {
+  try {
+    await fetch(location.pathname, {method: "HEAD", cache: "no-store"});
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -128,15 +151,15 @@ function vote(id, sign) {
   ask({[from]: without(wanted[from]), [to]: wanted[to].includes(id) ? without(wanted[to]) : [...wanted[to], id]});
 }
 
-async function send(chosen) {
+async function send(chosen, count = 1) {
   if (!chosen) return;
   openTab("search");
   say("Sending the picture …", "busy");
   try {
     const {path} = await upload(chosen);
-    ask({...QUERY, picture: path});
+    ask({...QUERY, picture: path}, {remark: count > 1 ? `with the first of ${count} files` : null});
   } catch {
-    refuse({error: `${chosen.name} could not be sent. Pictures may have 32 MB at most.`});
+    refuse({error: await serverAnswers() ? `${chosen.name} could not be sent. Pictures may have 32 MB at most.` : STOPPED});
   }
 }
 
@@ -206,7 +229,7 @@ function refuse({error, waiting = false}) {
 
 function receive(found) {
   if (!pending || (found.serial !== null && found.serial !== pending.serial)) return; // of an earlier question
-  const {search, push, further, quiet, focus} = pending;
+  const {search, push, further, quiet, focus, remark} = pending;
   if (found.error && !quiet) return refuse(search.picture && GONE.test(found.error) ? forgetUpload(search.picture) : found);
   pending = null;
   if (quiet) return learned(found);
@@ -226,7 +249,7 @@ function receive(found) {
   drawAnswer();
   if (!further && currentTab() === "search" && status.getBoundingClientRect().bottom < 0) status.scrollIntoView(); // it is asked for further down
   if (focus && currentTab() === "search") grid.focus(found.hits[0]?.id); // what had it is in a tab that is hidden now
-  if (change) status.firstChild.after(make("span", {class: "status change"}, change));
+  for (const words of [change, remark]) if (words) status.firstChild.after(make("span", {class: "status change"}, words));
   tellAnswer(shown, answer, {classes: start.classes, rankings: start.rankings});
   if (push) remember();
   if (shown.id && !further) {
@@ -292,7 +315,7 @@ function drawAnswer() {
   drawNote();
   askLater();
   own.replaceChildren(...(answer.own.length ? [
-    make("p", {}, `This picture is ${answer.own.length > 1 ? `${answer.own.length} times ` : ""}in the index:`),
+    make("p", {}, shown.also.length ? "These pictures are in the index:" : `This picture is ${answer.own.length > 1 ? `${answer.own.length} times ` : ""}in the index:`),
     make("div", {class: "strip"}, answer.own.map((each) => button([picture(each.thumbnail, each.name), make("span", {}, each.name)],
       () => openDetails(each.id), {class: "small", title: each.name, data: {id: each.id}})))] : []));
   drawMarks();
@@ -342,7 +365,7 @@ function drawIdle() {
     welcome.replaceChildren(
       make("p", {class: "intro"}, `Show a picture, and this page finds those of ${count} that look most like it. Begin with one of these, or with one of your own.`),
       make("ul", {class: "tiles"}, start.tiles.map((tile) => make("li", {},
-        button([picture(tile.thumbnail, tile.name), make("span", {class: tile.label ? "label" : "label file"}, tile.label || tile.file)],
+        button([picture(tile.thumbnail, tile.name), tile.label ? make("span", {class: "label"}, tile.label) : fileName(tile.file)],
           () => ask({...QUERY, id: tile.id}), {class: "tile", title: tile.name, data: {id: tile.id}})))));
   }
   syncSettings();
@@ -629,6 +652,7 @@ onRefine((changed) => ask(changed));
 onIndexed(() => trigger("again", {}));
 onSearchIn((classes) => change({classes}));
 window.addEventListener("popstate", () => { if (start) recall(); });
+window.addEventListener("storage", () => { if (start) drawKept(); }); // another window has kept something
 
 watch("value", () => {
   const told = props.value;

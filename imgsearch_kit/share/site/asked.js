@@ -14,6 +14,8 @@ export function createAsked({onBox, onFile, onCamera, onAny, onClear}) {
     make("p", {class: "private"}, "Your picture is embedded in this browser and is sent nowhere."));
   let address = "", file = null;
 
+  frame.addEventListener("error", () => { frame.hidden = cropping.hidden = true; }, true); // a file that is no picture
+
   function press(on) {
     cropping.setAttribute("aria-pressed", String(on));
     crop.cropping(on);
