@@ -16,16 +16,13 @@ from filelock import FileLock
 
 from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexUnwritable
 from imgsearch_kit.index import sqlite
+from imgsearch_kit.index.arguments import NOT_TEXT, check_add, check_search, is_text
 from imgsearch_kit.index.base import (
     NO_APPROX,
-    NOT_TEXT,
     TAKEN_AT_ONCE,
     VectorIndex,
     batched,
-    check_add,
-    check_search,
     check_unchanged,
-    is_text,
     rebuilt_otherwise,
     replaced_failures,
 )

@@ -16,7 +16,8 @@ from imgsearch_kit.errors import BadQuery, IndexingInterrupted, KitError, Unread
 from imgsearch_kit.extractors import Extractor
 from imgsearch_kit.extractors.joint import NETWORK_BATCH
 from imgsearch_kit.images import MAX_PIXELS, Found, FoundImage, Hashed, Loaded, find_images, load_many
-from imgsearch_kit.index.base import VectorIndex, check_vectors
+from imgsearch_kit.index.arguments import check_vectors
+from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.indexing.baked import Projected, projected
 from imgsearch_kit.indexing.known import Known
 from imgsearch_kit.indexing.labels import labels_by_id

@@ -14,7 +14,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import numpy as np
 
 from imgsearch_kit.errors import BadQuery, IndexNotFound, IndexUnwritable, KitError, ServerUnavailable
-from imgsearch_kit.index.base import VectorIndex, batched, check_search
+from imgsearch_kit.index.arguments import check_search
+from imgsearch_kit.index.base import VectorIndex, batched
 from imgsearch_kit.index.elastic import bodies, client
 from imgsearch_kit.index.elastic.bodies import Json
 from imgsearch_kit.index.elastic.client import TRANSIENT, Server

@@ -13,15 +13,8 @@ import numpy as np
 
 from imgsearch_kit.errors import IndexMismatch, IndexNotFound, IndexUnwritable
 from imgsearch_kit.index.address import Address
-from imgsearch_kit.index.base import (
-    NOT_TEXT,
-    batched,
-    check_add,
-    check_complete,
-    is_text,
-    rebuilt_otherwise,
-    replaced_failures,
-)
+from imgsearch_kit.index.arguments import NOT_TEXT, check_add, is_text
+from imgsearch_kit.index.base import batched, check_complete, rebuilt_otherwise, replaced_failures
 from imgsearch_kit.index.elastic import bodies, bulk, checks, replacing
 from imgsearch_kit.index.elastic.bodies import Json
 from imgsearch_kit.index.elastic.client import MAJORS, Server
