@@ -1,4 +1,4 @@
-"""The contract of an index: vectors in, neighbours out; and what all backends do alike."""
+"""The contract of an index: vectors in, neighbours out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
-from imgsearch_kit.errors import IndexMismatch
 from imgsearch_kit.names import Names, has_other_forms
 from imgsearch_kit.records import (
     Approx,
@@ -219,48 +218,8 @@ class VectorIndex(ABC):
         self.close()
 
 
-def replaced_failures(
-    stored: Sequence[Failure], failures: Sequence[Failure], among: Callable[[str], bool] | None
-) -> list[Failure]:
-    """The list that ``set_failures`` makes of the stored one, in path order, of each path the last."""
-    kept = [] if among is None else [failure for failure in stored if not among(failure.path)]
-    latest = {failure.path: failure for failure in [*kept, *failures]}
-    return sorted(latest.values(), key=lambda failure: failure.path)
-
-
 def batched(keys: Iterable[str], size: int) -> Iterator[list[str]]:
     """The distinct keys, in lists of at most ``size``."""
     distinct = list(dict.fromkeys(keys))
     for start in range(0, len(distinct), size):
         yield distinct[start : start + size]
-
-
-def rebuilt_otherwise(address: str) -> IndexMismatch:
-    """The error for an open index whose vectors have been replaced, the same for every backend."""
-    return IndexMismatch(
-        f"The index at {address} has been rebuilt with another extractor or ranking since it was opened. Open it again."
-    )
-
-
-def check_complete(new: VectorIndex, count: int) -> None:
-    """Checks that a new index has all its records, before it is put at its address.
-
-    :raises IndexMismatch: when records are missing or too many.
-    """
-    if len(new) != count:
-        raise IndexMismatch(
-            f"The new index for {new.address} has {len(new)} records instead of {count}, so the old one stays "
-            "in use. Build it again."
-        )
-
-
-def check_unchanged(address: str, before: int, now: int) -> None:
-    """Checks that an index still has the generation that it had when the building of its replacement began.
-
-    :raises IndexMismatch: when it has another generation.
-    """
-    if now != before:
-        raise IndexMismatch(
-            f"The index at {address} changed while its replacement was being built (generation {before}, now {now}), "
-            "so it was not replaced. Start again."
-        )

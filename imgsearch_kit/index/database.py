@@ -14,7 +14,8 @@ from filelock import FileLock
 
 from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexUnwritable
 from imgsearch_kit.index import sqlite
-from imgsearch_kit.index.base import VectorIndex, rebuilt_otherwise
+from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.index.stored import rebuilt_otherwise
 from imgsearch_kit.records import IndexPassport
 
 

@@ -11,17 +11,11 @@ import numpy as np
 
 from imgsearch_kit.index import sqlite
 from imgsearch_kit.index.arguments import NOT_TEXT, check_add, check_search, is_text
-from imgsearch_kit.index.base import (
-    NO_APPROX,
-    TAKEN_AT_ONCE,
-    VectorIndex,
-    batched,
-    check_unchanged,
-    replaced_failures,
-)
+from imgsearch_kit.index.base import NO_APPROX, TAKEN_AT_ONCE, VectorIndex, batched
 from imgsearch_kit.index.candidates import FILTERED, FROM, Candidates
 from imgsearch_kit.index.database import LocalDatabase
 from imgsearch_kit.index.exact import Snapshot
+from imgsearch_kit.index.stored import check_unchanged, replaced_failures
 from imgsearch_kit.records import Approx, Failure, ImageRecord, IndexPassport, Neighbours, Refused, Vectors
 
 LOADED_AT_ONCE = 4096  # vectors

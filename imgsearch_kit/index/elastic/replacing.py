@@ -14,11 +14,11 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from imgsearch_kit.errors import IndexMismatch, IndexNotFound, IndexUnwritable, KitError, ServerUnavailable
-from imgsearch_kit.index.base import check_unchanged
 from imgsearch_kit.index.elastic import bodies, client
 from imgsearch_kit.index.elastic.bodies import Json
 from imgsearch_kit.index.elastic.client import Server
 from imgsearch_kit.index.elastic.reading import following
+from imgsearch_kit.index.stored import check_unchanged
 
 if TYPE_CHECKING:
     from imgsearch_kit.index.elastic.writing import ElasticIndex

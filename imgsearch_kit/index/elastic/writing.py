@@ -14,7 +14,7 @@ import numpy as np
 from imgsearch_kit.errors import IndexMismatch, IndexNotFound, IndexUnwritable
 from imgsearch_kit.index.address import Address
 from imgsearch_kit.index.arguments import NOT_TEXT, check_add, is_text
-from imgsearch_kit.index.base import batched, check_complete, rebuilt_otherwise, replaced_failures
+from imgsearch_kit.index.base import batched
 from imgsearch_kit.index.elastic import bodies, bulk, checks, replacing
 from imgsearch_kit.index.elastic.bodies import Json
 from imgsearch_kit.index.elastic.client import MAJORS, Server
@@ -22,6 +22,7 @@ from imgsearch_kit.index.elastic.documents import PAGE, KitDocuments, recognised
 from imgsearch_kit.index.elastic.methods import Method, parse_method
 from imgsearch_kit.index.elastic.reading import ElasticReader, following
 from imgsearch_kit.index.elastic.replacing import changing
+from imgsearch_kit.index.stored import check_complete, rebuilt_otherwise, replaced_failures
 from imgsearch_kit.records import FORMAT_VERSION, Approx, Failure, ImageRecord, IndexPassport, Refused, Vectors
 
 SELF_COSINE = 0.9999  # the lowest accepted cosine between a stored vector and the best hit for it
