@@ -167,7 +167,7 @@ def changing(change: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[A
             return _in_the_current_index(change, self, *args, **kwargs)
         except IndexUnwritable as error:
             if is_being_replaced(self._connected, self._name):
-                raise self._connected.being_replaced() from error
+                raise self._connected.errors.being_replaced() from error
             raise
 
     return retry
