@@ -32,7 +32,7 @@ from rounds import measure
 from imgsearch_kit.classes import folder_label
 from imgsearch_kit.extractors import Extractor, load_extractor
 from imgsearch_kit.images import Loaded, find_images, load, load_many
-from imgsearch_kit.indexing.folder import COMMITTED_AT_ONCE
+from imgsearch_kit.indexing.commits import COMMITTED_AT_ONCE
 
 RESULTS = Path(__file__).parent / "results" / "decoding.json"
 NETWORK, AHEAD, BETWEEN, DECODING = "network alone", "decoded ahead", "decoded between batches", "decoding alone"

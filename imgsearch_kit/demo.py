@@ -7,7 +7,7 @@ from pathlib import Path
 
 from imgsearch_kit.datasets import sample_pictures
 from imgsearch_kit.gallery import Gallery
-from imgsearch_kit.indexing.open import bring_weights
+from imgsearch_kit.indexing.extractor import bring_weights
 
 
 def sample_gallery(folder: Path, say: Callable[[str], None]) -> Gallery:

@@ -89,7 +89,7 @@ class Gallery:
         max_pixels: int = MAX_PIXELS,
     ):
         if isinstance(extractor, str):
-            from imgsearch_kit.indexing.open import declare
+            from imgsearch_kit.indexing.extractor import declare
 
             declare(index, extractor)
         elif extractor is not None:
@@ -216,10 +216,10 @@ class Gallery:
         :raises IndexUnwritable: when the index cannot be written.
         """
         from imgsearch_kit.images import find_images
+        from imgsearch_kit.indexing.extractor import sendable
         from imgsearch_kit.indexing.folder import index_folder
         from imgsearch_kit.indexing.labels import labels_of
         from imgsearch_kit.indexing.on_ray import over_ray
-        from imgsearch_kit.indexing.open import sendable
 
         load = None
         if ray is not None:
@@ -307,7 +307,7 @@ class Gallery:
         """
         with self._lock:
             if self._loaded is None:
-                from imgsearch_kit.indexing.open import check_computes, extractor_of
+                from imgsearch_kit.indexing.extractor import check_computes, extractor_of
 
                 found = extractor_of(self.index, self._given, self._weights, engine=self._engine)
                 check_computes(self.index, found, force=self._force)

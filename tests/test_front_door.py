@@ -164,7 +164,7 @@ def test_a_rebuild_brings_missing_weights_too(photos, tmp_path, monkeypatch, con
         cache.mkdir(parents=True)
         (cache / conv_weights.name).symlink_to(conv_weights)
 
-    monkeypatch.setattr("imgsearch_kit.indexing.open.bring_weights", bring)
+    monkeypatch.setattr("imgsearch_kit.indexing.extractor.bring_weights", bring)
     address = f"local:{tmp_path / 'a.db'}"
     Gallery.from_folder(photos, address, QuarterColours(), progress=False).close()
     with Gallery.from_folder(photos, address, "vgg16-mac", rebuild=True, progress=False) as gallery:

@@ -9,6 +9,7 @@ from imgsearch_kit.errors import BadQuery, IndexMismatch
 from imgsearch_kit.extractors.base import PRESETS, Preset, probe_pixels
 from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.index import create_index, new_passport, open_index
+from imgsearch_kit.indexing import extractor as extracting
 from imgsearch_kit.indexing import open as opening
 from imgsearch_kit.indexing.copy import copy
 from imgsearch_kit.records import ImageRecord
@@ -23,7 +24,7 @@ def quarters(monkeypatch):
     loaded: list[QuarterColours] = []
     monkeypatch.setitem(PRESETS, "quarters", Preset("", "", "", 12, side=8))
     monkeypatch.setattr(
-        opening, "load_extractor", lambda name, *_, **__: loaded.append(QuarterColours(name)) or loaded[-1]
+        extracting, "load_extractor", lambda name, *_, **__: loaded.append(QuarterColours(name)) or loaded[-1]
     )
     return loaded
 

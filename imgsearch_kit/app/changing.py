@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from imgsearch_kit.errors import BadQuery
-from imgsearch_kit.index.base import is_text
+from imgsearch_kit.index.arguments import is_text
 
 MOST_FOLDERS = 1_000  # folders that are listed of one
 NOT_FOLDER = "There is no such folder to add."

@@ -21,9 +21,9 @@ from imgsearch_kit.extractors.loading import preset_of
 from imgsearch_kit.extractors.weights import Say
 from imgsearch_kit.images import MAX_PIXELS, find_images
 from imgsearch_kit.index.building import check_free
+from imgsearch_kit.indexing.extractor import bring_weights
 from imgsearch_kit.indexing.features import Features, extract_features, labelled_images, remembering, sampled
 from imgsearch_kit.indexing.labels import labels_of
-from imgsearch_kit.indexing.open import bring_weights
 from imgsearch_kit.progress import progress_bar
 from imgsearch_kit.ranking import Ranking
 

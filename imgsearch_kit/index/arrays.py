@@ -19,7 +19,7 @@ import numpy.typing as npt
 from numpy.lib.npyio import NpzFile
 
 from imgsearch_kit.errors import BadQuery, IndexDamaged, IndexMismatch, without_stop
-from imgsearch_kit.index.base import NORM_TOLERANCE, check_ids, check_vectors
+from imgsearch_kit.index.arguments import NORM_TOLERANCE, check_ids, check_vectors
 from imgsearch_kit.index.stored import read_passport
 from imgsearch_kit.records import FORMAT_VERSION, Failure, ImageRecord, IndexPassport, Vectors
 

@@ -11,7 +11,8 @@ from imgsearch_kit.errors import IndexMismatch, IndexNotFound, KitError
 from imgsearch_kit.index import sqlite
 from imgsearch_kit.index.address import FILES, Address, create_index, open_index
 from imgsearch_kit.index.base import VectorIndex
-from imgsearch_kit.index.local import LocalIndex, make_file
+from imgsearch_kit.index.database import make_file
+from imgsearch_kit.index.local import LocalIndex
 from imgsearch_kit.outputs import DATABASE
 from imgsearch_kit.records import IndexPassport
 

@@ -1,13 +1,14 @@
-"""The passport of an index as a backend has stored it: read, and refused where it is damaged or of a newer kit."""
+"""What all backends do alike with what they have stored: passports, failures, and checks before a replacement."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from imgsearch_kit.errors import IndexDamaged, VersionMismatch
-from imgsearch_kit.records import FORMAT_VERSION, IndexPassport
+from imgsearch_kit.errors import IndexDamaged, IndexMismatch, VersionMismatch
+from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.records import FORMAT_VERSION, Failure, IndexPassport
 
 
 def read_passport(
@@ -36,3 +37,43 @@ def newer_format(address: str, version: int) -> VersionMismatch:
         f"The index at {address} has format {version}; this kit reads formats 1 to {FORMAT_VERSION}. "
         "Install the newer kit (python -m pip install -U imgsearch-kit), or index the pictures again."
     )
+
+
+def replaced_failures(
+    stored: Sequence[Failure], failures: Sequence[Failure], among: Callable[[str], bool] | None
+) -> list[Failure]:
+    """The list that ``set_failures`` makes of the stored one, in path order, of each path the last."""
+    kept = [] if among is None else [failure for failure in stored if not among(failure.path)]
+    latest = {failure.path: failure for failure in [*kept, *failures]}
+    return sorted(latest.values(), key=lambda failure: failure.path)
+
+
+def rebuilt_otherwise(address: str) -> IndexMismatch:
+    """The error for an open index whose vectors have been replaced, the same for every backend."""
+    return IndexMismatch(
+        f"The index at {address} has been rebuilt with another extractor or ranking since it was opened. Open it again."
+    )
+
+
+def check_complete(new: VectorIndex, count: int) -> None:
+    """Checks that a new index has all its records, before it is put at its address.
+
+    :raises IndexMismatch: when records are missing or too many.
+    """
+    if len(new) != count:
+        raise IndexMismatch(
+            f"The new index for {new.address} has {len(new)} records instead of {count}, so the old one stays "
+            "in use. Build it again."
+        )
+
+
+def check_unchanged(address: str, before: int, now: int) -> None:
+    """Checks that an index still has the generation that it had when the building of its replacement began.
+
+    :raises IndexMismatch: when it has another generation.
+    """
+    if now != before:
+        raise IndexMismatch(
+            f"The index at {address} changed while its replacement was being built (generation {before}, now {now}), "
+            "so it was not replaced. Start again."
+        )

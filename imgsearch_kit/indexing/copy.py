@@ -107,7 +107,7 @@ def copy_index(
         dataclasses.replace(source, spec=None) if origin.declared else source
     )  # only a name is known, so the spec is incomplete
     if extractor is not None:
-        from imgsearch_kit.indexing.open import with_extractor  # imports all of the extractors
+        from imgsearch_kit.indexing.extractor import with_extractor  # imports all of the extractors
 
         passport = with_extractor(passport, extractor, weights, say=say)
     new = dataclasses.replace(passport, uuid=str(uuid.uuid4()), generation=0, count=0, format=FORMAT_VERSION)

@@ -1,4 +1,4 @@
-"""Indexing of a folder: pictures that are new, changed, moved or deleted, committed batch by batch."""
+"""Indexing of a folder: which of its pictures are new, changed, moved or deleted since the index was made."""
 
 from __future__ import annotations
 
@@ -7,32 +7,27 @@ import dataclasses
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 from imgsearch_kit.classes import doubts, folder_label, folders_of
-from imgsearch_kit.errors import BadQuery, IndexingInterrupted, KitError, UnreadableImage
+from imgsearch_kit.errors import IndexingInterrupted, KitError, UnreadableImage
 from imgsearch_kit.extractors import Extractor
-from imgsearch_kit.extractors.joint import NETWORK_BATCH
 from imgsearch_kit.images import MAX_PIXELS, Found, FoundImage, Hashed, Loaded, find_images, load_many
-from imgsearch_kit.index.base import VectorIndex, check_vectors
+from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.indexing.baked import Projected, projected
+from imgsearch_kit.indexing.commits import Carried, Commits, Waiting
 from imgsearch_kit.indexing.known import Known
 from imgsearch_kit.indexing.labels import labels_by_id
 from imgsearch_kit.indexing.levels import check_level_kept, relabel_at
-from imgsearch_kit.indexing.loading import Computed, Load, vectors_or_errors
+from imgsearch_kit.indexing.loading import Computed, Load
 from imgsearch_kit.indexing.parts import Part, part_given
 from imgsearch_kit.indexing.report import IndexReport
 from imgsearch_kit.indexing.roots import check_has_pictures, claim_root, stored_prefix, with_prefix
 from imgsearch_kit.names import Names
 from imgsearch_kit.progress import progress_bar
-from imgsearch_kit.records import Failure, ImageRecord, Pixels, Vectors
+from imgsearch_kit.records import Failure, ImageRecord
 
 Tell = Callable[[int, int], object]  # gets how many files are done, and how many are to be read
-
-COMMITTED_AT_ONCE = 32  # pictures of one commit
-SLICE = 8  # pictures of one call of the extractor, so that the bar moves; more on a device, which has larger batches
 
 
 def index_folder(
@@ -118,17 +113,8 @@ def index_folder(
     return run.report
 
 
-class _Kept(NamedTuple):
-    """A file whose record gets the vector of ``source``, and the number of the report that counts it."""
-
-    image: FoundImage
-    record: ImageRecord
-    source: ImageRecord
-    counted: str
-
-
 class _Run:
-    """One run of ``index_folder``: the records before, the labels ``now``, the pictures waiting, and the report."""
+    """One run of ``index_folder``: the records before, the pictures to be written, and the report."""
 
     def __init__(
         self, index: VectorIndex, extractor: Extractor, prefix: str, part: Part | None = None, tell: Tell | None = None
@@ -139,11 +125,8 @@ class _Run:
         self.level = self._passport.levels_of(prefix)[-1]
         self.labels: Mapping[str, str | None] = {}  # that the user gave, by id
         self.relabelled: set[str] = set()  # ids that got the label of another folder level
-        self.now: dict[str, str | None] = {}  # the labels of all records of the index, by id
-        self.waiting: list[tuple[ImageRecord, Pixels]] = []  # to be extracted
-        self.carried: list[_Kept] = []  # to be written with a vector that the index has
-        self.again: list[FoundImage] = []  # to be extracted, because that vector was replaced meanwhile
         self.report = IndexReport(part=str(part or ""))
+        self.commits = Commits(index, extractor, self.report)
 
     def does(self, path: str) -> bool:
         """Whether a path of the folder belongs to the part that this run does."""
@@ -166,11 +149,11 @@ class _Run:
         self.level = self.level if level is None else level
         records = self.index.records()
         self._passport = self.index.read_passport()  # after the records: it has the folder of each, by whoever wrote it
-        self.now = {record.id: record.label for record in records}
+        self.commits.now = {record.id: record.label for record in records}
         self.known = Known(records, self._is_of_folder)
         self.known.find_missing({image.id for image in images}, unreadable)
         if self.part:  # the labels that other parts give, without which classes might look doubtful
-            self.now = {image.id: self._label(image, None) for image in images} | self.now
+            self.commits.now = {image.id: self._label(image, None) for image in images} | self.commits.now
 
     def loads_here(self, max_pixels: int) -> Load:
         """What reads files in threads of this process, in the order given."""
@@ -184,8 +167,8 @@ class _Run:
         """Reads every file that is new or may have changed, and commits the pictures in batches."""
         todo = [image for image in images if not self._is_unchanged(image)]
         self._read(todo, load(todo, self.known), self._sort, progress)
-        if self.again:
-            self._read(self.again, load(self.again, None), self._wait, progress)
+        if again := self.commits.again:
+            self._read(again, load(again, None), self._wait, progress)
 
     def _read(
         self,
@@ -207,8 +190,8 @@ class _Run:
                     done(1)
                 elif not sort(todo[path], item):
                     done(1)
-                self._commit(max(COMMITTED_AT_ONCE, self._batch), done)
-            self._commit(1, done)
+                self.commits.commit(done)
+            self.commits.commit(done, rest=True)
 
     def _counted(self, update: Callable[[int], object], total: int) -> Callable[[int], object]:
         """A function that moves the bar by a number of files, and tells how many are done."""
@@ -233,13 +216,15 @@ class _Run:
         if prune:
             self.report.removed = self.index.delete(vanished)
             for id_ in vanished:
-                self.now.pop(id_, None)
+                self.commits.now.pop(id_, None)
         else:
             self.report.vanished = len(vanished)
         self.report.failed.sort(key=lambda failure: failure.path)
         self.index.set_failures(self.report.failed, among=self._mine)
         prefix_of = self._passport.prefix_of
-        self.report.warnings = doubts((folders_of(id_, prefix_of(id_)), label) for id_, label in self.now.items())
+        self.report.warnings = doubts(
+            (folders_of(id_, prefix_of(id_)), label) for id_, label in self.commits.now.items()
+        )
         self.index.flush()
 
     def _is_unchanged(self, image: FoundImage) -> bool:
@@ -267,7 +252,7 @@ class _Run:
         elif source := moved or self.known.holder_of(item.sha256):
             counted = "moved" if moved else "updated" if before else "added"
             record = self._record(image, item, source, moved or before)
-            self.carried.append(_Kept(image, record, source, counted))
+            self.commits.carried.append(Carried(record, counted, image, source))
         else:
             return self._wait(image, item)
         return False
@@ -275,7 +260,8 @@ class _Run:
     def _wait(self, image: FoundImage, item: Loaded | Hashed) -> bool:
         assert isinstance(item, Loaded)  # what is only hashed has a known content
         before = self.known.records.get(image.id)
-        self.waiting.append((self._record(image, item, None, before), item.pixels))
+        counted = "updated" if before else "added"
+        self.commits.waiting.append(Waiting(self._record(image, item, None, before), counted, item.pixels))
         return True
 
     def _record(
@@ -302,73 +288,6 @@ class _Run:
         same = record.label == before.label and image.id not in self.relabelled
         counted = "unchanged" if same else "relabelled"
         if record == before:
-            self._count(counted)
+            self.commits.count(counted)
         else:
-            self.carried.append(_Kept(image, record, before, counted))
-
-    def _commit(self, least: int, done: Callable[[int], object]) -> None:
-        """Commits kept vectors, and then extracted pictures, each when there are ``least`` of them."""
-        while len(self.carried) >= least:
-            kept, self.carried = self.carried[:COMMITTED_AT_ONCE], self.carried[COMMITTED_AT_ONCE:]
-            self._carry(kept)
-        if len(self.waiting) >= least:
-            batch, self.waiting = self.waiting, []
-            ids = self._add(*self._extract(batch, done))
-            self.report.updated += sum(id_ in self.known.records for id_ in ids)
-            self.report.added += sum(id_ not in self.known.records for id_ in ids)
-
-    @property
-    def _batch(self) -> int:
-        """The batch of an extractor whose batches are larger than those of a processor, else 0."""
-        batch = getattr(self.extractor, "batch", 0)
-        return batch if batch > NETWORK_BATCH else 0
-
-    def _carry(self, batch: Sequence[_Kept]) -> None:
-        """Writes records with the vectors of their sources; without those that an earlier commit has replaced."""
-        stored, vectors = self.index.entries([kept.source.id for kept in batch])
-        row = {(record.id, record.sha256): i for i, record in enumerate(stored)}
-        there = [kept for kept in batch if (kept.source.id, kept.source.sha256) in row]
-        self.again += [kept.image for kept in batch if (kept.source.id, kept.source.sha256) not in row]
-        moved = [kept.source.id for kept in there if kept.counted == "moved"]
-        rows = [row[kept.source.id, kept.source.sha256] for kept in there]
-        accepted = set(self._add([kept.record for kept in there], vectors[rows], moved))
-        for kept in there:
-            if kept.record.id in accepted:
-                self._count(kept.counted)
-
-    def _count(self, name: str) -> None:
-        setattr(self.report, name, getattr(self.report, name) + 1)
-
-    def _extract(
-        self, batch: Sequence[tuple[ImageRecord, Pixels]], done: Callable[[int], object]
-    ) -> tuple[list[ImageRecord], Vectors]:
-        """The records with a valid vector, and the vectors; an invalid row does not affect the others."""
-        kept: list[ImageRecord] = []
-        vectors: list[np.ndarray] = []
-        at_once = max(SLICE, self._batch)
-        for start in range(0, len(batch), at_once):
-            part = batch[start : start + at_once]
-            for (record, _), vector in zip(part, vectors_or_errors(part, self._vectors), strict=True):
-                if isinstance(vector, BadQuery):
-                    self.report.failed.append(Failure(record.id, str(vector), record.size, record.mtime))
-                else:
-                    kept.append(record)
-                    vectors.append(vector)
-            done(len(part))
-        return kept, np.array(vectors, np.float32).reshape(len(kept), self._passport.dim)
-
-    def _vectors(self, part: Sequence[tuple[ImageRecord, Pixels]]) -> Vectors:
-        """The vectors of some pictures, checked here so that an extractor's invalid row costs one picture alone."""
-        vectors = self.extractor.extract(np.stack([pixels for _, pixels in part]))
-        return check_vectors(vectors, self._passport.dim, [record.id for record, _ in part])
-
-    def _add(self, records: list[ImageRecord], vectors: Vectors, replaces: Sequence[str] = ()) -> list[str]:
-        """Writes records, and returns the ids of those that the index has accepted."""
-        by_id = {record.id: record for record in records}
-        for refused in self.index.add(records, vectors, replaces=replaces):
-            record = by_id.pop(refused.id)
-            self.report.failed.append(Failure(refused.id, refused.reason, record.size, record.mtime))
-        for id_ in replaces:
-            self.now.pop(id_, None)
-        self.now.update((id_, record.label) for id_, record in by_id.items())
-        return list(by_id)
+            self.commits.carried.append(Carried(record, counted, image, before))

@@ -19,8 +19,9 @@ from imgsearch_kit import errors
 from imgsearch_kit.errors import BadQuery, KitError, MissingExtra, ServerUnavailable, UnreadableImage, sanitised
 from imgsearch_kit.extractors import Extractor
 from imgsearch_kit.images import FoundImage, Hashed, Loaded, load_many
+from imgsearch_kit.indexing.commits import vectors_or_errors
 from imgsearch_kit.indexing.known import Known
-from imgsearch_kit.indexing.loading import Load, vectors_or_errors
+from imgsearch_kit.indexing.loading import Load
 from imgsearch_kit.records import Vectors
 
 MEMBERS = "auto"  # the cluster that this machine belongs to

@@ -12,7 +12,8 @@ from imgsearch_kit.extractors import Extractor
 from imgsearch_kit.extractors.base import probe_vectors
 from imgsearch_kit.images import MAX_PIXELS, Found, find_images
 from imgsearch_kit.index import Address, building, new_passport, open_index
-from imgsearch_kit.index.base import VectorIndex, check_complete
+from imgsearch_kit.index.base import VectorIndex
+from imgsearch_kit.index.stored import check_complete
 from imgsearch_kit.indexing.folder import index_folder
 from imgsearch_kit.indexing.labels import labels_by_id
 from imgsearch_kit.indexing.loading import Load

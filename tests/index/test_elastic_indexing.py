@@ -13,8 +13,8 @@ from imgsearch_kit.errors import IndexMismatch
 from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.index import create_index, new_passport, open_index
 from imgsearch_kit.index.elastic.writing import open_elastic
+from imgsearch_kit.indexing.extractor import extractor_of
 from imgsearch_kit.indexing.folder import index_folder
-from imgsearch_kit.indexing.open import extractor_of
 from imgsearch_kit.records import ExtractorSpec
 from tests.index.conftest import remove_from_server
 from tests.index.writing import start

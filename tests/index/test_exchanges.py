@@ -21,7 +21,7 @@ from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.index import create_index, open_index
 from imgsearch_kit.index.elastic.client import Server
 from imgsearch_kit.index.elastic.writing import rebuild_elastic
-from imgsearch_kit.indexing import open as opening
+from imgsearch_kit.indexing import extractor as extracting
 from imgsearch_kit.indexing.copy import copy
 from imgsearch_kit.records import Approx, ExtractorSpec, Failure, ImageRecord, IndexPassport
 from tests import recording
@@ -146,7 +146,7 @@ def the_original_system(address, method):
         ]
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         patch.setitem(PRESETS, "sixteen", Preset("", "", "", DIM))
-        patch.setattr(opening, "load_extractor", lambda name, *_, **__: Sixteen())
+        patch.setattr(extracting, "load_extractor", lambda name, *_, **__: Sixteen())
         with Gallery.open(address, "sixteen") as gallery:
             index = gallery.index
             found = evaluate(index, ks=(1,), progress=False)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from imgsearch_kit.errors import IndexNotFound
 from imgsearch_kit.index import create_index, new_passport, open_index
-from imgsearch_kit.indexing.folder import COMMITTED_AT_ONCE as COMMIT
+from imgsearch_kit.indexing.commits import COMMITTED_AT_ONCE as COMMIT
 from imgsearch_kit.indexing.folder import index_folder
 from tests.index.writing import BATCH, pictures, start
 from tests.small_extractor import QuarterColours, paint
@@ -85,7 +85,7 @@ def test_killed_between_and_within_commits_only_whole_batches_stay(tmp_path):
 
 INDEX = """
 from imgsearch_kit.index import new_passport
-from imgsearch_kit.indexing.folder import COMMITTED_AT_ONCE as COMMIT
+from imgsearch_kit.indexing.commits import COMMITTED_AT_ONCE as COMMIT
 from imgsearch_kit.indexing.folder import index_folder
 from tests.small_extractor import QuarterColours
 extractor = QuarterColours()

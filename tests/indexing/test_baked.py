@@ -22,6 +22,7 @@ from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.images import load
 from imgsearch_kit.index import create_index, new_passport, open_index
 from imgsearch_kit.indexing import copy as copying
+from imgsearch_kit.indexing import extractor as extracting
 from imgsearch_kit.indexing import open as opening
 from imgsearch_kit.indexing.copy import copy
 from imgsearch_kit.indexing.export import export
@@ -71,7 +72,7 @@ def loading(monkeypatch):
     """Indexes load the small extractor by its name; the list holds those that were loaded."""
     loaded: list[QuarterColours] = []
     monkeypatch.setattr(
-        opening, "load_extractor", lambda name, *_, **__: loaded.append(QuarterColours(name)) or loaded[-1]
+        extracting, "load_extractor", lambda name, *_, **__: loaded.append(QuarterColours(name)) or loaded[-1]
     )
     return loaded
 
@@ -230,7 +231,7 @@ def test_another_extractor_is_refused_and_probes_are_compared_as_extracted(sourc
     with open_index(target) as index:
         assert index.passport.probes.shape == (2, 12)
         with pytest.raises(IndexMismatch, match=r"name: quarters != vgg16-rmac"):
-            opening.extractor_of(index, "vgg16-rmac")
+            extracting.extractor_of(index, "vgg16-rmac")
         with pytest.raises(IndexMismatch, match=r"name: quarters != thirds"):
             Gallery(index, QuarterColours("thirds"))
         extract = QuarterColours.extract

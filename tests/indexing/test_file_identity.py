@@ -14,8 +14,9 @@ import pytest
 from imgsearch_kit import Gallery
 from imgsearch_kit.index import create_index, new_passport, open_index
 from imgsearch_kit.indexing import folder as indexing
+from imgsearch_kit.indexing.commits import COMMITTED_AT_ONCE
 from imgsearch_kit.indexing.copy import copy
-from imgsearch_kit.indexing.folder import COMMITTED_AT_ONCE, index_folder
+from imgsearch_kit.indexing.folder import index_folder
 from tests.index import first_format
 from tests.index.conftest import remove_from_server
 from tests.small_extractor import QuarterColours, paint

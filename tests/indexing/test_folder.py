@@ -10,7 +10,8 @@ import pytest
 
 from imgsearch_kit.errors import BadQuery, IndexingInterrupted, IndexMismatch
 from imgsearch_kit.index import create_index, new_passport, open_index
-from imgsearch_kit.indexing.folder import COMMITTED_AT_ONCE, index_folder
+from imgsearch_kit.indexing.commits import COMMITTED_AT_ONCE
+from imgsearch_kit.indexing.folder import index_folder
 from imgsearch_kit.records import Refused
 from tests.small_extractor import QuarterColours, paint
 

@@ -13,6 +13,7 @@ from imgsearch_kit.errors import BadQuery, IndexingInterrupted, IndexMismatch, I
 from imgsearch_kit.index import create_index, new_passport, open_index
 from imgsearch_kit.index.graph import Graph
 from imgsearch_kit.index.local import LocalIndex
+from imgsearch_kit.indexing import extractor as extracting
 from imgsearch_kit.indexing import open as opening
 from imgsearch_kit.indexing.folder import index_folder
 from imgsearch_kit.indexing.labels import relabel
@@ -278,7 +279,7 @@ def test_a_method_that_a_file_does_not_know_is_refused(local, folder, tmp_path):
 
 
 def test_the_extractor_is_the_one_named_or_that_of_the_passport(local, monkeypatch):
-    monkeypatch.setattr(opening, "load_extractor", lambda name, weights, engine, say: name)
+    monkeypatch.setattr(extracting, "load_extractor", lambda name, weights, engine, say: name)
     assert opening.extractor_to_rebuild(local) == "quarters"
     assert opening.extractor_to_rebuild(local, "vgg16-mac") == "vgg16-mac"
 

@@ -19,7 +19,7 @@ import numpy as np
 import orjson
 
 from imgsearch_kit.errors import BadQuery
-from imgsearch_kit.index.base import is_text
+from imgsearch_kit.index.arguments import is_text
 from imgsearch_kit.index.elastic.methods import QUANTISED, Method
 from imgsearch_kit.records import Approx, ImageRecord, IndexPassport, Vectors
 

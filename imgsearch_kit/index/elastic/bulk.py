@@ -11,7 +11,8 @@ from typing import Any
 import orjson
 
 from imgsearch_kit.index.elastic import client
-from imgsearch_kit.index.elastic.client import TRANSIENT, Server, reason_of
+from imgsearch_kit.index.elastic.client import Server
+from imgsearch_kit.index.elastic.errors import NO_WRITE_INDEX, TRANSIENT, reason_of
 
 MOST_DOCUMENTS = 500
 MOST_BYTES = 4 * 2**20
@@ -121,8 +122,8 @@ def _send(server: Server, alias: str, chunk: list[Action]) -> list[Outcome]:
         for action, item in zip(chunk, answer["items"], strict=True):
             ((_, result),) = item.items()
             status, error = result["status"], result.get("error", {})
-            if (error.get("type") in ENDS_ALL and status != 503) or client.NO_WRITE_INDEX in error.get("reason", ""):
-                raise server.refusal(status, result)
+            if (error.get("type") in ENDS_ALL and status != 503) or NO_WRITE_INDEX in error.get("reason", ""):
+                raise server.errors.refusal(status, result)
             if error and status in TRANSIENT and pause is not None:
                 busy.append(action)
             else:

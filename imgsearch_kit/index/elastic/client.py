@@ -1,6 +1,6 @@
-"""One Elasticsearch server (or cluster) by its address: requests, retries with back-off, and the kit's errors.
+"""One Elasticsearch server (or cluster) by its address: requests, and retries with back-off.
 
-The only module that imports ``elasticsearch``.
+Only this module and the ``errors`` beside it import ``elasticsearch``.
 """
 
 from __future__ import annotations
@@ -8,9 +8,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Iterator
 from functools import cached_property
-from textwrap import shorten
 from typing import Any
 
 import elastic_transport
@@ -18,40 +16,14 @@ import elasticsearch
 import orjson
 from elastic_transport import OrjsonSerializer
 
-from imgsearch_kit.errors import (
-    BadQuery,
-    IndexMismatch,
-    IndexNotFound,
-    IndexUnwritable,
-    KitError,
-    PluginMissing,
-    ServerUnavailable,
-    VersionMismatch,
-)
+from imgsearch_kit.errors import KitError, VersionMismatch
 from imgsearch_kit.index.address import Address
 from imgsearch_kit.index.elastic.address import timeout
+from imgsearch_kit.index.elastic.errors import MAJORS, TRANSIENT, ServerErrors, kind_of
 
 WAITS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # seconds between attempts, once the server has answered at all
-TRANSIENT = (429, 502, 503, 504)
 TIMEOUTS = 2  # how often a request that got no answer in time is sent again
-MAJORS = (8, 9)
-NO_WRITE_INDEX = "no write index is defined"  # what a closed write alias answers
-BLOCK_SETTINGS = {  # the words of a server for a block, and the name of its setting, those that stop reading first
-    "index read (api)": "read",
-    "index metadata (api)": "metadata",
-    "index read-only (api)": "read_only",
-    "disk usage exceeded": "read_only_allow_delete",
-    "index write (api)": "write",
-}
-BLOCK_READING = ("read", "metadata")
-UNREADY = "SERVICE_UNAVAILABLE/"  # a block of a server that has only just started, or is without a master
-CLIENT = ".".join(map(str, elasticsearch.VERSION))
 BASE64_FROM = (9, 3)
-# In a server's reasons: places in the request, Java's names, the index's own uuid, the state of thread pools.
-INTERNALS = re.compile(
-    r"^\[\d+:\d+\] |\b(?:[a-z]\w*\.){2,}[A-Z][\w$]*(?:@[0-9a-f]+)?(?:: )?"
-    r"|/[\w-]{22}(?=\])| on \w*ThreadPoolExecutor\[.*"
-)
 logging.getLogger("elastic_transport").setLevel(logging.ERROR)  # its warnings repeat the errors raised here
 
 
@@ -70,14 +42,14 @@ class Server:
         assert parts is not None  # only addresses of servers are passed here
         login = parts.credentials()
         self.name, self.address = parts.name, str(parts)
-        self.timeout = timeout()
-        self._given = bool(login)
+        seconds = timeout()
+        self.errors = ServerErrors(self.address, self.name, seconds, bool(login))
         self._answered = False
         self._hosts = len(parts.hosts)
         fast = OrjsonSerializer()
         self._client = elasticsearch.Elasticsearch(
             parts.urls,
-            request_timeout=self.timeout,
+            request_timeout=seconds,
             max_retries=0,  # the client's own retries know no back-off
             serializers={"application/json": fast, "application/vnd.elasticsearch+json": fast},
             **login,
@@ -103,19 +75,19 @@ class Server:
                 ).body
                 self._answered = True
                 if not isinstance(answer, dict):  # the client looks for Elasticsearch's mark only once
-                    raise self.no_elasticsearch("its answer is not JSON")
+                    raise self.errors.no_elasticsearch("its answer is not JSON")
                 return answer
             except (elasticsearch.ApiError, elastic_transport.TransportError) as error:
                 wait = self._wait(error, attempt) if again else None
                 if wait is None:
-                    raise self._translated(error) from error
+                    raise self.errors.translated(error) from error
                 time.sleep(wait)
                 attempt += 1
 
     def _wait(self, error: Exception, attempt: int) -> float | None:
         """The seconds to wait before another attempt, None when there is none."""
         if isinstance(error, elasticsearch.ApiError):
-            if error.status_code not in TRANSIENT or _kind(error.body) == "cluster_block_exception":
+            if error.status_code not in TRANSIENT or kind_of(error.body) == "cluster_block_exception":
                 return None
         elif isinstance(error, elastic_transport.TlsError) or not isinstance(error, elastic_transport.ConnectionError):
             return None
@@ -160,7 +132,7 @@ class Server:
         """
         for node in self._nodes:
             if "elastiknn" not in [plugin["name"] for plugin in node.get("plugins", [])]:
-                raise self._no_plugin(f"which the method {method!r} needs", node["version"])
+                raise self.errors.no_plugin(f"which the method {method!r} needs", node["version"])
 
     @property
     def takes_base64(self) -> bool:
@@ -170,155 +142,3 @@ class Server:
     def close(self) -> None:
         """Closes the connections."""
         self._client.close()
-
-    # -- errors -----------------------------------------------------------------------------------------------------
-
-    def _translated(self, error: Exception) -> KitError:
-        if isinstance(error, elasticsearch.UnsupportedProductError):
-            return self.no_elasticsearch("its answer does not carry Elasticsearch's mark")
-        if isinstance(error, elasticsearch.ApiError):
-            return self.refusal(error.status_code, error.body)
-        if isinstance(error, elastic_transport.ConnectionTimeout):
-            return ServerUnavailable(
-                f"The server at {self.address} did not answer within {self.timeout:g} s. Try again when it is less "
-                "busy, or allow it more time: ELASTICSEARCH_TIMEOUT=120"
-            )
-        if isinstance(error, elastic_transport.TlsError):
-            return self._no_tls(error)
-        if isinstance(error, elastic_transport.ConnectionError):
-            return ServerUnavailable(
-                f"The server at {self.address} cannot be reached: {_plain(error)}. Start it, or check the address."
-            )
-        return self.no_elasticsearch("its answer is not JSON")
-
-    def refusal(self, status: int, body: Any) -> KitError:
-        """The error for an answer with this status and body."""
-        kind, reason = _kind(body), reason_of(body)
-        if kind == "index_closed_exception" or "/index closed" in reason:
-            return ServerUnavailable(
-                f"The index at {self.address} is closed on the server. Open it with POST /{self.name}/_open there."
-            )
-        if kind == "cluster_block_exception" and UNREADY not in reason:
-            return self._blocked(reason)
-        if NO_WRITE_INDEX in reason:
-            return self.being_replaced()
-        if status == 401:
-            doing = "refuses the credentials given" if self._given else "asks for credentials"
-            return ServerUnavailable(
-                f"The server at {self.address} {doing} (401). Set ELASTICSEARCH_API_KEY, or ELASTICSEARCH_USERNAME and "
-                "ELASTICSEARCH_PASSWORD."
-            )
-        if not isinstance(body, dict) and status not in TRANSIENT:
-            return self.no_elasticsearch(f"it answered {status} with something other than JSON")
-        if status == 403:
-            writing = "indices:data/write" in reason or "indices:admin" in reason
-            return (IndexUnwritable if writing else ServerUnavailable)(
-                f"The server at {self.address} does not allow this (403): {reason}. Use credentials with the needed "
-                "privileges: on the index read, view_index_metadata and monitor; for writing also write, create_index "
-                "and manage; on the cluster monitor."
-            )
-        if kind == "index_not_found_exception":
-            return self.not_found()
-        if "more than one write index" in reason:
-            return IndexMismatch(
-                f"Another process made an index at {self.address} at the same time. Run the command again to "
-                "use that one."
-            )
-        if kind == "media_type_header_exception" or status in (406, 415):
-            return VersionMismatch(
-                f"The server at {self.address} does not understand elasticsearch-py {CLIENT} ({status}): "
-                f"{reason}. Type: python -m pip install 'elasticsearch>=8.19,<9', which speaks to servers "
-                f"{' and '.join(map(str, MAJORS))}."
-            )
-        if "elastiknn" in reason and ("does not exist" in reason or reason.startswith("unknown ")):
-            return self._no_plugin(f"which this index needs ({reason})")
-        if status in TRANSIENT or status >= 500:
-            doing = "is overloaded" if status == 429 else "cannot answer now"
-            return ServerUnavailable(f"The server at {self.address} {doing} ({status}): {reason}. Try again later.")
-        return BadQuery(f"The server at {self.address} refused the request ({status}): {reason}.")
-
-    def _blocked(self, reason: str) -> KitError:
-        """The error for an index that is blocked, for writing or for reading."""
-        block = next((name for words, name in BLOCK_SETTINGS.items() if words in reason), "*")
-        first = "free disk space, then " if block == "read_only_allow_delete" else ""
-        return (ServerUnavailable if block in BLOCK_READING else IndexUnwritable)(
-            f"The index at {self.address} is blocked: {reason.rstrip(';')}. On the server, {first}lift the block: "
-            f'PUT /{self.name}/_settings with {{"index.blocks.{block}": null}}.'
-        )
-
-    def being_replaced(self) -> IndexUnwritable:
-        """The error for an index that nobody may write to until its replacement is done."""
-        return IndexUnwritable(
-            f"The index at {self.address} is being replaced by another one, so it cannot be written to now. "
-            "Try again when that is done."
-        )
-
-    def not_found(self) -> IndexNotFound:
-        """The error for an address without an index, the same for every backend."""
-        return IndexNotFound(
-            f"There is no index at {self.address}. Make one: imgsearch index FOLDER --index {self.address}"
-        )
-
-    def _no_plugin(self, why: str, version: str = "VERSION") -> PluginMissing:
-        return PluginMissing(
-            f"The server at {self.address} has no Elastiknn plugin, {why}. Install elastiknn {version}.N on every "
-            "node, or use a method without it: flat, hnsw, int8_hnsw or bbq_hnsw."
-        )
-
-    def no_elasticsearch(self, why: str) -> ServerUnavailable:
-        """The error for an answer that does not come from Elasticsearch."""
-        return ServerUnavailable(
-            f"The server at {self.address} is not Elasticsearch: {why}. Check the address, and any proxy."
-        )
-
-    def _no_tls(self, error: Exception) -> ServerUnavailable:
-        reason = _plain(error)
-        if "certificate" in reason.lower():
-            what = "Give the file of the authority that signed it: ELASTICSEARCH_CA_CERTS=FILE"
-            return ServerUnavailable(f"The certificate of {self.address} is not trusted: {reason}. {what}")
-        return ServerUnavailable(
-            f"The server at {self.address} does not use TLS: {reason}. Try http:// instead of https://."
-        )
-
-
-def reason_of(body: Any) -> str:
-    """Why a server refused, from the ``error`` of an answer or of one item of a bulk; the innermost reason last."""
-    error = body.get("error", body) if isinstance(body, dict) else body
-    if not isinstance(error, dict):
-        text = re.sub(r"<[^>]*>", " ", str(error))
-        return " ".join(text.split())[:200] or "no reason given"
-    root = (error.get("root_cause") or [error])[0]
-    reasons = [root.get("reason") or root.get("type", "no reason given")]
-    cause = root.get("caused_by") or error.get("caused_by")
-    while isinstance(cause, dict):
-        if (reason := cause.get("reason")) and reason not in reasons[-1]:
-            reasons.append(reason)
-        cause = cause.get("caused_by")
-    return "; ".join(shorten(INTERNALS.sub("", reason), 300, placeholder="...") for reason in reasons).rstrip(".")
-
-
-def _kind(body: Any) -> str:
-    """The type of the innermost error: where an index has just been deleted, the outer one is about its shards."""
-    error = body.get("error") if isinstance(body, dict) else None
-    if not isinstance(error, dict):
-        return ""
-    root = (error.get("root_cause") or [error])[0]
-    return root.get("type") or error.get("type", "")
-
-
-def _plain(error: Exception) -> str:
-    """The message of the operating system or TLS library, from the innermost of the chained errors."""
-    found = ""
-    for inner in _chain(error):
-        if isinstance(inner, OSError) and (inner.strerror or inner.args):
-            found = str(inner.strerror or inner.args[0])
-    return found or str(error).partition(": ")[2] or "no connection"
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    yield error
-    inner = [*getattr(error, "errors", ()), error.__cause__, error.__context__, getattr(error, "reason", None)]
-    for each in inner:
-        if isinstance(each, BaseException) and each is not error:
-            yield from _chain(each)
-            return

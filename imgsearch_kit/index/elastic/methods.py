@@ -22,7 +22,7 @@ NATIVE: Mapping[str, Mapping[str, int]] = {
 EXACT = ("exact", "flat")  # the methods that lose nothing
 QUANTISED = ("int8_hnsw", "bbq_hnsw")
 NO_TWIN = "no-exact"
-LARGEST = {"m": 512, "ef_construction": 3200, "shards": 1024}  # the limits of Lucene and the server
+PARAMETER_LIMITS = {"m": 512, "ef_construction": 3200, "shards": 1024}  # of Lucene and the server
 LARGEST_INTEGER = 2**31 - 1
 NATIVE_MAX_DIM, BBQ_MIN_DIM = 4096, 64
 
@@ -102,7 +102,7 @@ def parse_method(spec: str, dim: int) -> Method:
 
 
 def _whole(spec: str, name: str, value: str, least: int) -> int:
-    most = LARGEST.get(name, LARGEST_INTEGER)
+    most = PARAMETER_LIMITS.get(name, LARGEST_INTEGER)
     digits = value.isascii() and value.isdigit() and len(value) <= len(str(LARGEST_INTEGER))
     if not digits or not least <= int(value) <= most:
         raise BadQuery(

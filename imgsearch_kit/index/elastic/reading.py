@@ -14,11 +14,13 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import numpy as np
 
 from imgsearch_kit.errors import BadQuery, IndexNotFound, IndexUnwritable, KitError, ServerUnavailable
-from imgsearch_kit.index.base import VectorIndex, batched, check_search
+from imgsearch_kit.index.arguments import check_search
+from imgsearch_kit.index.base import VectorIndex, batched
 from imgsearch_kit.index.elastic import bodies, client
 from imgsearch_kit.index.elastic.bodies import Json
-from imgsearch_kit.index.elastic.client import TRANSIENT, Server
+from imgsearch_kit.index.elastic.client import Server
 from imgsearch_kit.index.elastic.documents import PAGE, Documents
+from imgsearch_kit.index.elastic.errors import TRANSIENT
 from imgsearch_kit.index.elastic.methods import Method
 from imgsearch_kit.index.elastic.scanning import scan
 from imgsearch_kit.index.elastic.searching import nearest, search_options
@@ -227,7 +229,7 @@ class ElasticReader(VectorIndex):
                 elif answer["status"] in TRANSIENT:
                     found.append(self._hits(body))
                 else:
-                    raise self._connected.refusal(answer["status"], answer)
+                    raise self._connected.errors.refusal(answer["status"], answer)
         return found
 
     def _hits(self, body: Json) -> list[Json]:

@@ -14,11 +14,11 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from imgsearch_kit.errors import IndexMismatch, IndexNotFound, IndexUnwritable, KitError, ServerUnavailable
-from imgsearch_kit.index.base import check_unchanged
 from imgsearch_kit.index.elastic import bodies, client
 from imgsearch_kit.index.elastic.bodies import Json
 from imgsearch_kit.index.elastic.client import Server
 from imgsearch_kit.index.elastic.reading import following
+from imgsearch_kit.index.stored import check_unchanged
 
 if TYPE_CHECKING:
     from imgsearch_kit.index.elastic.writing import ElasticIndex
@@ -167,7 +167,7 @@ def changing(change: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[A
             return _in_the_current_index(change, self, *args, **kwargs)
         except IndexUnwritable as error:
             if is_being_replaced(self._connected, self._name):
-                raise self._connected.being_replaced() from error
+                raise self._connected.errors.being_replaced() from error
             raise
 
     return retry

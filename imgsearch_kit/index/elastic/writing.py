@@ -13,22 +13,17 @@ import numpy as np
 
 from imgsearch_kit.errors import IndexMismatch, IndexNotFound, IndexUnwritable
 from imgsearch_kit.index.address import Address
-from imgsearch_kit.index.base import (
-    NOT_TEXT,
-    batched,
-    check_add,
-    check_complete,
-    is_text,
-    rebuilt_otherwise,
-    replaced_failures,
-)
+from imgsearch_kit.index.arguments import NOT_TEXT, check_add, is_text
+from imgsearch_kit.index.base import batched
 from imgsearch_kit.index.elastic import bodies, bulk, checks, replacing
 from imgsearch_kit.index.elastic.bodies import Json
-from imgsearch_kit.index.elastic.client import MAJORS, Server
+from imgsearch_kit.index.elastic.client import Server
 from imgsearch_kit.index.elastic.documents import PAGE, KitDocuments, recognised
+from imgsearch_kit.index.elastic.errors import MAJORS
 from imgsearch_kit.index.elastic.methods import Method, parse_method
 from imgsearch_kit.index.elastic.reading import ElasticReader, following
 from imgsearch_kit.index.elastic.replacing import changing
+from imgsearch_kit.index.stored import check_complete, rebuilt_otherwise, replaced_failures
 from imgsearch_kit.records import FORMAT_VERSION, Approx, Failure, ImageRecord, IndexPassport, Refused, Vectors
 
 SELF_COSINE = 0.9999  # the lowest accepted cosine between a stored vector and the best hit for it
@@ -98,7 +93,7 @@ def _opened(server: Server) -> ElasticIndex:
         server.check_version()
     name, index = checks.the_one(server, found)
     if "mappings" not in index:
-        raise server.no_elasticsearch("its answer has no mappings")
+        raise server.errors.no_elasticsearch("its answer has no mappings")
     documents, passport = recognised(server, name, index)
     checks.check_source(server, index["mappings"])
     if documents.writable:
@@ -401,7 +396,7 @@ class ElasticIndex(ElasticReader):
         """The documents with these ``_id``, as they are now, searchable or not."""
         found: list[Json] = self._request("POST", "_mget", {"ids": keys}, **wanted)["docs"]
         if bad := next((doc for doc in found if "error" in doc), None):
-            raise self._connected.refusal(503, bad)
+            raise self._connected.errors.refusal(503, bad)
         return found
 
     def _write(self, actions: Iterable[bulk.Action]) -> list[bulk.Outcome]:
