@@ -9,6 +9,8 @@ from pathlib import PurePosixPath
 
 from imgsearch_kit.errors import BadQuery
 
+MOST_SUGGESTED = 50_000  # pictures of an index whose ids are read to compare an unknown one with them: about a second
+
 
 def has_other_forms(name: str) -> bool:
     """Whether a name may be spelt in another Unicode form; what is ASCII, or no text, is not."""
@@ -20,16 +22,21 @@ def normal(name: str) -> str:
     return unicodedata.normalize("NFC", name) if has_other_forms(name) else name
 
 
-def alike(name: str, stored: Iterable[str]) -> str | None:
-    """The stored path that a path means which is wrong in its case or lacks the suffix; None where there is none.
+def alike(names: Iterable[str], stored: Iterable[str]) -> dict[str, str]:
+    """The stored path that each of some paths means which are wrong in their case or lack the suffix.
 
-    Of several, one of the same case comes first, and then the first one.
+    Of several, one of the same case comes first, and then the first one. Paths that mean none are left out.
     """
-    if not isinstance(name, str):  # what a caller took for an id
-        return None
-    wanted = normal(name).casefold()
-    found = [known for known in stored if wanted in _without_suffix(normal(known).casefold())]
-    return next((known for known in found if known.startswith(name)), found[0] if found else None)
+    forms = {name: normal(name).casefold() for name in names if isinstance(name, str)}  # others a caller took for ids
+    wanted, found = set(forms.values()), defaultdict(list)
+    for path in stored:
+        for form in wanted.intersection(_without_suffix(normal(path).casefold())):
+            found[form].append(path)
+    return {
+        name: next((path for path in found[form] if path.startswith(name)), found[form][0])
+        for name, form in forms.items()
+        if form in found
+    }
 
 
 def _without_suffix(path: str) -> tuple[str, str]:
