@@ -11,7 +11,7 @@ from PIL import Image
 from imgsearch_kit.app.tabs.evaluate import EvaluateTab
 from imgsearch_kit.app.tabs.findings import Findings
 from tests.app.conftest import make_gallery
-from tests.app.test_access import PHONE, SMALL_TARGETS, serious
+from tests.app.test_access import PHONE, serious, small_targets
 from tests.app.test_address import wait_for_address
 from tests.app.test_page import wait_for_first
 from tests.app.test_tabs import open_tab, wait_for_tab
@@ -226,4 +226,4 @@ def test_axe_finds_nothing_serious_with_all_of_the_tab_open(visit, serving, doub
     page.locator("#cell h3").wait_for()
     assert serious(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    assert not device or page.evaluate(SMALL_TARGETS.replace("#search", "#evaluate")) == []
+    assert not device or small_targets(page, "#evaluate") == []
