@@ -124,6 +124,7 @@ def small(tmp_path):
 def place_of(page, gallery, tmp_path, id_):
     """Where on the canvas the point of a picture is, in pixels, when the whole map is shown."""
     page.get_by_role("button", name="Whole map").click()
+    page.evaluate("() => new Promise(requestAnimationFrame).then(() => new Promise(requestAnimationFrame))")  # drawn
     points = MapTab(gallery, str(tmp_path)).start({})
     row = points["ids"].index(id_)
     box = page.locator("#map canvas").bounding_box()

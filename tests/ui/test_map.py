@@ -51,7 +51,8 @@ def opened(browser, **options):
     )
     page = context.new_page()
     page.set_default_timeout(20_000)
-    page.set_content(f"<meta name=viewport content=width=device-width><style>{ui.style()} body {{ margin: 0 }}</style><div class=kit id=map></div>")
+    head = f"<meta name=viewport content=width=device-width><style>{ui.style()} body {{ margin: 0 }}</style>"
+    page.set_content(f"{head}<div class=kit id=map></div>")
     page.evaluate("(title) => { document.title = title; window.troubles = []; }", HOSTILE)
     page.on("pageerror", lambda error: page.evaluate("(text) => troubles.push(text)", str(error)))
     page.add_script_tag(type="module", content=ui.script(CODE))

@@ -96,13 +96,14 @@ def test_drop_mark_and_keep_reach_python_and_its_values_reach_the_cell(lab, fold
     widget.locator("input[type=file]").set_input_files(paint(tmp_path / "mine.png", (200, 4, 0)))
     found = state(folder, lambda now: now["query"] == {"file": "mine.png"} and now["hits"])
     assert found["hits"][:2] == ["red/0.png", "red/1.png"]
-    ids = widget.locator(".kit-card").evaluate_all("(all) => all.map((each) => each.dataset.id)")
-    assert ids == found["hits"]
+    shown = "(ids) => [...document.querySelectorAll('.widget .kit-card')].map((each) => each.dataset.id).join() === ids"
+    page.wait_for_function(shown, arg=",".join(found["hits"]))  # which is told to the cell after to the kernel's files
 
     widget.get_by_role("button", name="More like this").first.click()
     found = state(folder, lambda now: now["marks"]["plus"])
     assert found["marks"] == {"plus": ["red/0.png"], "minus": []}
     widget.locator(".marks button").wait_for()
+    widget.locator(".kit-card[data-id='red/0.png']").wait_for(state="detached")  # which is marked, and no hit any more
     widget.locator("[data-keep]").first.click()
     assert state(folder, lambda now: now["basket"])["basket"] == ["red/1.png"]
 
