@@ -96,8 +96,8 @@ def test_drop_mark_and_keep_reach_python_and_its_values_reach_the_cell(lab, fold
     widget.locator("input[type=file]").set_input_files(paint(tmp_path / "mine.png", (200, 4, 0)))
     found = state(folder, lambda now: now["query"] == {"file": "mine.png"} and now["hits"])
     assert found["hits"][:2] == ["red/0.png", "red/1.png"]
-    shown = "(ids) => [...document.querySelectorAll('.widget .kit-card')].map((each) => each.dataset.id).join() === ids"
-    page.wait_for_function(shown, arg=",".join(found["hits"]))  # which is told to the cell after to the kernel's files
+    drawn = "[...document.querySelectorAll('.kit.widget .kit-card')].map((each) => each.dataset.id).join('\\n')"
+    page.wait_for_function(f"(ids) => {drawn} === ids", arg="\n".join(found["hits"]))
 
     widget.get_by_role("button", name="More like this").first.click()
     found = state(folder, lambda now: now["marks"]["plus"])
