@@ -9,6 +9,8 @@ from pathlib import PurePosixPath
 
 from imgsearch_kit.errors import BadQuery
 
+MOST_SUGGESTED = 50_000  # pictures of an index whose ids are read to compare an unknown one with them: about a second
+
 
 def has_other_forms(name: str) -> bool:
     """Whether a name may be spelt in another Unicode form; what is ASCII, or no text, is not."""
@@ -20,21 +22,29 @@ def normal(name: str) -> str:
     return unicodedata.normalize("NFC", name) if has_other_forms(name) else name
 
 
-def alike(name: str, stored: Iterable[str]) -> str | None:
-    """The stored path that a path means; None where there is none.
+def alike(names: Iterable[str], stored: Iterable[str]) -> dict[str, str]:
+    """The stored path that each of some paths means; paths that mean none are left out.
 
-    The path may be wrong in its case, lack the suffix, or begin with folders above the indexed one. Of several, one of
+    A path may be wrong in its case, lack the suffix, or begin with folders above the indexed one. Of several, one of
     the same case comes first, then the first one, and below such folders the one that keeps most of them.
     """
-    if not isinstance(name, str):  # what a caller took for an id
-        return None
-    wanted = normal(name).casefold()
-    forms = {known: _without_suffix(normal(known).casefold()) for known in stored}
-    found = [known for known, written in forms.items() if wanted in written]
-    if not found:
-        below = [known for known, written in forms.items() if wanted.endswith(tuple(f"/{form}" for form in written))]
-        return max(below, key=len, default=None)
-    return next((known for known in found if known.startswith(name)), found[0])
+    ends = {name: _ends(normal(name).casefold()) for name in names if isinstance(name, str)}  # or taken for an id
+    wanted = {end for each in ends.values() for end in each}
+    found = defaultdict(list)
+    for path in stored:
+        for form in wanted.intersection(_without_suffix(normal(path).casefold())):
+            found[form].append(path)
+    meant = {name: next((found[end] for end in each if end in found), []) for name, each in ends.items()}
+    return {
+        name: next((path for path in paths if path.startswith(name)), paths[0])
+        for name, paths in meant.items()
+        if paths
+    }
+
+
+def _ends(path: str) -> list[str]:
+    """A path, and what of it is below each of its folders, the longest first."""
+    return [path, *(path[at + 1 :] for at, letter in enumerate(path) if letter == "/" and path[at + 1 :])]
 
 
 def _without_suffix(path: str) -> tuple[str, str]:

@@ -14,7 +14,7 @@ import numpy as np
 from imgsearch_kit.arguments import strings
 from imgsearch_kit.boxes import Box, box_given
 from imgsearch_kit.errors import BadQuery, UnreadableImage
-from imgsearch_kit.names import alike, has_other_forms
+from imgsearch_kit.names import MOST_SUGGESTED, alike, has_other_forms
 from imgsearch_kit.records import ExtractorSpec, ImageRecord, Pixels, Vectors
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from imgsearch_kit.index.base import VectorIndex
 
 OWN_COSINE = 0.9999
-MOST_SUGGESTED = 50_000  # pictures whose ids an unknown id is compared with: about a second
 RECENT = 16  # query pictures whose vectors are kept
 
 Entry = tuple[ImageRecord, Vectors]  # a record and its vector (1, dim)
@@ -223,6 +222,7 @@ class QueryReader:
 
 def no_record(index: VectorIndex, id: str) -> BadQuery:  # noqa: A002 (the field's name)
     """The error for an id that an index does not have, with the id that it seems to mean."""
-    meant = alike(id, (record.id for record in index.records())) if index.passport.count <= MOST_SUGGESTED else None
-    asked = f"Did you mean {meant!r}? " if meant is not None else ""
+    few = index.passport.count <= MOST_SUGGESTED
+    meant = alike([id], (record.id for record in index.records())) if few else {}
+    asked = "".join(f"Did you mean {path!r}? " for path in meant.values())
     return BadQuery(f"The index has no picture with the id {id!r}. {asked}Ids are paths below the indexed folder.")

@@ -13,7 +13,7 @@ from imgsearch_kit.records import ImageRecord
 from imgsearch_kit.vectors import Ints
 
 TEN = 10
-LARGEST = 50_000  # pictures; the first question of more waits minutes for its answer
+MOST_WITH_TOP_TENS = 50_000  # pictures; the first question of more waits minutes for its answer
 
 
 class TopTens:
@@ -42,8 +42,10 @@ class TopTens:
         generation = self.gallery.index.read_passport().generation
         if generation == self._generation:
             return
-        if len(self.gallery) > LARGEST:
-            raise BadQuery(f"There are {len(self.gallery):,} pictures; this is found among {LARGEST:,} at most.")
+        if len(self.gallery) > MOST_WITH_TOP_TENS:
+            raise BadQuery(
+                f"There are {len(self.gallery):,} pictures; this is found among {MOST_WITH_TOP_TENS:,} at most."
+            )
         self._records, vectors = self.gallery.index.entries()
         self._rows = leave_one_out(vectors, min(TEN, max(len(vectors) - 1, 1))).rows
         self._generation = generation

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from imgsearch_kit.images import MAX_PIXELS, Found, FoundImage, Hashed, Loaded, 
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.indexing.baked import Projected, projected
 from imgsearch_kit.indexing.commits import Carried, Commits, Waiting
+from imgsearch_kit.indexing.hints import hints
 from imgsearch_kit.indexing.known import Known
 from imgsearch_kit.indexing.labels import labels_by_id
 from imgsearch_kit.indexing.levels import check_level_kept, relabel_at
@@ -91,9 +92,7 @@ def index_folder(
     run.labels = labels_by_id(given, Names(image.id for image in images).fitting)
     run.report.failed += [failure for failure in unreadable if run.does(failure.path)]
     run.report.system_folders, run.report.passed_over = len(found.system), found.passed_over
-    unknown = sorted(set(run.labels) - {image.id for image in images})
-    why = "it is in the labels file, but no picture has this path"
-    run.report.failed += [Failure(path, why) for path in unknown if run.does(path)]
+    run.report.failed += [failure for failure in _unknown(run.labels, images, prefix) if run.does(failure.path)]
     try:
         run.begin(label_level, images, [failure.path for failure in unreadable])
         todo = [image for image in images if run.does(image.id)]
@@ -111,6 +110,18 @@ def index_folder(
         raise
     run.report.seconds = time.monotonic() - started
     return run.report
+
+
+def _unknown(labels: Collection[str], images: Sequence[FoundImage], prefix: str) -> list[Failure]:
+    """The ids that have a label and no picture, each with the path of the labels file it seems to mean."""
+    ids, below = {image.id for image in images}, len(with_prefix(prefix, ""))
+    unknown = sorted(set(labels) - ids)
+    paths = {id_[below:] for id_ in ids} if unknown else set()
+    none_fits = len(unknown) == len(labels)
+    told = hints([id_[below:] for id_ in unknown], sorted(paths), paths.intersection, none_fits=none_fits)
+    return [
+        Failure(id_, f"it is in the labels file, but no picture has this path{told[id_[below:]]}") for id_ in unknown
+    ]
 
 
 class _Run:

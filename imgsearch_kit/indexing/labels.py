@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,14 +11,13 @@ from pathlib import Path
 from imgsearch_kit.arguments import path_given
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.index.base import VectorIndex
-from imgsearch_kit.names import normal
+from imgsearch_kit.indexing.hints import hints
+from imgsearch_kit.names import MOST_SUGGESTED, normal
 from imgsearch_kit.records import Refused
 from imgsearch_kit.reports import RunReport
 from imgsearch_kit.tables import check_head, head_of, posix, read_text, readings
 
 RELABELLED_AT_ONCE = 1000
-UNFITTING = 100  # paths that do not fit, to see why
-MOST_BEGINNINGS = 50_000  # pictures whose ids are read for that
 
 
 @dataclass
@@ -84,28 +82,6 @@ def labels_by_id(labels: Mapping[str, str | None], fitting: Callable[[str], str 
     return found
 
 
-def _other_beginning(paths: Sequence[str], index: VectorIndex) -> str:
-    """What is wrong with the beginning of paths none of which is an id, in words after a semicolon, else "".
-
-    Some of the paths are looked at, and the beginning that lets most of them fit is named.
-    """
-    some = paths[:UNFITTING]
-    rests = {(head + "/", rest) for path in some for head, rest in _cuts(path)}
-    stored = {record.id for record in index.records([rest for _, rest in sorted(rests) if rest])}
-    if much := Counter(head for head, rest in sorted(rests) if rest in stored):
-        return f"; ids begin below the indexed folder, so leave {much.most_common(1)[0][0]!r} out of the paths"
-    if index.passport.count > MOST_BEGINNINGS:
-        return ""
-    wanted = set(some)
-    lacking = Counter(head for record in index.records() for head, rest in _cuts(record.id) if rest in wanted)
-    return f"; begin the paths with {lacking.most_common(1)[0][0] + '/'!r}" if len(lacking) == 1 else ""
-
-
-def _cuts(path: str) -> list[tuple[str, str]]:
-    """A path divided at each of its slashes."""
-    return [(path[:at], path[at + 1 :]) for at, letter in enumerate(path) if letter == "/"]
-
-
 def _rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
     """Each row by the names of its columns, with the number of its line."""
     head: list[str] = []
@@ -133,8 +109,8 @@ def relabel(index: VectorIndex, labels: Mapping[str, str | None]) -> LabelReport
     report = LabelReport()
     known = index.named(labels)
     unknown = sorted(set(labels) - set(known))
-    why = "no record has this id" + (_other_beginning(unknown, index) if unknown and not known else "")
-    report.failed += [Refused(id_, why) for id_ in unknown]
+    told = _hints(unknown, index, none_fits=not known)
+    report.failed += [Refused(id_, f"no record has this id{told[id_]}") for id_ in unknown]
     labels = labels_by_id({path: labels[path] for path in labels if path in known}, lambda path: known[path].id)
     records = sorted({record.id: record for record in known.values()}.values(), key=lambda record: record.id)
     changed = [record.id for record in records if record.label != labels[record.id]]
@@ -148,3 +124,10 @@ def relabel(index: VectorIndex, labels: Mapping[str, str | None]) -> LabelReport
     finally:
         index.flush()  # others may write from now on
     return report
+
+
+def _hints(unknown: Sequence[str], index: VectorIndex, *, none_fits: bool) -> dict[str, str]:
+    """What ids that an index does not have seem to mean, as ``hints``; all ids of a large index are not read for it."""
+    few = bool(unknown) and index.passport.count <= MOST_SUGGESTED
+    ids = [record.id for record in index.records()] if few else []
+    return hints(unknown, ids, lambda some: {record.id for record in index.records(some)}, none_fits=none_fits)

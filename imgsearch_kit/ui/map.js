@@ -3,7 +3,7 @@ import {make, readable} from "./dom.js";
 import {watchGestures} from "./gestures.js";
 import {arrowsTo, classMiddles, lens, nearestSpot, placedNames, roomy, shortened, viewOf, within} from "./plane.js";
 
-const NAMES = 40, REACH = 14, REACH_TOUCH = 26; // names at most; pixels within which a point is meant
+const NAMES = 40, REACH = 14, REACH_TOUCH = 26, REACH_ARROW = 16; // names at most; pixels within which a point or an arrow is meant
 const NEAREST = 400, FARTHEST = 0.25, CLOSE = 10, CLOSEST = 150, STEP = 60; // scales, the last two of a flight to one point and to several; pixels of an arrow key
 const FAR = 0.05; // outside of the unit square, from which a point is an outlier
 const WHOLE = {x: 0.5, y: 0.5, scale: 1};
@@ -263,12 +263,12 @@ export function createMap(element, {onHover = () => {}, onPick = () => {}, onLas
   const flyToAll = (places) => { if (places.length) flyTo(viewOf(places, size()[0] ? size() : [800, 600], places.length > 1 ? CLOSEST : CLOSE)); };
   const fly = (rows) => flyToAll(rows.map((row) => [points.x[row], points.y[row]]));
 
-  const arrowAt = (x, y) => arrows.find((arrow) => Math.hypot(arrow.x - x, arrow.y - y) < 16);
+  const arrowAt = (x, y, touch = false) => arrows.find((arrow) => Math.hypot(arrow.x - x, arrow.y - y) < (touch ? REACH_TOUCH : REACH_ARROW));
   watchGestures(canvas, {
     pan, zoom,
     draws: () => drawing,
     tap(x, y, touch) {
-      const arrow = arrowAt(x, y);
+      const arrow = arrowAt(x, y, touch);
       if (arrow) fly(arrow.rows);
       else onPick(nearestSpot(spots, x, y, touch ? REACH_TOUCH : REACH));
     },

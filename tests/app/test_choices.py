@@ -54,7 +54,7 @@ def test_a_choice_shows_its_precision_once_it_is_known():
     assert explained("qe:7:1", [choice]).startswith("Your own SPEC")
 
 
-def indexed(classes=11, size=20, dim=24):
+def indexed(classes=11, size=10, dim=24):
     rng = np.random.default_rng(0)
     vectors = np.repeat(np.eye(classes, dim), size, axis=0) + rng.normal(0, 0.15, (classes * size, dim))
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
@@ -65,7 +65,7 @@ def indexed(classes=11, size=20, dim=24):
 
 
 def test_everything_is_learned_once_a_generation_and_kept(monkeypatch):
-    gallery = Gallery(indexed())
+    gallery = Gallery(indexed(size=20))  # enough to learn what is unlike all
     learning = BackgroundLearning(gallery)
     assert learning.calibration() is None
     assert learning.unknown() == "Percentages are being learned and will appear."
@@ -92,12 +92,12 @@ def test_everything_is_learned_once_a_generation_and_kept(monkeypatch):
 
 def test_a_ranking_without_percentages_says_why(monkeypatch):
     gallery = Gallery(indexed())
-    monkeypatch.setattr(choosing, "LARGE_RANKED", 200)
+    monkeypatch.setattr(choosing, "LARGE_RANKED", 100)
     learning = BackgroundLearning(gallery)
     learning.start()
     assert learning.wait()
     assert learning.unknown() == ""
-    assert "more than 200 pictures takes too long" in learning.unknown(KRECIP)
+    assert "more than 100 pictures takes too long" in learning.unknown(KRECIP)
     assert "SPEC of your own" in learning.unknown("qe:7:1")
     assert learning.calibration(KRECIP) is None
 
@@ -116,7 +116,7 @@ def test_with_too_few_labels_nothing_is_learned_and_the_reason_said(classes, siz
 
 
 def test_a_ranking_that_is_not_possible_says_so():
-    learning = BackgroundLearning(Gallery(indexed(11, 20), rank="pca:24:0.5,rca:99:2"))
+    learning = BackgroundLearning(Gallery(indexed(), rank="pca:24:0.5,rca:99:2"))
     learning.start()
     assert learning.wait()
     own = learning.choices()[0]
@@ -143,7 +143,7 @@ def test_what_was_learned_while_the_index_changed_is_not_kept_for_the_new_one(mo
     assert learning.wait()
     learning.start()
     assert learning.wait()
-    assert learning.calibration().queries == 219
+    assert learning.calibration().queries == 109
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no priority of single threads")

@@ -14,6 +14,7 @@ import pytest
 
 from imgsearch_kit.app import serve
 from imgsearch_kit.app.doors import address_for_others, is_loopback
+from imgsearch_kit.app.hosted import serve_hosted
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.index import create_index, new_passport
 from tests.app.conftest import free_port
@@ -34,21 +35,24 @@ def small(gallery, tmp_path):
 
 @pytest.fixture
 def started(tmp_path):
-    """Starts a process that serves, and gives it with its first ``line`` of output; at the end it must stop quietly."""
+    """Starts a process that serves; at the end it must stop quietly."""
     processes = []
 
     def start(command, **environment):
         variables = os.environ | {"PYTHONPATH": str(ROOT), "IMGSEARCH_CACHE": str(tmp_path / "cache")} | environment
         given = {"cwd": tmp_path, "env": variables, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        process = subprocess.Popen(command, **given)
-        processes.append(process)
-        ready, _, _ = select.select([process.stdout], [], [], 120)
-        process.line = process.stdout.readline().strip() if ready else ""
-        return process
+        processes.append(subprocess.Popen(command, **given))
+        return processes[-1]
 
     yield start
     for process in processes:
         assert "Traceback" not in ended(process)
+
+
+def first_line(process):
+    """What a process says first, once it serves; "" when it has ended."""
+    ready, _, _ = select.select([process.stdout], [], [], 120)
+    return process.stdout.readline().strip() if ready else ""
 
 
 def ended(process):
@@ -87,11 +91,13 @@ def test_others_are_told_an_address_that_is_not_the_one_that_stands_for_all():
 
 
 def test_the_command_line_refuses_and_with_open_says_the_address(started, small):
-    serving = [*IMGSEARCH, "serve", "--index", small, "--host", "0.0.0.0", "--port", str(free_port())]
-    refused = subprocess.run(serving, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    serving = [*IMGSEARCH, "serve", "--index", small, "--host", "0.0.0.0", "--port"]
+    opened = started([*serving, str(free_port()), "--open", "--title", "My pictures"])
+    command = [*serving, str(free_port())]
+    refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert refused.returncode == 3
     assert "Give --auth USER:PASS, or --open if that is meant." in refused.stderr
-    line = started([*serving, "--open", "--title", "My pictures"]).line
+    line = first_line(opened)
     here, there = re.fullmatch(r"The page is at (\S+), for other machines at (\S+)", line).groups()
     assert httpx.get(f"{here}health").json()["title"] == "My pictures"
     assert not there.startswith(("http://0.0.0.0", "http://127."))
@@ -100,41 +106,42 @@ def test_the_command_line_refuses_and_with_open_says_the_address(started, small)
 def test_share_says_what_becomes_public_and_that_there_is_no_link(started, small):
     command = [*IMGSEARCH, "serve", "--index", small, "--port", str(free_port()), "--share", "--auth", "me:secret"]
     process = started(command, https_proxy="http://127.0.0.1:9", http_proxy="http://127.0.0.1:9")
-    assert re.fullmatch(r"The page is at http://127\.0\.0\.1:\d+/, not shared", process.line)
+    assert re.fullmatch(r"The page is at http://127\.0\.0\.1:\d+/, not shared", first_line(process))
     said = ended(process)
     assert "sees the thumbnails, names and classes of all 62 pictures and can search." in said
     assert "The page is not shared: there is no tunnel to gradio.live" in said
 
 
-def test_gradio_app_asks_for_the_login_in_the_environment(started, small):
-    port = str(free_port())
-    line = started(
-        [sys.executable, str(ROOT / "gradio_app.py")],
-        IMGSEARCH_INDEX=small,
-        GRADIO_SERVER_PORT=port,
-        IMGSEARCH_AUTH="me:a:b",
-    ).line
-    url = line.removeprefix("The page is at ")
-    assert url == f"http://127.0.0.1:{port}/"
-    assert httpx.get(f"{url}health").status_code == 401
-    assert httpx.get(f"{url}health", auth=("me", "a:b")).status_code == 200
-
-
-def test_a_hosted_space_is_open_and_a_half_login_is_refused(started, small):
-    port = str(free_port())
-    where = {"IMGSEARCH_INDEX": small, "GRADIO_SERVER_PORT": port}
-    started([sys.executable, str(ROOT / "gradio_app.py")], SPACE_ID="me/space", **where)
-    assert httpx.get(f"http://127.0.0.1:{port}/health").status_code == 200
-    assert started([sys.executable, str(ROOT / "gradio_app.py")], IMGSEARCH_AUTH="me", **where).line == ""
-
-
-def test_gradio_app_adds_folders_below_one_behind_its_login_only(started, small, tmp_path):
-    where = {"IMGSEARCH_INDEX": small, "GRADIO_SERVER_PORT": str(free_port()), "IMGSEARCH_ADD_BELOW": str(tmp_path)}
+def test_a_hosted_space_is_open_or_asks_for_the_login_in_the_environment_and_then_adds_folders(
+    started, small, tmp_path
+):
+    """Both at once, because each takes seconds to start."""
+    ports, where = [str(free_port()), str(free_port())], {"IMGSEARCH_INDEX": small, "SPACE_ID": "me/space"}
+    login = {"IMGSEARCH_AUTH": "me:a:b", "IMGSEARCH_ADD_BELOW": str(tmp_path)}
     command = [sys.executable, str(ROOT / "gradio_app.py")]
-    refused = started(command, SPACE_ID="me/space", **where)
-    assert refused.line == ""
-    assert "Everybody who reaches this page could add folders to the index" in ended(refused)
-    assert started(command, SPACE_ID="me/space", IMGSEARCH_AUTH="me:secret", **where).line.startswith("The page is at")
+    opened = started(command, GRADIO_SERVER_PORT=ports[0], **where)
+    locked = started(command, GRADIO_SERVER_PORT=ports[1], **where, **login)
+    for process, port in zip((opened, locked), ports, strict=True):
+        assert re.fullmatch(rf"The page is at http://\S+:{port}/", first_line(process))
+    assert httpx.get(f"http://127.0.0.1:{ports[0]}/health").status_code == 200
+    assert httpx.get(f"http://127.0.0.1:{ports[1]}/health").status_code == 401
+    assert httpx.get(f"http://127.0.0.1:{ports[1]}/health", auth=("me", "a:b")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"IMGSEARCH_AUTH": "me"}, r"IMGSEARCH_AUTH must be USER:PASS\."),
+        ({"SPACE_ID": "me/space", "IMGSEARCH_ADD_BELOW": "."}, "Everybody who reaches this page could add folders"),
+        ({"GRADIO_SERVER_PORT": "http"}, "GRADIO_SERVER_PORT must be a port from 1 to 65535; it is 'http'"),
+        ({"GRADIO_SERVER_PORT": "65536"}, "GRADIO_SERVER_PORT must be a port from 1 to 65535; it is '65536'"),
+    ],
+)
+def test_an_environment_that_cannot_be_meant_ends_the_program_with_a_sentence(gallery, monkeypatch, environment, said):
+    for name, value in ({"GRADIO_SERVER_PORT": str(free_port())} | environment).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit, match=said):
+        serve_hosted(lambda: gallery)
 
 
 # -- web sites of others ----------------------------------------------------------------------------------------------

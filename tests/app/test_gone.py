@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 from imgsearch_kit.app import serve
 from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.index import create_index, new_passport
+from imgsearch_kit.index.elastic import client
 from tests.app.conftest import free_port, make_gallery
 from tests.app.test_page import drop
 from tests.faulty_proxy import Cut, Proxy, pass_on
@@ -70,7 +71,10 @@ def test_an_index_that_is_deleted_is_a_sentence_without_its_place(page, gallery,
     expect(said(page)).to_have_text(f"The index is gone: it was deleted or moved while this page was served. {BACK}")
 
 
-def test_a_server_of_the_index_that_restarts_is_a_sentence_meanwhile(page, gallery, serving, elasticsearch_9, upload):
+def test_a_server_of_the_index_that_restarts_is_a_sentence_meanwhile(
+    page, gallery, serving, elasticsearch_9, upload, monkeypatch
+):
+    monkeypatch.setattr(client, "WAITS", (0.01, 0.02))  # seconds, else a server that starts is waited for
     proxy = Proxy(elasticsearch_9)
     with proxy:
         address = f"{proxy.url}/test-{uuid.uuid4().hex[:12]}"
@@ -79,7 +83,7 @@ def test_a_server_of_the_index_that_restarts_is_a_sentence_meanwhile(page, galle
         opened(page, serving(Gallery.open(address, QuarterColours(), root=gallery.passport.root)))
         proxy.answer = cut
         drop(page, upload("a.png", (200, 24, 0)))
-        expect(said(page)).to_contain_text("The server of the index does not answer now.", timeout=30_000)
+        expect(said(page)).to_contain_text("The server of the index does not answer now.")
         proxy.answer = pass_on
         drop(page, upload("b.png", (200, 24, 0)))
         page.locator("#hits li").first.wait_for()

@@ -11,7 +11,7 @@ from PIL import Image
 from imgsearch_kit.app.tabs.evaluate import EvaluateTab
 from imgsearch_kit.app.tabs.findings import Findings
 from tests.app.conftest import make_gallery
-from tests.app.test_access import PHONE, SMALL_TARGETS, serious
+from tests.app.test_access import PHONE, serious_in_both, small_targets
 from tests.app.test_address import wait_for_address
 from tests.app.test_page import wait_for_first
 from tests.app.test_tabs import open_tab, wait_for_tab
@@ -209,13 +209,12 @@ def test_a_walk_through_what_if_findings_labels_and_the_matrix(visit, serving, d
     page.get_by_role("button", name="Evaluate", exact=True).wait_for()  # the index has changed
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("device", [{}, PHONE], ids=["desk", "phone"])
-def test_axe_finds_nothing_serious_with_all_of_the_tab_open(visit, serving, doubtful, scheme, device):
+def test_axe_finds_nothing_serious_with_all_of_the_tab_open(visit, serving, doubtful, device):
     tab = EvaluateTab(doubtful)
     last(tab.evaluate(RANK))
     last(tab.examine({}))
-    page = visit(serving(doubtful) + "/?tab=evaluate", color_scheme=scheme, **device)
+    page = visit(serving(doubtful) + "/?tab=evaluate", **device)
     page.locator(".bars button").first.click()
     page.locator("#opened .rows li").first.wait_for()
     page.get_by_label("Copies").select_option("same")
@@ -224,6 +223,6 @@ def test_axe_finds_nothing_serious_with_all_of_the_tab_open(visit, serving, doub
     page.locator("[data-accept]").click()
     page.locator(".kit-matrix td.own").first.click()
     page.locator("#cell h3").wait_for()
-    assert serious(page) == []
+    assert serious_in_both(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    assert not device or page.evaluate(SMALL_TARGETS.replace("#search", "#evaluate")) == []
+    assert not device or small_targets(page, "#evaluate") == []

@@ -12,7 +12,7 @@ from imgsearch_kit.app.tabs.map import MapTab
 from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.index import create_index, new_passport
 from tests.app.conftest import make_gallery
-from tests.app.test_access import PHONE, serious, tab_to
+from tests.app.test_access import PHONE, serious, small_targets, tab_to
 from tests.app.test_address import search_by_id, wait_for_address
 from tests.app.test_page import wait_for_first
 from tests.app.test_tabs import open_tab, wait_for_tab
@@ -124,6 +124,7 @@ def small(tmp_path):
 def place_of(page, gallery, tmp_path, id_):
     """Where on the canvas the point of a picture is, in pixels, when the whole map is shown."""
     page.get_by_role("button", name="Whole map").click()
+    page.evaluate("() => new Promise(requestAnimationFrame).then(() => new Promise(requestAnimationFrame))")  # drawn
     points = MapTab(gallery, str(tmp_path)).start({})
     row = points["ids"].index(id_)
     box = page.locator("#map canvas").bounding_box()
@@ -208,6 +209,8 @@ def test_the_map_is_explored_and_left_for_a_search(visit, serving, large, own_ca
     large.projection(progress=False)
     page = visit(serving(large) + "/?tab=map", color_scheme=scheme, reduced_motion="reduce", **device)
     page.get_by_text(re.compile(r"\d+ pictures in view")).wait_for()
+    if device:
+        page.get_by_role("button", name="Tools").click()
     page.locator("#map").get_by_text("4 classes").click()
     legend = page.locator(".kit-map-classes button > span")
     assert legend.all_inner_texts() == sorted(LABELS)
@@ -221,6 +224,7 @@ def test_the_map_is_explored_and_left_for_a_search(visit, serving, large, own_ca
     page.get_by_role("heading", name="9 pictures selected").wait_for()
     assert serious(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert not device or small_targets(page, "#map") == []
     page.get_by_role("button", name="Search in their class").click()
     wait_for_tab(page, "Search")
     assert page.locator("#classes input:checked").evaluate_all("(all) => all.map((box) => box.value)") == [

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-from tests.app.test_access import PHONE, serious
+from tests.app.test_access import PHONE, serious_in_both
 from tests.app.test_address import search_by_id, wait_for_address
 from tests.app.test_page import hits, wait_for_first
 from tests.app.test_tabs import open_tab, wait_for_tab
@@ -67,16 +65,15 @@ def test_on_a_phone_the_rail_is_folded(visit, served):
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious_in_the_rail(visit, served, scheme):
-    page = visit(f"{served}/?tab=map&id=red/00.png&classes=red", color_scheme=scheme)
+def test_axe_finds_nothing_serious_in_the_rail(visit, served):
+    page = visit(f"{served}/?tab=map&id=red/00.png&classes=red")
     page.locator("#rail .chip").wait_for()
     page.locator("#map [data-ready]").wait_for()
-    assert serious(page) == []
+    assert serious_in_both(page) == []
 
 
 def test_light_or_dark_is_chosen_kept_and_there_at_once(visit, served):
-    page = visit(served)
+    page = visit(served, alone=True)
     auto = page.evaluate(COLOURS)
     assert auto[:2] == [False, "light"]
     button = page.locator("#head .theme")

@@ -191,6 +191,30 @@ def test_paths_of_a_labels_file_that_match_nothing_are_listed(folder, index, ext
     ]
 
 
+@pytest.mark.parametrize("prefix", ["", "more"])
+@pytest.mark.parametrize(
+    ("paths", "hints"),
+    [
+        (
+            ["red/a.png", "Red/B.PNG", "blue/c", "none.png"],
+            ["Did you mean 'red/b.png'?", "Did you mean 'blue/c.png'?", ""],
+        ),
+        (["pictures/red/a.png", "pictures/d.png"], ["so leave 'pictures/' out of the paths"] * 2),
+        (["a.png", "b.png"], ["begin the paths with 'red/'"] * 2),
+    ],
+    ids=["names", "too long", "too short"],
+)
+def test_paths_of_a_labels_file_that_match_nothing_are_told_what_they_seem_to_mean(
+    folder, index, extractor, prefix, paths, hints
+):
+    report = index_folder(folder, index, extractor, prefix=prefix, labels=dict.fromkeys(paths, "x"))
+    told = {f.path.removeprefix("more/"): f.reason.partition("no picture has this path")[2] for f in report.failed}
+    assert list(told) == sorted(path for path in paths if path != "red/a.png")
+    for path, hint in zip(paths[-len(hints) :], hints, strict=True):
+        assert told[path].endswith(hint)
+        assert bool(told[path]) == bool(hint)
+
+
 @pytest.mark.parametrize("prefix", ["/abs", "a/../b", "a//b", "a/", ".", "..", "a/.", "a\\b", "\udcff"])
 def test_a_prefix_is_a_plain_name(folder, index, extractor, prefix):
     with pytest.raises(BadQuery, match="must be a plain name"):

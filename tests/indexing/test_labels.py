@@ -109,10 +109,12 @@ def test_relabelling_keeps_vectors_and_lists_unknown_paths():
         (["/data/pictures/red/0.png"], "leave '/data/pictures/' out of the paths"),
         (["0.png", "1.png"], "begin the paths with 'red/'"),
         (["2.png", "nothing/else.png"], None),
-        (["red/0.png", "pictures/red/1.png"], None),  # one fits, so the others are no matter of the beginning
+        (["red/0.png", "pictures/red/1.png"], "Did you mean 'red/1.png'?"),  # one fits, so not all begin wrongly
+        (["RED/0.PNG"], "Did you mean 'red/0.png'?"),
+        (["red/0.png", "red/1"], "Did you mean 'red/1.png'?"),
     ],
 )
-def test_labels_none_of_which_fits_are_told_how_their_paths_must_begin(paths, told):
+def test_paths_that_do_not_fit_are_told_how_they_must_begin_or_which_id_they_seem_to_mean(paths, told):
     with create_index("memory:", new_passport(QuarterColours().spec)) as index:
         index.add([ImageRecord("red/0.png"), ImageRecord("red/1.png")], np.eye(12, dtype=np.float32)[:2])
         (why,) = {refused.reason for refused in relabel(index, dict.fromkeys(paths, "x")).failed}

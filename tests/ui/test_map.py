@@ -10,6 +10,7 @@ import csv
 import pytest
 
 from imgsearch_kit import ui
+from tests.app.test_access import small_targets
 
 HOSTILE = "<img src=x onerror=window.hacked=1>" + "long" * 30
 CODE = """import {createExplorer, keptWords} from "./explorer.js";
@@ -50,7 +51,8 @@ def opened(browser, **options):
     )
     page = context.new_page()
     page.set_default_timeout(20_000)
-    page.set_content(f"<style>{ui.style()} body {{ margin: 0 }}</style><div class=kit id=map></div>")
+    head = f"<meta name=viewport content=width=device-width><style>{ui.style()} body {{ margin: 0 }}</style>"
+    page.set_content(f"{head}<div class=kit id=map></div>")
     page.evaluate("(title) => { document.title = title; window.troubles = []; }", HOSTILE)
     page.on("pageerror", lambda error: page.evaluate("(text) => troubles.push(text)", str(error)))
     page.add_script_tag(type="module", content=ui.script(CODE))
@@ -262,16 +264,19 @@ def test_classes_and_ids_are_found_and_the_others_fade(page):
     assert page.locator("#map img[src=x]").count() == 0
 
 
+def press(page, keys):
+    """Presses keys on the map so fast that the view does not come to rest between them, however slow the machine."""
+    pressed = "(map, keys) => keys.forEach((key) => map.dispatchEvent(new KeyboardEvent('keydown', {key})))"
+    page.locator("canvas").evaluate(pressed, list(keys))
+
+
 def test_thumbnails_are_asked_for_once_and_in_batches_when_the_view_is_at_rest(page):
-    page.locator("canvas").focus()
-    for key in "+++":
-        page.keyboard.press(key)
+    press(page, "+++")
     page.get_by_text("100 pictures in view").wait_for(state="detached")
     before = page.evaluate("told.length")
-    for _ in range(8):
-        page.keyboard.press("ArrowRight")
+    press(page, ["ArrowRight"] * 8)
     page.wait_for_function("(before) => told.length > before", arg=before)
-    page.keyboard.press("0")
+    press(page, "0")
     page.get_by_text("100 pictures in view").wait_for()
     asked = page.evaluate("told.filter(([kind]) => kind === 'thumbnails').flatMap(([, ids]) => ids)")
     assert len(asked) == len(set(asked))
@@ -315,4 +320,38 @@ def test_two_fingers_zoom_and_one_moves_the_map(browser):
     touch("touchStart", (x + 72, y))
     touch("touchEnd")
     page.get_by_role("heading", name="low/44").wait_for()
+    page.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_phone_the_tools_are_behind_one_button(browser, scheme):
+    page = opened(browser, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, color_scheme=scheme)
+    opener, field = page.get_by_role("button", name="Tools"), page.get_by_label("Find a class or an id on the map")
+    above = page.locator("canvas").bounding_box()["y"]
+    assert not field.is_visible()
+    assert page.locator(".kit-map-tools button:visible").all_inner_texts() == ["Tools"]
+    assert above < 70
+    opener.tap()
+    assert opener.get_attribute("aria-expanded") == "true"
+    assert small_targets(page, "#map") == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.get_by_text("2 classes").tap()
+    assert small_targets(page, ".kit-map-classes") == []
+    field.fill("low/07")
+    field.press("Enter")
+    page.get_by_role("heading", name="low/07").wait_for()
+    page.get_by_role("button", name="Select view").tap()
+    page.get_by_role("button", name="Show only these").tap()
+    opener.tap()
+    assert not field.is_visible()
+    page.get_by_role("button", name="Show all pictures").tap()  # the way back is never hidden
+    assert page.locator("canvas").bounding_box()["y"] == above
+    page.context.close()
+
+
+def test_a_finger_need_not_meet_an_arrow_exactly(browser):
+    page = opened(browser, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    box = page.locator("canvas").bounding_box()
+    page.touchscreen.tap(box["x"] + box["width"] - 12 - 20, box["y"] + box["height"] / 2)
+    page.get_by_text("1 picture in view").wait_for()
     page.context.close()

@@ -107,6 +107,7 @@ def test_drop_mark_and_keep_reach_python_and_its_values_reach_the_cell(lab, fold
     found = state(folder, lambda now: now["marks"]["plus"])
     assert found["marks"] == {"plus": ["red/0.png"], "minus": []}
     widget.locator(".marks button").wait_for()
+    widget.locator(".kit-card[data-id='red/0.png']").wait_for(state="detached")  # which is marked, and no hit any more
     widget.locator("[data-keep]").first.click()
     assert state(folder, lambda now: now["basket"])["basket"] == ["red/1.png"]
 
