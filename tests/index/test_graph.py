@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -144,6 +145,30 @@ def test_where_the_graph_cannot_be_kept_it_lasts_as_long_as_the_index(address, o
     with open_index(address) as index:
         assert check_same(index).method.startswith("hnsw")
         assert check_same(index).method.startswith("hnsw")
+
+
+@pytest.fixture
+def file_limit():
+    """A function that lets no file become larger than so many bytes, as a full disk does."""
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+
+@pytest.mark.parametrize("missing", [1, 90_000])  # the library says nothing of the first
+def test_a_graph_for_which_the_disk_has_no_room_is_used_and_not_kept(address, file_limit, caplog, missing):
+    note, file = graph_files(address)
+    size = file.stat().st_size
+    note.unlink()
+    with open_index(address) as index:
+        len(index)
+        file_limit(size - missing)
+        assert check_same(index).method.startswith("hnsw")
+        assert check_same(index).method.startswith("hnsw")
+    assert not note.exists()
+    (said,) = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert "of the graph could" in said
+    assert "Set IMGSEARCH_CACHE to a writable folder" in said
 
 
 @pytest.mark.parametrize("options", [{"labels": ["odd"]}, {"labels": ["odd", "none"], "exclude": [["0001.jpg"]] * 20}])
