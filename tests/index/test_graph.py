@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import sqlite3
 import subprocess
 import sys
@@ -145,14 +144,6 @@ def test_where_the_graph_cannot_be_kept_it_lasts_as_long_as_the_index(address, o
     with open_index(address) as index:
         assert check_same(index).method.startswith("hnsw")
         assert check_same(index).method.startswith("hnsw")
-
-
-@pytest.fixture
-def file_limit():
-    """A function that lets no file become larger than so many bytes, as a full disk does."""
-    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 
 
 @pytest.mark.parametrize("missing", [1, 90_000])  # the library says nothing of the first
