@@ -134,6 +134,10 @@ def test_what_would_take_hours_is_refused_with_what_to_do(index, monkeypatch):
     with pytest.raises(BadQuery, match=r"To ask 101 pictures about 101 would take many hours. .* --sample 101 asks"):
         evaluate(index)
     assert evaluate(index, sample=101).to_json()["queries"] == 100
+    monkeypatch.setattr("imgsearch_kit.evaluation.protocol.MOST_PAIRS", 10_000)
+    with pytest.raises(BadQuery, match=r"near-duplicates of 101 pictures among 101 takes hours. Leave out --near"):
+        evaluate(index, sample=20, group_duplicates=0.98)
+    assert evaluate(index, sample=20, group_duplicates=True).to_json()["queries"] == 20
     monkeypatch.setattr("imgsearch_kit.inspection.over_index.MOST_EXAMINED", 100)
     with pytest.raises(BadQuery, match=r"each of 102 pictures .* at most 100 are examined. Examine a part"):
         Gallery(index).health()
