@@ -332,11 +332,11 @@ class LocalIndex(VectorIndex):
                 db.execute("UPDATE passport SET json = ?", (sqlite.passport_json(new),))
 
     def replace_content_with(self, other: VectorIndex, *, unchanged: int | None) -> None:
-        """Replaces the whole content and passport by those of another index, in one commit.
+        """Replaces the whole content and passport by those of another index, in one commit; the old graph is deleted.
 
         :raises IndexMismatch: when this one has another generation than ``unchanged``.
         """
-        passport = other.passport
+        passport, graph = other.passport, self._graph if self._has_graph else None
         with self._writing() as db:
             if unchanged is not None:
                 check_unchanged(self.address, unchanged, sqlite.generation(db))
@@ -348,6 +348,8 @@ class LocalIndex(VectorIndex):
             sqlite.set_learned(db, other.learned())
             db.execute("UPDATE passport SET json = ?", (sqlite.passport_json(passport),))
             self._seen = None
+        if graph is not None:
+            graph.remove()
 
     def claim(self) -> None:
         """Takes the file's writer lock, until ``flush``, ``close`` or the end of the process.

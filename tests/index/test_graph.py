@@ -16,6 +16,7 @@ from imgsearch_kit.cli import app
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.files import artefact_folder
 from imgsearch_kit.index import create_index, new_passport, open_index
+from imgsearch_kit.index.building import building
 from imgsearch_kit.records import Approx, ImageRecord
 from imgsearch_kit.vectors import unit
 
@@ -135,6 +136,18 @@ def test_a_copy_of_the_file_that_went_its_own_way_has_no_use_for_the_graph(addre
             assert check_same(index).method.startswith("hnsw")
     with open_index(address) as index:
         check_same(index)
+
+
+def test_the_graph_of_what_was_rebuilt_is_deleted(address):
+    note, file = graph_files(address)
+    with open_index(address) as index:
+        generation = index.read_passport().generation
+    with building(address, new_passport(None, dim=DIM, method="hnsw"), unchanged=generation) as new:
+        new.add(named(0, 50), VECTORS[:50])
+    assert not note.exists()
+    assert not file.exists()
+    with open_index(address) as index:
+        assert check_same(index).method.startswith("hnsw:m=16")
 
 
 def test_where_the_graph_cannot_be_kept_it_lasts_as_long_as_the_index(address, own_cache, tmp_path, monkeypatch):
