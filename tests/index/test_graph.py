@@ -138,6 +138,15 @@ def test_a_copy_of_the_file_that_went_its_own_way_has_no_use_for_the_graph(addre
         check_same(index)
 
 
+def test_copies_of_the_file_from_which_others_were_deleted_do_not_share_the_graph(address, tmp_path):
+    other = tmp_path / "other.db"
+    other.write_bytes((tmp_path / "pictures.db").read_bytes())
+    for path, first, last in ((tmp_path / "pictures.db", 0, 70), (other, 100, 180)):
+        with open_index(f"local:{path}") as index:
+            index.delete([record.id for record in named(first, last)])
+            assert check_same(index, VECTORS[:70], 1).method.startswith("hnsw")
+
+
 def test_the_graph_of_what_was_rebuilt_is_deleted(address):
     note, file = graph_files(address)
     with open_index(address) as index:
@@ -195,7 +204,7 @@ def test_more_hits_than_candidates_can_give_are_exact(address):
 
 def test_a_file_that_notes_no_commits_is_searched_and_upgraded(address, tmp_path):
     db = sqlite3.connect(tmp_path / "pictures.db")
-    db.executescript("DROP TRIGGER noted; DROP TABLE commits; DROP INDEX labels")
+    db.executescript("DROP TRIGGER noted; DROP TRIGGER noted_deletion; DROP TABLE commits; DROP INDEX labels")
     db.close()
     with open_index(address) as index:
         assert check_same(index).method.startswith("hnsw")
