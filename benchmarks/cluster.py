@@ -107,6 +107,7 @@ def resident(node: Node) -> int:
 
 def measured(node: Node, spec: str, vectors: Vectors, queries: Vectors, minutes: float) -> dict[str, Any]:
     """The figures of one method on one node; its index is removed afterwards."""
+    load = round(os.getloadavg()[0], 2)
     with create_index(f"{node.url}/measured", new_passport(None, dim=vectors.shape[1], method=spec)) as index:
         assert isinstance(index, ElasticIndex)
         count, writing = fill(index, vectors, minutes)
@@ -134,6 +135,7 @@ def measured(node: Node, spec: str, vectors: Vectors, queries: Vectors, minutes:
         "disk_bytes_per_vector": round(disk / count),
         "off_heap_bytes_per_vector": {name: round(size / count, 1) for name, size in of_memory.items()},
         "server_bytes": resident(node),
+        "load_before": load,
         "searches": rows,
     }
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-LINKS, EF = 16, 128  # of every graph: links of a node, candidates while it is built
+LINKS, EF = 16, 128  # of every graph but the kit's, which has its defaults: links of a node, candidates when built
 AT_ONCE = 5000  # vectors handed to a store in one call, where that matters
 
 

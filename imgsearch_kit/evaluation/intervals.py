@@ -10,6 +10,7 @@ from imgsearch_kit.vectors import Floats, Ints
 
 RESAMPLES = 9_999
 LEVEL = 0.95
+FEWEST_ASKED = 10  # of the queries of a class; fewer do not show how much the others differ
 DRAWN = 1 << 22  # drawn numbers at a time: 32 MB
 
 
@@ -68,9 +69,11 @@ def sampled_intervals(
 
     The rescaled bootstrap of Rao and Wu (1988) for stratified samples without replacement: of the n queries of a class
     n - 1 are drawn with replacement, and their mean's distance from the class's mean is multiplied by sqrt(1 - n/N),
-    so that its variance is the unbiased one, (1 - n/N) s²/n, also for n = 2. Classes with one query of several have
-    no bounds. For micro and macro means they are taken as one stratum ("collapsed", Cochran 1977, section 5A.12), whose
-    variance contains that between these classes, so that bounds are rather too wide; a lone such class adds none.
+    so that its variance is the unbiased one, (1 - n/N) s²/n, also for n = 2. A class that is not asked whole has no
+    bounds of its own from fewer than ten queries, nor where their values are equal: such bounds would hold its mean in
+    half of the cases. For micro and macro means classes with one query of several are taken as one stratum
+    ("collapsed", Cochran 1977, section 5A.12), whose variance contains that between these classes, so that bounds are
+    rather too wide; a lone such class adds none.
     """
     rng = np.random.default_rng(seed)
     counts = np.bincount(classes)
@@ -85,8 +88,10 @@ def sampled_intervals(
             away = (drawn - mean) * np.sqrt(1 - len(rows) / size)
             micro += away * (size / sizes.sum())
             macro += away / len(sizes)
-        known = len(rows) > 1 or size == 1
-        per_class.append(_bounded(mean, mean + away, 2 if known else 1))
+        found = _bounded(mean, mean + away, 2)
+        if len(rows) < size:
+            found[(len(rows) < FEWEST_ASKED) | (np.ptp(values[rows], axis=0) == 0), 1:] = np.nan
+        per_class.append(found)
     single = np.flatnonzero((counts == 1) & (sizes > 1))
     if len(single) > 1:
         left = np.sqrt(1 - len(single) / sizes[single].sum())

@@ -11,7 +11,7 @@ from imgsearch_kit.arguments import whole_number
 from imgsearch_kit.classes import doubts, folders_of
 from imgsearch_kit.errors import BadQuery, IndexMismatch
 from imgsearch_kit.evaluation.metrics import score_queries
-from imgsearch_kit.evaluation.protocol import Experiment, Side, check_options, make_experiment
+from imgsearch_kit.evaluation.protocol import MOST_PAIRS, Experiment, Side, check_options, make_experiment
 from imgsearch_kit.evaluation.report import Evaluation
 from imgsearch_kit.evaluation.sampling import sampled_queries
 from imgsearch_kit.evaluation.trec import qrels_lines, run_lines, trec_files
@@ -26,7 +26,6 @@ from imgsearch_kit.records import IndexPassport
 from imgsearch_kit.vectors import Scorer
 
 KS = (1, 4, 10)
-MOST_PAIRS = 4 * 10**10  # of queries and pictures that are ranked unasked: about an hour on two cores
 DEPTH = 1_000  # places of each ranking in a TREC run
 
 

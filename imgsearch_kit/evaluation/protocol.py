@@ -22,6 +22,8 @@ from imgsearch_kit.ranking import Ranking, parse_rank
 from imgsearch_kit.records import ImageRecord, Vectors
 from imgsearch_kit.vectors import Ints, Scorer, cosines
 
+MOST_PAIRS = 4 * 10**10  # of queries and pictures that are compared unasked: minutes to an hour on two cores
+
 
 @dataclass(frozen=True)
 class Side:
@@ -95,7 +97,8 @@ def make_experiment(
     hit. With ``group_duplicates`` a picture of the same sha256 is none either, nor, if it is a number, one of at least
     that cosine.
 
-    :raises BadQuery: when no labelled picture is left on either side, or an argument is wrong.
+    :raises BadQuery: when no labelled picture is left on either side, an argument is wrong, or there are too many
+        pictures to look for near-duplicates among them.
     """
     check_options(queries, split, group_duplicates, rank)
     exclude_labels = [normal(label) for label in strings("exclude_labels", exclude_labels)]
@@ -125,6 +128,8 @@ def make_experiment(
             f"There is nothing to evaluate: {about['unlabelled']} of {len(everyone)} pictures have no label and "
             f"{about['excluded']} an excluded one. Labels are folder names; `imgsearch label CSV` sets them."
         )
+    if not isinstance(group_duplicates, bool):
+        check_comparable(len(asking.records), len(gallery.records))
     own, junk = own_and_duplicates(asking, gallery, group_duplicates)
     about |= {"group_duplicates": group_duplicates, "duplicates": int(junk.nnz - own.nnz), "rank": rank}
     return Experiment(asking.records, asking.vectors, gallery.records, gallery.vectors, junk, rank, about)
@@ -141,6 +146,18 @@ def check_options(queries: object, split: Path | str | None, group_duplicates: b
         parse_rank(rank)
     if queries is not None and split is not None:
         raise BadQuery("An index of queries and a split file were both given. Give one of them.")
+
+
+def check_comparable(queries: int, gallery: int) -> None:
+    """Checks that near-duplicates can be looked for, which compares each query with each picture, also for a sample.
+
+    :raises BadQuery: when that would take hours.
+    """
+    if queries * gallery > MOST_PAIRS:
+        raise BadQuery(
+            f"To look for near-duplicates of {queries:,} pictures among {gallery:,} takes hours. Leave out --near; "
+            "equal files are found by --group-duplicates (in Python group_duplicates=True)."
+        )
 
 
 def own_and_duplicates(queries: Side, gallery: Side, group_duplicates: bool | float) -> tuple[csr_array, csr_array]:

@@ -45,8 +45,8 @@ def sampled_queries(experiment: Experiment, count: int, seed: int) -> Experiment
     if count < len(numbers):
         raise BadQuery(
             f"A sample of {count:,} queries leaves out some of {len(numbers):,} classes that have queries, so it says "
-            f"nothing of them. Give --sample {len(numbers)} (in Python sample=) or more; from twice as many, most "
-            "classes have an interval."
+            f"nothing of them. Give --sample {len(numbers)} (in Python sample=) or more; classes of which "
+            "ten or more are asked have bounds."
         )
     shuffled = np.random.default_rng(seed).permutation(len(able))
     order = shuffled[np.argsort(which[shuffled], kind="stable")]  # by class, at random within

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-from imgsearch_kit.errors import IndexMismatch, IndexUnwritable
+from imgsearch_kit.errors import IndexDamaged, IndexMismatch, IndexUnwritable, without_stop
 from imgsearch_kit.files import write_whole
 from imgsearch_kit.index import sqlite
 from imgsearch_kit.index.arrays import READ_AT_ONCE, StoredArrays, save_arrays
@@ -81,6 +83,7 @@ class ArchiveIndex(LocalIndex):
         :raises IndexNotFound: when there is no such file.
         :raises IndexDamaged: when it cannot be read as an archive of plain arrays.
         :raises IndexMismatch: when the arrays ``ids`` and ``vectors`` are not in it.
+        :raises IndexUnwritable: when there is no room for what is beyond 64 MB of it.
         :raises BadQuery: when arrays disagree in length, an id is empty or given twice, or a row is zero or not finite.
         :raises VersionMismatch: when a newer kit wrote it.
         """
@@ -88,7 +91,7 @@ class ArchiveIndex(LocalIndex):
         state = _state(path)
         if state is None:
             raise sqlite.not_found(f"npz:{path}")
-        with StoredArrays.opened(path) as stored:
+        with StoredArrays.opened(path) as stored, _taken_over(path):
             index = cls._holding(path, stored.passport(), stored.failures(), stored.learned)
             try:
                 index._fill(stored)
@@ -156,6 +159,24 @@ class ArchiveIndex(LocalIndex):
             raise IndexUnwritable(
                 f"The archive {self._file} was changed by another process after it was opened. Open it again."
             )
+
+
+@contextmanager
+def _taken_over(path: Path) -> Iterator[None]:
+    """Translates the errors of a database that cannot hold the content of an archive."""
+    try:
+        yield
+    except (sqlite3.Error, UnicodeError, OverflowError) as error:
+        reason = without_stop(error)
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+            raise IndexUnwritable(
+                f"The archive {path} is too large for the folder of temporary files: {reason}. Free some disk space, "
+                "or set SQLITE_TMPDIR to a folder that has room for the whole archive."
+            ) from error
+        text = f" in {error.object!r:.80}" if isinstance(error, UnicodeEncodeError) else ""
+        raise IndexDamaged(
+            f"The archive {path} has a value that an index cannot hold: {reason}{text}. Write it again without it."
+        ) from error
 
 
 def _state(path: Path) -> tuple[int, int, int] | None:

@@ -7,7 +7,6 @@ import json
 import os
 import uuid
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -101,9 +100,11 @@ class StoredArrays:
         :raises BadQuery: when arrays disagree in length or have another type, or an id is empty or given twice.
         """
         self._path, self._archive = path, archive
+        assert archive.zip is not None
+        named = {name.removesuffix(".npy") for name in archive.zip.namelist() if name.endswith(".npy")}
         with _readable(path):
-            self._arrays = {name: archive[name] for name in archive.files if name in SMALL_ARRAYS}
-        known = {*self._arrays, *({"vectors"} & set(archive.files))}
+            self._arrays = {name: _array(archive, name) for name in sorted(SMALL_ARRAYS & named)}
+        known = {*self._arrays, *({"vectors"} & named)}
         if not {"ids", "vectors"} <= known:
             raise IndexMismatch(
                 f"The archive {path} has the arrays {sorted(known) or 'of no known name'}; an index needs ids and "
@@ -136,7 +137,7 @@ class StoredArrays:
         """The values of the records, by field, after a check of all arrays."""
         with _readable(self._path), self._member() as member:
             self._shape, self._fortran, self._dtype = _header(member)
-        if len(self._shape) != 2 or self._dtype.kind != "f":
+        if len(self._shape) != 2 or not self._shape[1] or self._dtype.kind != "f":
             raise BadQuery(
                 f"vectors in {self._path} are {self._dtype} of shape {self._shape}; they must be (n, dim) floats."
             )
@@ -155,7 +156,9 @@ class StoredArrays:
 
     def failures(self) -> list[Failure]:
         """The files that could not be indexed."""
-        return [Failure(*each) for each in self._json("failures") or []]
+        given = self._json("failures") or []
+        with _readable(self._path):
+            return [Failure(*each) for each in given]
 
     def passport(self) -> IndexPassport:
         """The passport; of an archive made elsewhere one without an extractor, and with a uuid made from the content.
@@ -242,12 +245,19 @@ class StoredArrays:
                 member.read(1)  # at its end the sum of its bytes is checked
 
 
+def _array(archive: NpzFile, name: str) -> npt.NDArray[Any]:
+    found = archive[name]
+    if not isinstance(found, np.ndarray):  # numpy gives the bytes of what is none
+        raise ValueError(f"{name} is no array")
+    return found
+
+
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
     """Translates the errors of a file that is no archive, or a damaged one."""
     try:
         yield
-    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+    except Exception as error:  # damage may look like encryption, another compression, or more than fits in memory
         raise IndexDamaged(
             f"{path} cannot be read as an .npz archive of plain arrays: {without_stop(error)}. Save it with "
             "numpy.savez(path, ids=numpy.array(ids, dtype=str), vectors=vectors)."

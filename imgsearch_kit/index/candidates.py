@@ -191,7 +191,8 @@ class Candidates:
                         return True
                     commit, count = sqlite.last_commit(db), sqlite.count_records(db)
                 graph = Graph.of(self.parameters, self.dim, commit, self._batches(count, progress))
-                self._covered, self._graph = None, graph
+                with self.reading():  # no other thread is between looking at these two
+                    self._covered, self._graph = None, graph
                 self._save(graph)
                 return True
         finally:

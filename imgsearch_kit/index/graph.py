@@ -129,13 +129,26 @@ class Graph:
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / f"graph.{uuid.uuid4().hex[:12]}.usearch"  # a new name: others may have the old one mapped
         with write_whole(file) as whole:
-            self.found.save(str(whole))
+            self._write(whole)
             blocks = _checksums(whole)
         about = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "found"}
         about |= {"dtype": "f16", "file": file.name, "state": _state(file), "blocks": blocks}
         with write_whole(folder / GRAPH_NOTE) as whole:
             whole.write_text(json.dumps(about))
         _delete_but(folder, file.name)
+
+    def _write(self, file: Path) -> None:
+        """Writes the library's file.
+
+        :raises OSError: when there is no room for it, of which the library says little, or nothing near its end.
+        """
+        wanted = self.found.serialized_length
+        try:
+            self.found.save(str(file))
+        except RuntimeError as error:
+            raise OSError(f"The {wanted:,} bytes of the graph could not be written ({error})") from error
+        if (written := file.stat().st_size) != wanted:
+            raise OSError(f"Only {written:,} of the {wanted:,} bytes of the graph could be written")
 
     @classmethod
     def load(cls, folder: Path) -> Graph | None:

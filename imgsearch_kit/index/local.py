@@ -231,11 +231,11 @@ class LocalIndex(LocalDatabase):
                 db.execute("UPDATE passport SET json = ?", (sqlite.passport_json(new),))
 
     def replace_content_with(self, other: VectorIndex, *, unchanged: int | None) -> None:
-        """Replaces the whole content and passport by those of another index, in one commit.
+        """Replaces the whole content and passport by those of another index, in one commit; the old graph is deleted.
 
         :raises IndexMismatch: when this one has another generation than ``unchanged``.
         """
-        passport = other.passport
+        passport, graph = other.passport, self._graph if self._has_graph else None
         with self._writing() as db:
             if unchanged is not None:
                 check_unchanged(self.address, unchanged, sqlite.generation(db))
@@ -247,6 +247,8 @@ class LocalIndex(LocalDatabase):
             sqlite.set_learned(db, other.learned())
             db.execute("UPDATE passport SET json = ?", (sqlite.passport_json(passport),))
             self._seen = None
+        if graph is not None:
+            graph.remove()
 
     def remove(self) -> None:
         """Deletes the file with SQLite's files next to it, and closes.

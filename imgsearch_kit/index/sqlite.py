@@ -34,13 +34,18 @@ CREATE TABLE failures (
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {FORMAT_VERSION};
 """
-# The least key that each commit has added, so that it is known which records have changed since any generation: keys
-# only grow within a commit, and are above all keys of then. Triggers note it whichever kit writes, and a file without
-# this table is as good as before, so it is no new format. ``stamp`` tells copies of a file apart that were changed.
+LARGEST_KEY = 2**63 - 1
+# The least key that each commit has added, LARGEST_KEY if it has only deleted, so that it is known which records have
+# changed since any generation: keys only grow within a commit, and are above all keys of then. Triggers note it
+# whichever kit writes, and a file without this table is as good as before, so it is no new format. ``stamp`` tells
+# copies of a file apart that were changed.
 COMMITS = (
     "CREATE TABLE commits (generation INTEGER PRIMARY KEY, key INTEGER NOT NULL, stamp INTEGER NOT NULL)",
     "CREATE TRIGGER noted AFTER INSERT ON records BEGIN "
-    "INSERT OR IGNORE INTO commits SELECT generation + 1, new.key, random() FROM passport; END",
+    "INSERT INTO commits SELECT generation + 1, new.key, random() FROM passport WHERE true "
+    "ON CONFLICT (generation) DO UPDATE SET key = excluded.key WHERE key > excluded.key; END",
+    "CREATE TRIGGER noted_deletion AFTER DELETE ON records BEGIN "
+    f"INSERT OR IGNORE INTO commits SELECT generation + 1, {LARGEST_KEY}, random() FROM passport; END",
     "INSERT INTO commits SELECT generation, (SELECT coalesce(max(key), 0) + 1 FROM records), random() FROM passport",
     "CREATE INDEX labels ON records (label)",
 )
@@ -48,7 +53,6 @@ COMMITS = (
 RECORD = [field.name for field in dataclasses.fields(ImageRecord) if field.name != "path"]
 ID_IN_LIST = "id IN (SELECT value FROM json_each(?))"  # one parameter, however many ids
 FILE_SUFFIXES = ("", "-wal", "-shm", "-journal", ".lock")  # what is added to the name of the file itself
-LARGEST_KEY = 2**63 - 1
 FROZEN = "mode=ro&immutable=1"  # reads a file in a folder that takes no WAL beside it
 
 
@@ -299,7 +303,7 @@ def present(db: sqlite3.Connection, keys: Iterable[int]) -> list[int]:
 
 
 def last_commit(db: sqlite3.Connection) -> tuple[int, int]:
-    """Generation and stamp of the last commit that has added records; of now where a file does not note them."""
+    """Generation and stamp of the last commit that has added or deleted records; of now where none are noted."""
     if not has_table(db, "commits"):
         return generation(db), 0
     found = db.execute("SELECT generation, stamp FROM commits ORDER BY generation DESC LIMIT 1").fetchone()

@@ -97,6 +97,25 @@ def test_the_bounds_hold_the_means_of_all_queries_about_95_times_in_100(count):
     assert inside[0] / 200 <= 0.99
 
 
+@pytest.mark.parametrize("asked", [10, 20])
+def test_bounds_of_a_class_hold_its_mean_mostly_and_are_left_out_where_they_would_not(asked):
+    rng = np.random.default_rng(4)
+    sizes = np.full(40, 60)
+    classes = np.repeat(np.arange(40), sizes)
+    population = (rng.random(2400) < np.linspace(0.7, 0.99, 40)[classes]).astype(np.float64)[:, None]  # as P@1 is
+    truth = np.array([population[classes == c].mean() for c in range(40)])
+    inside = []
+    for trial in range(20):
+        rows = np.concatenate([rng.choice(np.flatnonzero(classes == c), asked, replace=False) for c in range(40)])
+        _, low, high = sampled_intervals(population[rows], classes[rows], sizes, resamples=400, seed=trial).per_class.T
+        inside += [low <= mean <= high for low, mean, high in zip(low[0], truth, high[0], strict=True) if low == low]
+    assert len(inside) > 100
+    assert np.mean(inside) >= 0.9
+    few = sampled_intervals(population[rows][:: asked // 5], classes[rows][:: asked // 5], sizes, resamples=400)
+    assert np.isnan(few.per_class[..., 1:]).all()
+    assert not np.isnan(few.macro).any()
+
+
 def test_a_class_that_was_asked_whole_is_known_exactly():
     found = sampled_intervals(np.array([[0.2], [0.4], [0.5]]), np.array([0, 0, 1]), np.array([2, 9]))
     assert found.per_class[0, 0].tolist() == pytest.approx([0.3, 0.3, 0.3])
@@ -115,6 +134,10 @@ def test_what_would_take_hours_is_refused_with_what_to_do(index, monkeypatch):
     with pytest.raises(BadQuery, match=r"To ask 101 pictures about 101 would take many hours. .* --sample 101 asks"):
         evaluate(index)
     assert evaluate(index, sample=101).to_json()["queries"] == 100
+    monkeypatch.setattr("imgsearch_kit.evaluation.protocol.MOST_PAIRS", 10_000)
+    with pytest.raises(BadQuery, match=r"near-duplicates of 101 pictures among 101 takes hours. Leave out --near"):
+        evaluate(index, sample=20, group_duplicates=0.98)
+    assert evaluate(index, sample=20, group_duplicates=True).to_json()["queries"] == 20
     monkeypatch.setattr("imgsearch_kit.inspection.over_index.MOST_EXAMINED", 100)
     with pytest.raises(BadQuery, match=r"each of 102 pictures .* at most 100 are examined. Examine a part"):
         Gallery(index).health()

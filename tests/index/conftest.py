@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import re
+import resource
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -129,3 +130,11 @@ def param(backend: Backend):
 def place(request):
     with request.param.address(request) as address, contextlib.ExitStack() as opened:
         yield Place(request.param, address, opened)
+
+
+@pytest.fixture
+def file_limit():
+    """A function that lets no file become larger than so many bytes, as a full disk does."""
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -240,6 +242,10 @@ BAD = {
     "a zero row": ({"ids": IDS, "vectors": ROWS * [[1], [0]]}, BadQuery, "1 of 2 .*zero or not finite.*'a.jpg'"),
     "not a number": ({"ids": IDS, "vectors": ROWS + np.nan}, BadQuery, "2 of 2 .*zero or not finite.*'b.jpg'"),
     "too large": ({"ids": IDS, "vectors": ROWS.astype(float) * 1e300}, BadQuery, "2 of 2 .*zero or not finite"),
+    "vectors of no numbers": ({"ids": IDS, "vectors": ROWS[:, :0]}, BadQuery, r"of shape \(2, 0\)"),
+    "a failure without a reason": (ARRAYS | {"failures": np.array('[["a"]]')}, IndexDamaged, "cannot be read as an"),
+    "a failure of nothing": (ARRAYS | {"failures": np.array('[["a", null, 1, 2]]')}, IndexDamaged, "cannot hold: NOT"),
+    "half a letter": (ARRAYS | {"labels": np.array(["cat", "\ud800"])}, IndexDamaged, r"cannot hold: .* in '.ud800'"),
     "objects": ({"ids": IDS.astype(object), "vectors": ROWS}, IndexDamaged, r"dtype=str\)"),
 }
 
@@ -263,6 +269,43 @@ def test_other_files_are_refused(path):
         path.write_bytes(content)
         with pytest.raises(IndexDamaged, match=r"cannot be read as an .npz archive of plain arrays"):
             opened(path)
+
+
+HEADERS = {"of another version": (6, 200), "encrypted": (8, 1), "patched": (8, 32), "of another compression": (10, 99)}
+
+
+@pytest.mark.parametrize("name", [b"ids.npy", b"vectors.npy"])
+@pytest.mark.parametrize(("place", "value"), HEADERS.values(), ids=HEADERS)
+def test_an_archive_with_a_damaged_list_of_members_is_refused(path, name, place, value):
+    np.savez(path, ids=IDS, vectors=ROWS)
+    content = bytearray(path.read_bytes())
+    content[content.rindex(name) - 46 + place] = value  # 46 bytes about a member are before its name
+    path.write_bytes(content)
+    with pytest.raises(IndexDamaged, match=r"cannot be read as an .npz archive of plain arrays"):
+        opened(path)
+
+
+def test_members_that_are_no_arrays_are_not_taken_for_them(path):
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<U9", "fortran_order": False, "shape": (10**13,)})
+    contents = {"vectors": (b"x", IndexMismatch, "needs ids and vectors"), "ids.npy": (b"x", IndexDamaged, "no array")}
+    contents |= {"labels.npy": (header.getvalue(), IndexDamaged, "Unable to allocate")}
+    for name, (content, kind, words) in contents.items():
+        np.savez(path, **{each: array for each, array in ARRAYS.items() if each != name.removesuffix(".npy")})
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr(name, content)
+        with pytest.raises(kind, match=words):
+            opened(path)
+
+
+def test_an_archive_for_which_there_is_no_room_says_where(path, file_limit, monkeypatch):
+    monkeypatch.setattr("imgsearch_kit.index.archive.IN_MEMORY", 1 << 18)
+    filled(f"npz:{path}", 9000)
+    before = path.read_bytes()
+    file_limit(1 << 17)
+    with pytest.raises(IndexUnwritable, match=r"too large for the folder of temporary files.* or set SQLITE_TMPDIR"):
+        opened(path)
+    assert path.read_bytes() == before
 
 
 def test_an_archive_of_a_newer_kit_or_of_two_minds_is_refused(path):

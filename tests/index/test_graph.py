@@ -16,6 +16,7 @@ from imgsearch_kit.cli import app
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.files import artefact_folder
 from imgsearch_kit.index import create_index, new_passport, open_index
+from imgsearch_kit.index.building import building
 from imgsearch_kit.records import Approx, ImageRecord
 from imgsearch_kit.vectors import unit
 
@@ -137,6 +138,27 @@ def test_a_copy_of_the_file_that_went_its_own_way_has_no_use_for_the_graph(addre
         check_same(index)
 
 
+def test_copies_of_the_file_from_which_others_were_deleted_do_not_share_the_graph(address, tmp_path):
+    other = tmp_path / "other.db"
+    other.write_bytes((tmp_path / "pictures.db").read_bytes())
+    for path, first, last in ((tmp_path / "pictures.db", 0, 70), (other, 100, 180)):
+        with open_index(f"local:{path}") as index:
+            index.delete([record.id for record in named(first, last)])
+            assert check_same(index, VECTORS[:70], 1).method.startswith("hnsw")
+
+
+def test_the_graph_of_what_was_rebuilt_is_deleted(address):
+    note, file = graph_files(address)
+    with open_index(address) as index:
+        generation = index.read_passport().generation
+    with building(address, new_passport(None, dim=DIM, method="hnsw"), unchanged=generation) as new:
+        new.add(named(0, 50), VECTORS[:50])
+    assert not note.exists()
+    assert not file.exists()
+    with open_index(address) as index:
+        assert check_same(index).method.startswith("hnsw:m=16")
+
+
 def test_where_the_graph_cannot_be_kept_it_lasts_as_long_as_the_index(address, own_cache, tmp_path, monkeypatch):
     nowhere = tmp_path / "a file"
     nowhere.write_bytes(b"")
@@ -144,6 +166,22 @@ def test_where_the_graph_cannot_be_kept_it_lasts_as_long_as_the_index(address, o
     with open_index(address) as index:
         assert check_same(index).method.startswith("hnsw")
         assert check_same(index).method.startswith("hnsw")
+
+
+@pytest.mark.parametrize("missing", [1, 90_000])  # the library says nothing of the first
+def test_a_graph_for_which_the_disk_has_no_room_is_used_and_not_kept(address, file_limit, caplog, missing):
+    note, file = graph_files(address)
+    size = file.stat().st_size
+    note.unlink()
+    with open_index(address) as index:
+        len(index)
+        file_limit(size - missing)
+        assert check_same(index).method.startswith("hnsw")
+        assert check_same(index).method.startswith("hnsw")
+    assert not note.exists()
+    (said,) = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert "of the graph could" in said
+    assert "Set IMGSEARCH_CACHE to a writable folder" in said
 
 
 @pytest.mark.parametrize("options", [{"labels": ["odd"]}, {"labels": ["odd", "none"], "exclude": [["0001.jpg"]] * 20}])
@@ -166,7 +204,7 @@ def test_more_hits_than_candidates_can_give_are_exact(address):
 
 def test_a_file_that_notes_no_commits_is_searched_and_upgraded(address, tmp_path):
     db = sqlite3.connect(tmp_path / "pictures.db")
-    db.executescript("DROP TRIGGER noted; DROP TABLE commits; DROP INDEX labels")
+    db.executescript("DROP TRIGGER noted; DROP TRIGGER noted_deletion; DROP TABLE commits; DROP INDEX labels")
     db.close()
     with open_index(address) as index:
         assert check_same(index).method.startswith("hnsw")

@@ -100,6 +100,15 @@ def test_the_index_is_that_of_a_plain_run_and_is_continued(photos, cluster, smal
         assert content(gallery.index) == plain(photos)
 
 
+@pytest.mark.ray
+def test_an_index_on_a_server_is_that_of_a_plain_run_in_two_parts(photos, cluster, small_tasks, server_address):
+    for part in ("1/2", "2/2", "1/2"):
+        options = {"method": "flat", "part": part, "ray": cluster.address, "progress": False}
+        Gallery.from_folder(photos, server_address, QuarterColours(), **options).close()
+    with Gallery.open(server_address) as gallery:
+        assert content(gallery.index) == plain(photos)
+
+
 class Changed(QuarterColours):
     """An extractor that is no longer what it was, as one of other weights says at its first use."""
 
