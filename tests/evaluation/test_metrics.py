@@ -213,6 +213,7 @@ def slow_map_at_r(relevance):
     return sum(Fraction(sum(relevance[: i + 1]), i + 1) for i in range(R) if relevance[i]) / R
 
 
+@settings(deadline=None)
 @given(st.lists(st.booleans(), min_size=1, max_size=30).filter(any))
 @example([False, True])
 def test_map_at_r_follows_the_formula(relevance):
