@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import PurePosixPath
 
 from imgsearch_kit.errors import BadQuery
@@ -23,20 +24,25 @@ def normal(name: str) -> str:
 
 
 def alike(names: Iterable[str], stored: Iterable[str]) -> dict[str, str]:
-    """The stored path that each of some paths means which are wrong in their case or lack the suffix.
+    """The stored path that each of some paths means; those that mean none are left out.
 
-    Of several, one of the same case comes first, and then the first one. Paths that mean none are left out.
+    A path may be wrong in its case, lack the suffix, or begin with folders above the indexed one. Of several, one of
+    the same case comes first, then the first one, and below such folders the one that keeps most of them.
     """
-    forms = {name: normal(name).casefold() for name in names if isinstance(name, str)}  # others a caller took for ids
-    wanted, found = set(forms.values()), defaultdict(list)
+    forms = {name: _tails(normal(name).casefold()) for name in names if isinstance(name, str)}  # others are no ids
+    wanted, found = set(chain.from_iterable(forms.values())), defaultdict(list)
     for path in stored:
         for form in wanted.intersection(_without_suffix(normal(path).casefold())):
             found[form].append(path)
-    return {
-        name: next((path for path in found[form] if path.startswith(name)), found[form][0])
-        for name, form in forms.items()
-        if form in found
+    met = {
+        name: found[next(filter(found.__contains__, tails))] for name, tails in forms.items() if found.keys() & tails
     }
+    return {name: next((path for path in paths if path.startswith(name)), paths[0]) for name, paths in met.items()}
+
+
+def _tails(path: str) -> list[str]:
+    """A path, and what is left of it without its first folders, the longest first."""
+    return [path, *(path[at + 1 :] for at, letter in enumerate(path) if letter == "/" and path[at + 1 :])]
 
 
 def _without_suffix(path: str) -> tuple[str, str]:
