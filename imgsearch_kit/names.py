@@ -5,7 +5,6 @@ from __future__ import annotations
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
-from itertools import chain
 from pathlib import PurePosixPath
 
 from imgsearch_kit.errors import BadQuery
@@ -24,24 +23,27 @@ def normal(name: str) -> str:
 
 
 def alike(names: Iterable[str], stored: Iterable[str]) -> dict[str, str]:
-    """The stored path that each of some paths means; those that mean none are left out.
+    """The stored path that each of some paths means; paths that mean none are left out.
 
     A path may be wrong in its case, lack the suffix, or begin with folders above the indexed one. Of several, one of
     the same case comes first, then the first one, and below such folders the one that keeps most of them.
     """
-    forms = {name: _tails(normal(name).casefold()) for name in names if isinstance(name, str)}  # others are no ids
-    wanted, found = set(chain.from_iterable(forms.values())), defaultdict(list)
+    ends = {name: _ends(normal(name).casefold()) for name in names if isinstance(name, str)}  # or taken for an id
+    wanted = {end for each in ends.values() for end in each}
+    found = defaultdict(list)
     for path in stored:
         for form in wanted.intersection(_without_suffix(normal(path).casefold())):
             found[form].append(path)
-    met = {
-        name: found[next(filter(found.__contains__, tails))] for name, tails in forms.items() if found.keys() & tails
+    meant = {name: next((found[end] for end in each if end in found), []) for name, each in ends.items()}
+    return {
+        name: next((path for path in paths if path.startswith(name)), paths[0])
+        for name, paths in meant.items()
+        if paths
     }
-    return {name: next((path for path in paths if path.startswith(name)), paths[0]) for name, paths in met.items()}
 
 
-def _tails(path: str) -> list[str]:
-    """A path, and what is left of it without its first folders, the longest first."""
+def _ends(path: str) -> list[str]:
+    """A path, and what of it is below each of its folders, the longest first."""
     return [path, *(path[at + 1 :] for at, letter in enumerate(path) if letter == "/" and path[at + 1 :])]
 
 

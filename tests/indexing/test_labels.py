@@ -109,7 +109,7 @@ def test_relabelling_keeps_vectors_and_lists_unknown_paths():
         (["/data/pictures/red/0.png"], "leave '/data/pictures/' out of the paths"),
         (["0.png", "1.png"], "begin the paths with 'red/'"),
         (["2.png", "nothing/else.png"], None),
-        (["red/0.png", "pictures/red/1.png"], "Did you mean 'red/1.png'?"),  # one fits, so it is no matter of all
+        (["red/0.png", "pictures/red/1.png"], "Did you mean 'red/1.png'?"),  # one fits, so not all begin wrongly
         (["RED/0.PNG"], "Did you mean 'red/0.png'?"),
         (["red/0.png", "red/1"], "Did you mean 'red/1.png'?"),
     ],
