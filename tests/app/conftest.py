@@ -109,6 +109,8 @@ class Windows:
         page.context.clear_cookies()
         page.mouse.move(0, 0)
         page.goto("about:blank")
+        page.set_viewport_size(options["viewport"])
+        page.emulate_media(color_scheme=options.get("color_scheme", "light"))
         self._free[repr(sorted(options.items()))].append(page)
 
 

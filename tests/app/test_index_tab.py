@@ -19,7 +19,6 @@ from imgsearch_kit.app.index_changes import IndexChanges
 from imgsearch_kit.app.tabs.index import IndexTab
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.index import create_index, new_passport
-from imgsearch_kit.indexing.folder import COMMITTED_AT_ONCE
 from tests.app.conftest import free_port
 from tests.app.test_access import PHONE, serious
 from tests.app.test_hostile_names import HOSTILE
@@ -273,7 +272,7 @@ def test_one_change_at_a_time_and_a_cancelled_one_keeps_what_it_has(indexed, cha
     extract, calls, go_on = indexed.extractor.extract, itertools.count(), threading.Event()
 
     def held(pixels):
-        assert next(calls) < COMMITTED_AT_ONCE // len(pixels) or go_on.wait(30)
+        assert next(calls) < 4 or go_on.wait(30)  # of more pictures than are committed at once
         return extract(pixels)
 
     monkeypatch.setattr(indexed.extractor, "extract", held)
