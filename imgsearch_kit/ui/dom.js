@@ -23,6 +23,9 @@ export function picture(src, alt) {
   return make("img", {src, alt, decoding: "async"});
 }
 
+// A sentence in which backticks enclose commands.
+export const withCode = (text) => text.split("`").map((part, place) => place % 2 ? make("code", {}, part) : part);
+
 // A file's name where a class would stand; it breaks before its ending rather than within.
 export function fileName(name) {
   const [, stem, ending] = name.match(/^(.+?)(\.[^.]*)?$/s) ?? [name, name, ""];

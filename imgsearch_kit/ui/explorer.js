@@ -28,8 +28,8 @@ export function createExplorer(element, {thumbnails, near, onSearch, onClasses, 
   const lassoing = button("Lasso", () => setLasso(lassoing.getAttribute("aria-pressed") !== "true"), {"aria-pressed": "false", title: "Draw around pictures (or hold Shift)"});
   const everything = button("Show all pictures", () => filter(null), {hidden: true});
   const said = make("p", {class: "kit-map-said", role: "status"});
-  const opener = button("Tools", () => opener.setAttribute("aria-expanded", String(tools.classList.toggle("open"))), {class: "kit-map-opener", "aria-expanded": "false", "aria-controls": "map-controls"}); // on a phone
-  const tools = make("div", {class: "kit-map-tools"}, opener, make("div", {class: "kit-map-controls", id: "map-controls"}, finder,
+  const opener = button("Tools", () => opener.setAttribute("aria-expanded", String(tools.classList.toggle("open"))), {class: "kit-map-opener", "aria-expanded": "false"}); // on a phone
+  const tools = make("div", {class: "kit-map-tools"}, opener, make("div", {class: "kit-map-controls"}, finder,
     button("+", () => map.zoom(1.5), {"aria-label": "Nearer"}), button("−", () => map.zoom(1 / 1.5), {"aria-label": "Farther"}),
     button("Whole map", () => map.whole()), lassoing, button("Select view", () => select(map.inView()), {title: "Select all pictures in view"})), everything, said);
   const plane = make("div", {class: "kit-plane"});

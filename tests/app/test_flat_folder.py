@@ -84,10 +84,10 @@ def test_the_foot_has_no_lone_dot_and_what_opens_has_its_triangle(visit, url):
 def test_what_gives_classes_is_said_where_they_are_wanted(visit, url):
     page = visit(url)
     open_tab(page, "Evaluate")
-    expect(page.locator("#evaluate .empty")).to_contain_text("`imgsearch export -o labels.csv` writes one")
+    expect(page.locator("#evaluate .empty")).to_contain_text("imgsearch export -o labels.csv writes one")
     assert page.locator("#evaluate .empty p").bounding_box()["width"] < 700
     open_tab(page, "Index")
-    expect(page.locator("#index .acts")).to_contain_text("`imgsearch export -o labels.csv` writes one to fill in")
+    expect(page.locator("#index .acts")).to_contain_text("imgsearch export -o labels.csv writes one to fill in")
 
 
 def test_of_several_dropped_files_it_is_said_which_is_taken(visit, url, upload):
@@ -101,3 +101,9 @@ def test_of_several_dropped_files_it_is_said_which_is_taken(visit, url, upload):
     drop(page, upload("c.png", (200, 24, 0)))
     page.locator('#query[data-query="c.png"]').wait_for()
     assert page.locator("#status .change", has_text="files").count() == 0
+
+
+def test_commands_in_a_sentence_are_drawn_as_commands(visit, url):
+    page = visit(f"{url}/?tab=evaluate")
+    page.locator("#evaluate .empty code", has_text="imgsearch export -o labels.csv").wait_for()
+    assert "`" not in page.locator("#evaluate .empty").inner_text()

@@ -1,6 +1,6 @@
 // The evaluate tab: three means, the classes as bars, and the queries behind them. Gradio runs it as a function's body.
 import {createClassTable} from "../../ui/classes.js";
-import {button, make, picture} from "../../ui/dom.js";
+import {button, make, picture, withCode} from "../../ui/dom.js";
 import {createFindings} from "../../ui/findings.js";
 import {createMatrix, sharesOf} from "../../ui/matrix.js";
 import {searchFor, whenShown} from "../../ui/tabs.js";
@@ -111,7 +111,7 @@ function drawResult() {
   drawParts();
   if (state.none || !result) {
     const words = state.none || "How often do the neighbours of a picture share its class? Each picture of a class is searched for among all others. The result is kept.";
-    body.replaceChildren(make("div", {class: "empty"}, make("p", {}, words)));
+    body.replaceChildren(make("div", {class: "empty"}, make("p", {}, withCode(words))));
     return;
   }
   const figures = Object.entries(result.figures).map(([name, {value, low, high, chance}]) => make("div", {class: "figure"},

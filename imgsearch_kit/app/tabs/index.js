@@ -1,6 +1,6 @@
 // The index tab: what the index is, which files failed, and where that is allowed what changes it. Gradio runs it as a
 // function's body.
-import {button, make} from "../../ui/dom.js";
+import {button, make, withCode} from "../../ui/dom.js";
 import {currentTab, tellIndexed, whenShown} from "../../ui/tabs.js";
 
 const root = element.firstElementChild;
@@ -98,7 +98,7 @@ function drawActs() {
   acts.hidden = !state.changes;
   if (!state.changes) return;
   if (state.fixed) return acts.replaceChildren(make("p", {class: "status"}, state.fixed));
-  const labels = make("section", {}, make("h2", {}, "Labels"), make("p", {class: "status"}, "From a table (CSV) with the columns path and label; `imgsearch export -o labels.csv` writes one to fill in. Nothing is extracted again."), make("div", {class: "ways"}, button("Choose a table", () => table.click())), table);
+  const labels = make("section", {}, make("h2", {}, "Labels"), make("p", {class: "status"}, withCode("From a table (CSV) with the columns path and label; `imgsearch export -o labels.csv` writes one to fill in. Nothing is extracted again.")), make("div", {class: "ways"}, button("Choose a table", () => table.click())), table);
   const parts = state.blind ? [make("p", {class: "status"}, state.blind)] : [folders(), place && state.below ? chooser() : null];
   acts.replaceChildren(...[state.note && make("p", {class: "status"}, state.note), ...parts, labels].filter(Boolean));
   lock();
