@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
 
 # An address in a text, up to the punctuation behind it. A path, which may contain "@" too, is none.
 ADDRESS = re.compile(
@@ -82,6 +84,23 @@ class MissingExtra(KitError):
 
     def __init__(self, package: str, extra: str):
         super().__init__(f"{package} is not installed. Type: python -m pip install 'imgsearch-kit[{extra}]'")
+
+
+class Closable(Protocol):
+    """What is open and can be closed."""
+
+    def close(self) -> object:
+        """Closes it."""
+
+
+@contextmanager
+def closing_on_error(opened: Closable) -> Iterator[None]:
+    """Closes what was opened when an error ends the block."""
+    try:
+        yield
+    except BaseException:
+        opened.close()
+        raise
 
 
 def without_stop(error: BaseException) -> str:

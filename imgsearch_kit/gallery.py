@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 import numpy as np
 
 from imgsearch_kit.arguments import whole_number
-from imgsearch_kit.errors import BadQuery, UnreadableImage
+from imgsearch_kit.errors import BadQuery, UnreadableImage, closing_on_error
 from imgsearch_kit.index import Address, open_index
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.names import has_other_forms, normal
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from imgsearch_kit.indexing.labels import LabelReport
     from imgsearch_kit.indexing.report import IndexReport
     from imgsearch_kit.inspection.calibration import Calibrated
-    from imgsearch_kit.inspection.health import Health
+    from imgsearch_kit.inspection.findings import Health
     from imgsearch_kit.inspection.novelty import Novelty
     from imgsearch_kit.map.over_index import MapReport
     from imgsearch_kit.map.projection import Projection
@@ -115,11 +115,8 @@ class Gallery:
         """
         address = Address.parse(address)
         index = open_index(address)
-        try:
+        with closing_on_error(index):
             gallery = cls(index, extractor, **options)
-        except BaseException:
-            index.close()
-            raise
         gallery._address = address  # with the login, which the index does not show
         return gallery
 

@@ -14,7 +14,7 @@ from IPython.lib.pretty import pretty
 from imgsearch_kit.approximation.over_index import Measured, RecallReport
 from imgsearch_kit.approximation.recall import Loss
 from imgsearch_kit.approximation.tuning import Proposal, Tuning
-from imgsearch_kit.evaluation.report import Compared
+from imgsearch_kit.evaluation.comparison import Compared
 from imgsearch_kit.gallery import Gallery
 from imgsearch_kit.index import create_index, new_passport
 from imgsearch_kit.indexing.copy import CopyReport

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imgsearch_kit.choose.trial import COMPARED_MEASURES, Candidate, Trial
-from imgsearch_kit.evaluation.intervals import intervals
-from imgsearch_kit.evaluation.report import estimate
+from imgsearch_kit.evaluation.intervals import estimate, intervals
 from imgsearch_kit.records import Failure
 from imgsearch_kit.reports import Report, Table, number
 from imgsearch_kit.vectors import Bools, Floats, Ints

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.evaluation.intervals import Comparison, compare
 from imgsearch_kit.names import Names
+from imgsearch_kit.reports import Number, Report, Table, number
 
 if TYPE_CHECKING:
     from imgsearch_kit.evaluation.report import Evaluation
@@ -63,3 +64,37 @@ def _per_query(document: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, n
         raise BadQuery(
             "The earlier evaluation has no per-query values. Write it with: imgsearch evaluate --per-query -o FILE"
         ) from None
+
+
+class Compared(Report, dict[str, Any]):
+    """The result of ``Evaluation.against``, as in the JSON document.
+
+    "queries" has the numbers in "common", only "here" and only "there". "micro" and "macro" have the "difference",
+    "low", "high" (None where unknown) and "p" of each measure.
+    """
+
+    def title(self) -> str:
+        """The number of queries, in one line."""
+        queries = self["queries"]
+        alone = f" ({queries['here']:,} only here, {queries['there']:,} only there)"
+        return f"Difference over {queries['common']:,} queries in common" + (
+            alone if queries["here"] + queries["there"] else ""
+        )
+
+    def tables(self) -> Sequence[Table]:
+        """The differences with bounds and p-values, one row per measure."""
+        rows = [(row["measure"], *_signed(row["micro"]), *_signed(row["macro"])) for row in self.frame()]
+        return [Table(rows, ("", "micro, 95 %", "p", "macro, 95 %", "p"))]
+
+    def frame(self) -> Iterable[Mapping[str, Any]]:
+        """The rows of ``to_dataframe``, one per measure: difference, low, high and p of micro and macro."""
+        return ({"measure": name, "micro": row, "macro": self["macro"][name]} for name, row in self["micro"].items())
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as a plain dict."""
+        return dict(self)
+
+
+def _signed(row: Mapping[str, Any]) -> tuple[Number, float]:
+    """A difference with its bounds, ``+0.0189 [+0.0133, +0.0245]``, and its p-value."""
+    return number(row["difference"], row["low"], row["high"], "+.4f"), row["p"]

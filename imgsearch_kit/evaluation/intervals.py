@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -181,3 +182,8 @@ def compare(
         extreme += (drawn >= observed - 1e-12).sum(axis=0)  # sums of the same numbers in another order are equal
     micro_p, macro_p = (extreme + 1) / (resamples + 1)
     return Comparison(found.micro, found.macro, micro_p, macro_p)
+
+
+def estimate(row: Floats, keys: Sequence[str] = ("value", "low", "high")) -> dict[str, float | None]:
+    """A mean and its bounds by name; NaN, which JSON does not know, as None."""
+    return {key: None if np.isnan(number) else float(number) for key, number in zip(keys, row, strict=True)}

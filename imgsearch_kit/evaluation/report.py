@@ -13,11 +13,12 @@ import numpy as np
 
 from imgsearch_kit.errors import BadQuery
 from imgsearch_kit.evaluation import intervals as bootstrap
-from imgsearch_kit.evaluation.comparison import DIGITS, paired
+from imgsearch_kit.evaluation.comparison import DIGITS, Compared, paired
+from imgsearch_kit.evaluation.intervals import estimate
 from imgsearch_kit.evaluation.metrics import QueryScores, chance
 from imgsearch_kit.evaluation.mistakes import ConfusedPair, Confusion, WorstQueries, confusion, worst_queries
 from imgsearch_kit.evaluation.per_class import ClassFigure, ClassFigures
-from imgsearch_kit.reports import Number, Report, Table, number
+from imgsearch_kit.reports import Report, Table, number
 from imgsearch_kit.vectors import Floats, Ints
 
 if TYPE_CHECKING:
@@ -308,35 +309,6 @@ class Evaluation(Report):
         return Compared({"queries": counts} | tables)
 
 
-class Compared(Report, dict[str, Any]):
-    """The result of ``Evaluation.against``, as in the JSON document.
-
-    "queries" has the numbers in "common", only "here" and only "there". "micro" and "macro" have the "difference",
-    "low", "high" (None where unknown) and "p" of each measure.
-    """
-
-    def title(self) -> str:
-        """The number of queries, in one line."""
-        queries = self["queries"]
-        alone = f" ({queries['here']:,} only here, {queries['there']:,} only there)"
-        return f"Difference over {queries['common']:,} queries in common" + (
-            alone if queries["here"] + queries["there"] else ""
-        )
-
-    def tables(self) -> Sequence[Table]:
-        """The differences with bounds and p-values, one row per measure."""
-        rows = [(row["measure"], *_signed(row["micro"]), *_signed(row["macro"])) for row in self.frame()]
-        return [Table(rows, ("", "micro, 95 %", "p", "macro, 95 %", "p"))]
-
-    def frame(self) -> Iterable[Mapping[str, Any]]:
-        """The rows of ``to_dataframe``, one per measure: difference, low, high and p of micro and macro."""
-        return ({"measure": name, "micro": row, "macro": self["macro"][name]} for name, row in self["micro"].items())
-
-    def to_json(self) -> dict[str, Any]:
-        """The same as a plain dict."""
-        return dict(self)
-
-
 LEFT_OUT = {
     "skipped_lone": "alone in their class",
     "unlabelled": "without a label",
@@ -344,13 +316,3 @@ LEFT_OUT = {
     "left_out": "taken out",
     "outside_split": "not in the split",
 }
-
-
-def estimate(row: Floats, keys: Sequence[str] = ("value", "low", "high")) -> dict[str, float | None]:
-    """A mean and its bounds by name; NaN, which JSON does not know, as None."""
-    return {key: None if np.isnan(number) else float(number) for key, number in zip(keys, row, strict=True)}
-
-
-def _signed(row: Mapping[str, Any]) -> tuple[Number, float]:
-    """A difference with its bounds, ``+0.0189 [+0.0133, +0.0245]``, and its p-value."""
-    return number(row["difference"], row["low"], row["high"], "+.4f"), row["p"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexNotFound, without_secrets, without_stop
+from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexNotFound, closing_on_error, without_secrets, without_stop
 from imgsearch_kit.index.archive import ArchiveIndex
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.index.graph import graph_parameters
@@ -101,11 +101,8 @@ def open_index(address: str | Address) -> VectorIndex:
     :raises IndexMismatch: when another program made it, or it has ``dba`` baked in.
     """
     index = _opened(Address.parse(address))
-    try:
+    with closing_on_error(index):
         _check_baked(index)
-    except BaseException:
-        index.close()
-        raise
     return index
 
 

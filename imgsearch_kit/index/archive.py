@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-from imgsearch_kit.errors import IndexDamaged, IndexMismatch, IndexUnwritable, without_stop
+from imgsearch_kit.errors import IndexDamaged, IndexMismatch, IndexUnwritable, closing_on_error, without_stop
 from imgsearch_kit.files import write_whole
-from imgsearch_kit.index import sqlite
+from imgsearch_kit.index import schema, sqlite
 from imgsearch_kit.index.arrays import READ_AT_ONCE, StoredArrays, save_arrays
 from imgsearch_kit.index.base import batched
 from imgsearch_kit.index.local import LocalIndex
@@ -68,12 +68,9 @@ class ArchiveIndex(LocalIndex):
         if path.exists():
             raise IndexMismatch(f"There is a file at npz:{path} already. Open it, delete it, or give another address.")
         index = cls._holding(path, passport, [])
-        try:
+        with closing_on_error(index):
             index.claim()
             index._write()
-        except BaseException:
-            index.close()
-            raise
         return index
 
     @classmethod
@@ -93,11 +90,8 @@ class ArchiveIndex(LocalIndex):
             raise sqlite.not_found(f"npz:{path}")
         with StoredArrays.opened(path) as stored, _taken_over(path):
             index = cls._holding(path, stored.passport(), stored.failures(), stored.learned)
-            try:
+            with closing_on_error(index):
                 index._fill(stored)
-            except BaseException:
-                index.close()
-                raise
         index._state = state
         return index
 
@@ -107,10 +101,10 @@ class ArchiveIndex(LocalIndex):
         database = sqlite.connect(None, spill=True)
         database.execute("PRAGMA page_size = 16384")
         database.execute(f"PRAGMA cache_size = -{IN_MEMORY // 1024}")
-        sqlite.create_tables(database, passport)
-        sqlite.insert_failures(database, failures)
-        sqlite.set_learned(database, learned)
-        index = cls(database, sqlite.passport(database, f"npz:{path}"), path)
+        schema.create_tables(database, passport)
+        schema.insert_failures(database, failures)
+        schema.set_learned(database, learned)
+        index = cls(database, schema.passport(database, f"npz:{path}"), path)
         index.address = f"npz:{path}"
         index._file = path
         index._written = passport.generation
@@ -122,9 +116,9 @@ class ArchiveIndex(LocalIndex):
         with self._lock:
             self._db.execute("BEGIN")
             for records, vectors in stored.blocks():
-                sqlite.insert(self._db, list(zip(records, vectors, strict=True)))
+                schema.insert(self._db, list(zip(records, vectors, strict=True)))
             self._db.execute("COMMIT")
-            self._passport = sqlite.passport(self._db, self.address)
+            self._passport = schema.passport(self._db, self.address)
 
     def flush(self) -> None:
         """Writes the archive, if the index has changed since it was last written, and releases the writer lock."""

@@ -14,7 +14,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from imgsearch_kit.files import artefact_folder
-from imgsearch_kit.index import sqlite
+from imgsearch_kit.index import schema
 from imgsearch_kit.index.exact import Snapshot
 from imgsearch_kit.index.graph import Graph, Keys, delete_graph, graph_parameters
 from imgsearch_kit.progress import progress_bar
@@ -83,7 +83,7 @@ class Covered:
             if min(map(len, answers)) < asked.k:
                 return FEW_LEFT
         ids = {id_ for answer in answers for _, id_ in answer}
-        records |= {record.id: record for record in sqlite.records_of(db, sorted(ids.difference(records)))}
+        records |= {record.id: record for record in schema.records_of(db, sorted(ids.difference(records)))}
         shape = len(answers), asked.k
         return Neighbours(
             np.array([[id_ for _, id_ in answer] for answer in answers], dtype=str).reshape(shape),
@@ -97,7 +97,7 @@ class Covered:
     ) -> Iterator[list[tuple[float, str]]]:
         """Pairs of (-cosine, id) of each query's best, at most ``k``; records that were read go to ``records``."""
         near = self._near(db, asked)
-        keys, found, matrix = sqlite.keyed(db, {key for each in near for key in each.tolist()}, self.graph.dim)
+        keys, found, matrix = schema.keyed(db, {key for each in near for key in each.tolist()}, self.graph.dim)
         records |= {record.id: record for record in found}
         others = self.recent.search(asked.queries, asked.k, None, [sorted(each) for each in asked.hidden])
         for i, query in enumerate(asked.queries):
@@ -123,7 +123,7 @@ class Covered:
             for valid in [keys < self.since]
         ]
         if self.gone:
-            there = sqlite.present(db, {key for keys, _ in found for key in keys.tolist()})
+            there = schema.present(db, {key for keys, _ in found for key in keys.tolist()})
             found = [(keys[left], gaps[left]) for keys, gaps in found for left in [np.isin(keys, there)]]
         last = asked.most - 1
         return [keys if len(keys) <= last else keys[gaps <= gaps[last] + HALF_ERROR] for keys, gaps in found]
@@ -189,7 +189,7 @@ class Candidates:
                 with self.reading() as db:
                     if self._cover(db):
                         return True
-                    commit, count = sqlite.last_commit(db), sqlite.count_records(db)
+                    commit, count = schema.last_commit(db), schema.count_records(db)
                 graph = Graph.of(self.parameters, self.dim, commit, self._batches(count, progress))
                 with self.reading():  # no other thread is between looking at these two
                     self._covered, self._graph = None, graph
@@ -207,7 +207,7 @@ class Candidates:
 
     def _cover(self, db: sqlite3.Connection) -> Covered | None:
         """The graph as of now, if there is one of which no more than a tenth has changed."""
-        generation = sqlite.generation(db)
+        generation = schema.generation(db)
         if self._covered is None or self._covered.generation != generation:
             self._covered = self._covering(db, generation, self._graph)
             if self._covered is None and self.folder is not None:
@@ -219,14 +219,14 @@ class Candidates:
     def _covering(self, db: sqlite3.Connection, generation: int, graph: Graph | None) -> Covered | None:
         if graph is None or (graph.parameters, graph.dim) != (self.parameters, self.dim):
             return None
-        since = sqlite.first_since(db, graph.commit)
+        since = schema.first_since(db, graph.commit)
         if since is None:
             return None
-        changed = sqlite.count_records(db, since)
-        gone = graph.count - (sqlite.count_records(db) - changed)
+        changed = schema.count_records(db, since)
+        gone = graph.count - (schema.count_records(db) - changed)
         if gone < 0 or changed + gone > STALE * graph.count:
             return None
-        ids, matrix = sqlite.vectors_by_id(db, self.dim, "WHERE key >= ?", [since])
+        ids, matrix = schema.vectors_by_id(db, self.dim, "WHERE key >= ?", [since])
         return Covered(generation, graph, since, gone, Snapshot(generation, ids, [], matrix))
 
     def _save(self, graph: Graph) -> None:
@@ -274,7 +274,7 @@ class Candidates:
                     return
                 yield (
                     np.array([key for key, _ in rows], np.uint64),
-                    sqlite.matrix_of([row[1] for row in rows], self.dim),
+                    schema.matrix_of([row[1] for row in rows], self.dim),
                 )
                 last = rows[-1][0]
                 bar.update(len(rows))

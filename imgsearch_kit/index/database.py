@@ -12,8 +12,8 @@ from typing import Self
 
 from filelock import FileLock
 
-from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexUnwritable
-from imgsearch_kit.index import sqlite
+from imgsearch_kit.errors import BadQuery, IndexMismatch, IndexUnwritable, closing_on_error
+from imgsearch_kit.index import schema, sqlite
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.index.stored import rebuilt_otherwise
 from imgsearch_kit.records import IndexPassport
@@ -36,13 +36,13 @@ class LocalDatabase(VectorIndex):
         self._database: sqlite3.Connection | None = database
         self._lock = threading.RLock()  # one statement or transaction at a time on the one connection
         self._writer: FileLock | None = None
-        self._seen: tuple[int, sqlite.Maker] | None = None  # the generation last seen, and who made its vectors
+        self._seen: tuple[int, schema.Maker] | None = None  # the generation last seen, and who made its vectors
 
     @classmethod
     def in_memory(cls, passport: IndexPassport) -> Self:
         """A new, empty index that lives as long as this object."""
         database = sqlite.connect(None)
-        sqlite.create_tables(database, passport)
+        schema.create_tables(database, passport)
         return cls(database, passport)
 
     @classmethod
@@ -56,21 +56,18 @@ class LocalDatabase(VectorIndex):
         make_file(path)
         with sqlite.translated_errors(f"local:{path}"):
             index = cls(sqlite.connect(path, "mode=rwc"), passport, path)
-            try:
+            with closing_on_error(index):
                 if sqlite.is_empty(index._db):  # asked before a pragma changes somebody else's file
                     index._db.execute("PRAGMA page_size = 16384")
                     index._db.execute("PRAGMA journal_mode = WAL")
                 with index._writing(grow=False) as db:
                     if not sqlite.is_empty(db):
-                        sqlite.check_kind(db, index.address)
+                        schema.check_kind(db, index.address)
                         raise IndexMismatch(
                             f"There is an index at {index.address} already, with {len(index)} records. "
                             "Open it, delete the file, or give another address."
                         )
-                    sqlite.create_tables(db, passport)
-            except BaseException:
-                index.close()
-                raise
+                    schema.create_tables(db, passport)
         return index
 
     @classmethod
@@ -86,14 +83,11 @@ class LocalDatabase(VectorIndex):
         address = f"local:{path}"
         with sqlite.translated_errors(address):
             database, frozen = sqlite.connect_existing(path)
-            try:
+            with closing_on_error(database):
                 if sqlite.is_empty(database):
                     raise sqlite.not_found(address)
-                sqlite.check_kind(database, address)
-                passport, maker = sqlite.passport(database, address), sqlite.maker(database)
-            except BaseException:
-                database.close()
-                raise
+                schema.check_kind(database, address)
+                passport, maker = schema.passport(database, address), schema.maker(database)
         index = cls(database, passport, path, frozen=frozen)
         index._seen = -1, maker
         return index
@@ -107,7 +101,7 @@ class LocalDatabase(VectorIndex):
     def read_passport(self) -> IndexPassport:
         """The passport as of now, read from the file."""
         with self._reading() as db:
-            self._passport = sqlite.passport(db, self.address)
+            self._passport = schema.passport(db, self.address)
         return self.passport
 
     def claim(self) -> None:
@@ -170,9 +164,9 @@ class LocalDatabase(VectorIndex):
 
     def _check_maker(self, db: sqlite3.Connection) -> None:
         """Checks, when the index has changed, that the same extractor still made its vectors."""
-        generation = sqlite.generation(db)
+        generation = schema.generation(db)
         if self._seen is None or self._seen[0] != generation:
-            maker = sqlite.maker(db)
+            maker = schema.maker(db)
             if self._seen is not None and self._seen[1] != maker:
                 raise rebuilt_otherwise(self.address)
             self._seen = generation, maker
@@ -188,11 +182,11 @@ class LocalDatabase(VectorIndex):
                 if self._seen is not None:
                     self._check_maker(db)
                 if grow:
-                    sqlite.upgrade(db)
+                    schema.upgrade(db)
                 yield db
                 if grow:
                     db.execute("UPDATE passport SET generation = generation + 1")
-                passport = sqlite.passport(db, self.address)
+                passport = schema.passport(db, self.address)
                 db.execute("COMMIT")
                 self._passport = passport
             except BaseException:

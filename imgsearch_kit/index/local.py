@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from imgsearch_kit.index import sqlite
+from imgsearch_kit.index import schema, sqlite
 from imgsearch_kit.index.arguments import NOT_TEXT, check_add, check_search, is_text
 from imgsearch_kit.index.base import NO_APPROX, TAKEN_AT_ONCE, VectorIndex, batched
 from imgsearch_kit.index.candidates import FILTERED, FROM, Candidates
@@ -36,20 +36,20 @@ class LocalIndex(LocalDatabase):
 
     def __len__(self) -> int:
         with self._reading() as db:
-            return sqlite.count_records(db)
+            return schema.count_records(db)
 
     def records(self, ids: Sequence[str] | None = None) -> list[ImageRecord]:
         """All records, or those of ``ids``, in id order, read from the file."""
         with self._reading() as db:
-            return sqlite.records(db) if ids is None else sqlite.records_of(db, ids)
+            return schema.records(db) if ids is None else schema.records_of(db, ids)
 
     def vectors(self, ids: Sequence[str] | None = None) -> Vectors:
         """A copy of all vectors, or those of ``ids`` read from the file, in id order."""
         if ids is None:
             return self._now().matrix.copy()
         with self._reading() as db:
-            query = f"WHERE {sqlite.ID_IN_LIST}"
-            return sqlite.vectors_by_id(db, self._passport.dim, query, [sqlite.ids_json(ids)])[1].copy()
+            query = f"WHERE {schema.ID_IN_LIST}"
+            return schema.vectors_by_id(db, self._passport.dim, query, [schema.ids_json(ids)])[1].copy()
 
     def entries(self, ids: Sequence[str] | None = None) -> tuple[list[ImageRecord], Vectors]:
         """All records, or those of ``ids``, with their vectors, as of one commit; all vectors are the searched ones."""
@@ -137,10 +137,10 @@ class LocalIndex(LocalDatabase):
         With ``labels`` only their part of it may be loaded.
         """
         with self._reading() as db:
-            generation = sqlite.generation(db)
+            generation = schema.generation(db)
             if self._snapshot is None or self._snapshot.generation != generation:
                 self._snapshot = None  # two matrices at once might not fit
-                if labels is not None and sqlite.has_table(db, "commits"):  # and the labels are indexed
+                if labels is not None and schema.has_table(db, "commits"):  # and the labels are indexed
                     return self._part(db, generation, tuple(sorted(set(labels))))
                 self._of_labels = None
                 self._snapshot = self._load(db, generation)
@@ -151,7 +151,7 @@ class LocalIndex(LocalDatabase):
         if self._of_labels is None or (self._of_labels[0], self._of_labels[1].generation) != (labels, generation):
             self._of_labels = None
             where = "WHERE label IN (SELECT value FROM json_each(?))"
-            ids, matrix = sqlite.vectors_by_id(db, self._passport.dim, where, [json.dumps(labels)])
+            ids, matrix = schema.vectors_by_id(db, self._passport.dim, where, [json.dumps(labels)])
             self._of_labels = labels, Snapshot(generation, ids, None, matrix)
         return self._of_labels[1]
 
@@ -163,7 +163,7 @@ class LocalIndex(LocalDatabase):
         found = db.execute("SELECT vector FROM vectors ORDER BY key")
         for start in range(0, len(rows), LOADED_AT_ONCE):
             blobs = [blob for (blob,) in found.fetchmany(LOADED_AT_ONCE)]
-            matrix[order[start : start + LOADED_AT_ONCE]] = sqlite.matrix_of(blobs, self._passport.dim)
+            matrix[order[start : start + LOADED_AT_ONCE]] = schema.matrix_of(blobs, self._passport.dim)
         matrix.flags.writeable = False
         ids = np.array([id_ for _, id_, _ in rows], dtype=object)
         return Snapshot(generation, ids, [label for _, _, label in rows], matrix)
@@ -179,8 +179,8 @@ class LocalIndex(LocalDatabase):
                 refused.append(Refused(record.id, NOT_TEXT))
         if kept or replaces:
             with self._writing() as db:
-                sqlite.delete(db, [*replaces, *(record.id for record, _ in kept)])
-                sqlite.insert(db, kept)
+                schema.delete(db, [*replaces, *(record.id for record, _ in kept)])
+                schema.insert(db, kept)
         return refused
 
     def delete(self, ids: Sequence[str]) -> int:
@@ -188,7 +188,7 @@ class LocalIndex(LocalDatabase):
         if not self.records(ids):
             return 0
         with self._writing() as db:
-            return sqlite.delete(db, ids)
+            return schema.delete(db, ids)
 
     def set_failures(self, failures: Sequence[Failure], *, among: Callable[[str], bool] | None = None) -> None:
         """Replaces the list of files that could not be indexed, or a part of it, if it differs."""
@@ -197,17 +197,17 @@ class LocalIndex(LocalDatabase):
             with self._writing() as db:
                 latest = replaced_failures(self.failures(), failures, among)  # another process may have written since
                 db.execute("DELETE FROM failures")
-                sqlite.insert_failures(db, latest)
+                schema.insert_failures(db, latest)
 
     def learned(self) -> bytes:
         """What ``set_learned`` has stored, read from the file."""
         with self._reading() as db:
-            return sqlite.learned(db)
+            return schema.learned(db)
 
     def set_learned(self, learned: bytes) -> None:
         """Stores what a baked ranking has learned, in one commit."""
         with self._writing() as db:
-            sqlite.set_learned(db, learned)
+            schema.set_learned(db, learned)
 
     def amend(
         self,
@@ -227,8 +227,8 @@ class LocalIndex(LocalDatabase):
             if amended(self._passport) == self._passport:
                 return
             with self._writing() as db:  # another process may have written since
-                new = amended(sqlite.passport(db, self.address))
-                db.execute("UPDATE passport SET json = ?", (sqlite.passport_json(new),))
+                new = amended(schema.passport(db, self.address))
+                db.execute("UPDATE passport SET json = ?", (schema.passport_json(new),))
 
     def replace_content_with(self, other: VectorIndex, *, unchanged: int | None) -> None:
         """Replaces the whole content and passport by those of another index, in one commit; the old graph is deleted.
@@ -238,14 +238,14 @@ class LocalIndex(LocalDatabase):
         passport, graph = other.passport, self._graph if self._has_graph else None
         with self._writing() as db:
             if unchanged is not None:
-                check_unchanged(self.address, unchanged, sqlite.generation(db))
+                check_unchanged(self.address, unchanged, schema.generation(db))
             db.execute("DELETE FROM records")
             db.execute("DELETE FROM failures")
             for ids in batched((record.id for record in other.records()), TAKEN_AT_ONCE):
-                sqlite.insert(db, list(zip(other.records(ids), other.vectors(ids), strict=True)))
-            sqlite.insert_failures(db, other.failures())
-            sqlite.set_learned(db, other.learned())
-            db.execute("UPDATE passport SET json = ?", (sqlite.passport_json(passport),))
+                schema.insert(db, list(zip(other.records(ids), other.vectors(ids), strict=True)))
+            schema.insert_failures(db, other.failures())
+            schema.set_learned(db, other.learned())
+            db.execute("UPDATE passport SET json = ?", (schema.passport_json(passport),))
             self._seen = None
         if graph is not None:
             graph.remove()

@@ -13,7 +13,8 @@ from imgsearch_kit.evaluation.metrics import same_picture
 from imgsearch_kit.files import artefact
 from imgsearch_kit.index.base import VectorIndex
 from imgsearch_kit.inspection.calibration import Calibrated, calibrate, reliability
-from imgsearch_kit.inspection.health import NEAR, Health, examine
+from imgsearch_kit.inspection.findings import Health
+from imgsearch_kit.inspection.health import NEAR, examine
 from imgsearch_kit.inspection.neighbours import MOST_EXAMINED, nearest_others
 from imgsearch_kit.progress import counted_progress, progress_bar
 from imgsearch_kit.ranking.chain import kept_ranking

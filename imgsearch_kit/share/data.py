@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from imgsearch_kit.evaluation.intervals import estimate
 from imgsearch_kit.evaluation.mistakes import worst_queries
-from imgsearch_kit.evaluation.report import Evaluation, estimate
+from imgsearch_kit.evaluation.report import Evaluation
 from imgsearch_kit.extractors.base import probe_pixels
 from imgsearch_kit.inspection.neighbours import leave_one_out
 from imgsearch_kit.map.points import MapScale

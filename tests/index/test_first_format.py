@@ -14,7 +14,7 @@ import pytest
 
 from imgsearch_kit.errors import IndexDamaged, VersionMismatch
 from imgsearch_kit.index import new_passport, open_index
-from imgsearch_kit.index import sqlite as store
+from imgsearch_kit.index import schema as store
 from imgsearch_kit.index.elastic.client import Server
 from imgsearch_kit.indexing.copy import copy
 from tests.index import first_format

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from imgsearch_kit.evaluation.intervals import intervals
-from imgsearch_kit.evaluation.report import Evaluation, estimate
+from imgsearch_kit.evaluation.intervals import estimate, intervals
+from imgsearch_kit.evaluation.report import Evaluation
 from imgsearch_kit.reports import visible
 
 FIGURES = ("P@4", "mAP", "P@10")

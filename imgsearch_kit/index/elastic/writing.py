@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from imgsearch_kit.errors import IndexMismatch, IndexNotFound, IndexUnwritable
+from imgsearch_kit.errors import IndexMismatch, IndexNotFound, IndexUnwritable, closing_on_error
 from imgsearch_kit.index.address import Address
 from imgsearch_kit.index.arguments import NOT_TEXT, check_add, is_text
 from imgsearch_kit.index.base import batched
@@ -38,7 +38,7 @@ def open_elastic(address: str | Address) -> ElasticIndex:
     :raises ServerUnavailable: when the server does not answer as it should.
     """
     server = Server(address)
-    with _closing_on_error(server):
+    with closing_on_error(server):
         index = _opened(server)
         index._keep(index._passport, index._operations())
         return index
@@ -53,7 +53,7 @@ def create_elastic(address: str | Address, passport: IndexPassport) -> ElasticIn
     """
     method = parse_method(passport.method, passport.dim)
     server = Server(address)
-    with _closing_on_error(server):
+    with closing_on_error(server):
         _check_free(server)
         return _created(server, passport, method, serving=True)
 
@@ -81,7 +81,7 @@ def rebuild_elastic(address: str | Address, passport: IndexPassport) -> ElasticI
     """
     method = parse_method(passport.method, passport.dim)
     server = Server(address)
-    with _closing_on_error(server):
+    with closing_on_error(server):
         replacing.discard_unfinished(server, server.name)
         return _created(server, passport, method, serving=False)
 
@@ -154,15 +154,6 @@ def _why_refused(record: ImageRecord) -> str:
         if (size := len(text.encode())) > bodies.LONGEST:
             return f"Its {what} has {size} bytes, and a server accepts at most {bodies.LONGEST}. Shorten it."
     return ""
-
-
-@contextlib.contextmanager
-def _closing_on_error(server: Server) -> Any:
-    try:
-        yield
-    except BaseException:
-        server.close()
-        raise
 
 
 class ElasticIndex(ElasticReader):
